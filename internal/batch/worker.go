@@ -1,0 +1,108 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+)
+
+// PanicError is what the callers of a batch get when its Run panicked. The
+// value is kept out of the message because it may hold a person's data.
+type PanicError struct {
+	Name  string // the batcher's
+	Value any    // what Run panicked with
+	Stack []byte
+}
+
+// Error names the batcher and the type of the value only.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("batch: the %s panicked with a %T", e.Name, e.Value)
+}
+
+// serve takes batch after batch until the Batcher is closed and drained.
+func (b *Batcher[In, Out]) serve() {
+	calls := make([]*call[In, Out], 0, b.o.MaxBatch)
+	ins := make([]In, 0, b.o.MaxBatch)
+	for {
+		calls = b.take(calls[:0])
+		if len(calls) == 0 {
+			return
+		}
+		ins = ins[:0]
+		for _, c := range calls {
+			<-b.places
+			ins = append(ins, c.in)
+		}
+		b.process(calls, ins)
+		clear(calls)
+		clear(ins)
+	}
+}
+
+// take waits for work and moves up to MaxBatch calls into batch; it returns
+// none when the Batcher is closed and the queue is empty.
+func (b *Batcher[In, Out]) take(batch []*call[In, Out]) []*call[In, Out] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.queue.empty() && !b.closed {
+		b.work.Wait()
+	}
+	for !b.queue.empty() && len(batch) < b.o.MaxBatch {
+		c := b.queue.first
+		b.queue.remove(c)
+		batch = append(batch, c)
+	}
+	return batch
+}
+
+func (b *Batcher[In, Out]) process(calls []*call[In, Out], ins []In) {
+	outs, err := b.runOnce(ins)
+	switch {
+	case err == nil:
+		for i, c := range calls {
+			c.done <- outs[i]
+		}
+	case b.o.RetrySingly && len(calls) > 1 && !b.o.Hopeless(err):
+		b.processSingly(calls, ins)
+	default:
+		fail(calls, err)
+	}
+}
+
+func (b *Batcher[In, Out]) processSingly(calls []*call[In, Out], ins []In) {
+	for i, c := range calls {
+		outs, err := b.runOnce(ins[i : i+1 : i+1])
+		if err == nil {
+			c.done <- outs[0]
+			continue
+		}
+		if b.o.Hopeless(err) {
+			fail(calls[i:], err)
+			return
+		}
+		c.done <- Outcome[Out]{Err: err}
+	}
+}
+
+func fail[In, Out any](calls []*call[In, Out], err error) {
+	for _, c := range calls {
+		c.done <- Outcome[Out]{Err: err}
+	}
+}
+
+// runOnce calls Run under the batch's own context and turns what it must not
+// do, a panic or a wrong number of outcomes, into errors.
+func (b *Batcher[In, Out]) runOnce(ins []In) (outs []Outcome[Out], err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), b.o.Timeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Name: b.o.Name, Value: v, Stack: debug.Stack()}
+		}
+	}()
+	outs, err = b.run(ctx, ins)
+	if err == nil && len(outs) != len(ins) {
+		err = fmt.Errorf("batch: the %s gave %d outcomes for %d inputs", b.o.Name, len(outs), len(ins))
+	}
+	return outs, err
+}
