@@ -162,7 +162,7 @@ type Child struct {
 	// The lead professional now, with contact details; absent where there is none.
 	LeadProfessional *LeadProfessional `protobuf:"bytes,43,opt,name=lead_professional,json=leadProfessional,proto3" json:"lead_professional,omitempty"`
 	// Where each field comes from.
-	Provenance []*FieldProvenance `protobuf:"bytes,44,rep,name=provenance,proto3" json:"provenance,omitempty"`
+	Provenance []*Provenance `protobuf:"bytes,44,rep,name=provenance,proto3" json:"provenance,omitempty"`
 	// What was left out of this answer, by which rule, and how to ask.
 	Withheld []*Withheld `protobuf:"bytes,45,rep,name=withheld,proto3" json:"withheld,omitempty"`
 	// Whether the entry is in use.
@@ -454,7 +454,7 @@ func (x *Child) GetLeadProfessional() *LeadProfessional {
 	return nil
 }
 
-func (x *Child) GetProvenance() []*FieldProvenance {
+func (x *Child) GetProvenance() []*Provenance {
 	if x != nil {
 		return x.Provenance
 	}
@@ -503,34 +503,35 @@ func (x *Child) GetEtag() string {
 	return ""
 }
 
-// Where one field of a child comes from.
-type FieldProvenance struct {
+// Where fields of a child come from: one agency's record, and the fields taken
+// from it.
+type Provenance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The field, by its name in Child.
-	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	// The agency whose record it comes from: agencies/{agency}. Empty where that
-	// agency is a sensitive service other than the caller's own.
-	Agency string `protobuf:"bytes,2,opt,name=agency,proto3" json:"agency,omitempty"`
-	// When that record was last changed.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The agency whose record it is: agencies/{agency}. Empty where that agency is
+	// a sensitive service other than the caller's own.
+	Agency string `protobuf:"bytes,1,opt,name=agency,proto3" json:"agency,omitempty"`
+	// When the hub came to know that version of the record.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The fields taken from it, by their names in Child.
+	Fields        []string `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *FieldProvenance) Reset() {
-	*x = FieldProvenance{}
+func (x *Provenance) Reset() {
+	*x = Provenance{}
 	mi := &file_irt_v1_child_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *FieldProvenance) String() string {
+func (x *Provenance) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*FieldProvenance) ProtoMessage() {}
+func (*Provenance) ProtoMessage() {}
 
-func (x *FieldProvenance) ProtoReflect() protoreflect.Message {
+func (x *Provenance) ProtoReflect() protoreflect.Message {
 	mi := &file_irt_v1_child_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -542,28 +543,28 @@ func (x *FieldProvenance) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use FieldProvenance.ProtoReflect.Descriptor instead.
-func (*FieldProvenance) Descriptor() ([]byte, []int) {
+// Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
+func (*Provenance) Descriptor() ([]byte, []int) {
 	return file_irt_v1_child_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *FieldProvenance) GetField() string {
-	if x != nil {
-		return x.Field
-	}
-	return ""
-}
-
-func (x *FieldProvenance) GetAgency() string {
+func (x *Provenance) GetAgency() string {
 	if x != nil {
 		return x.Agency
 	}
 	return ""
 }
 
-func (x *FieldProvenance) GetUpdateTime() *timestamppb.Timestamp {
+func (x *Provenance) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *Provenance) GetFields() []string {
+	if x != nil {
+		return x.Fields
 	}
 	return nil
 }
@@ -774,7 +775,7 @@ var File_irt_v1_child_proto protoreflect.FileDescriptor
 
 const file_irt_v1_child_proto_rawDesc = "" +
 	"\n" +
-	"\x12irt/v1/child.proto\x12\x06irt.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\xeb\x18\n" +
+	"\x12irt/v1/child.proto\x12\x06irt.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\xd6\x19\n" +
 	"\x05Child\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xe0A\b\xca\xda\x18\x02\b\x01R\x04name\x12.\n" +
 	"\n" +
@@ -783,32 +784,35 @@ const file_irt_v1_child_proto_rawDesc = "" +
 	"\vfamily_name\x18\x04 \x01(\tB\x0f\xe0A\x03\xca\xda\x18\b\b\x02*\x04\x02\x03\v\x04R\n" +
 	"familyName\x12>\n" +
 	"\x14preferred_given_name\x18\x05 \x01(\tB\f\xe0A\x03\xca\xda\x18\x05\b\x02*\x01\x01R\x12preferredGivenName\x12V\n" +
-	"\x13former_family_names\x18\x06 \x03(\tB&\xe0A\x03\xca\xda\x18\x1f\b\x02\x12\x1bSI 2007/2182 (former names)R\x11formerFamilyNames\x12Q\n" +
-	"\rdate_of_birth\x18\a \x01(\tB-\xe0A\x03\xca\xda\x18&\b\x02\x12\x1dDfE CIN census: date of birth*\x03\x02\x03\x04R\vdateOfBirth\x12k\n" +
-	"\x16expected_date_of_birth\x18\b \x01(\tB6\xe0A\x03\xca\xda\x18/\b\x02\x12&DfE CIN census: expected date of birth*\x03\x03\x02\x04R\x13expectedDateOfBirth\x12Q\n" +
+	"\x13former_family_names\x18\x06 \x03(\tB&\xe0A\x03\xca\xda\x18\x1f\b\x02\x12\x1bSI 2007/2182 (former names)R\x11formerFamilyNames\x12X\n" +
+	"\rdate_of_birth\x18\a \x01(\tB4\xe0A\x03\xca\xda\x18-\b\x02\x12\x1dDfE CIN census: date of birth*\x03\x02\x03\x042\x05birthR\vdateOfBirth\x12r\n" +
+	"\x16expected_date_of_birth\x18\b \x01(\tB=\xe0A\x03\xca\xda\x186\b\x02\x12&DfE CIN census: expected date of birth*\x03\x03\x02\x042\x05birthR\x13expectedDateOfBirth\x12Q\n" +
 	"\rdate_of_death\x18\t \x01(\tB-\xe0A\x03\xca\xda\x18&\b\x02\x12\x1dDfE CIN census: date of death*\x03\x02\x03\x04R\vdateOfDeath\x12E\n" +
 	"\x03sex\x18\n" +
-	" \x01(\tB3\xe0A\x03\xca\xda\x18,\b\x02\x12\x1eDfE Common Basic Data Set: sex\x1a\x03sex*\x03\x02\x03\x04R\x03sex\x12i\n" +
+	" \x01(\tB3\xe0A\x03\xca\xda\x18,\b\x02\x12\x1eDfE Common Basic Data Set: sex\x1a\x03sex*\x03\x02\x03\x04R\x03sex\x12u\n" +
 	"\n" +
-	"nhs_number\x18\v \x01(\tBJ\xe0A\x03\xca\xda\x18C\b\x03\x12:NHS Data Dictionary: NHS NUMBER; Children Act 2004 s. 16LB*\x03\x02\x03\x04R\tnhsNumber\x12\x97\x01\n" +
-	"\x1anhs_number_omission_reason\x18\f \x01(\tBZ\xe0A\x03\xca\xda\x18S\b\x03\x12.Children's Wellbeing and Schools Act 2026 s. 4\x1a\x1anhs-number-omission-reason*\x03\x02\x03\x04R\x17nhsNumberOmissionReason\x12\xa5\x01\n" +
-	"\x1enhs_number_verification_status\x18\r \x01(\tB`\xe0A\x03\xca\xda\x18Y\b\x03\x120FHIR UK Core: NHSNumberVerificationStatusEngland\x1a\x1enhs-number-verification-status*\x03\x02\x03\x04R\x1bnhsNumberVerificationStatus\x12:\n" +
-	"\x03upn\x18\x0e \x01(\tB(\xe0A\x03\xca\xda\x18!\b\x03\x12\x18DfE: Unique Pupil Number*\x03\x01\v\x04R\x03upn\x12m\n" +
-	"\x12upn_unknown_reason\x18\x0f \x01(\tB?\xe0A\x03\xca\xda\x188\b\x03\x12\x1bDfE CIN census: UPN unknown\x1a\x12upn-unknown-reason*\x03\x01\v\x04R\x10upnUnknownReason\x12I\n" +
+	"nhs_number\x18\v \x01(\tBV\xe0A\x03\xca\xda\x18O\b\x03\x12:NHS Data Dictionary: NHS NUMBER; Children Act 2004 s. 16LB*\x03\x02\x03\x042\n" +
+	"nhs_numberR\tnhsNumber\x12\xa3\x01\n" +
+	"\x1anhs_number_omission_reason\x18\f \x01(\tBf\xe0A\x03\xca\xda\x18_\b\x03\x12.Children's Wellbeing and Schools Act 2026 s. 4\x1a\x1anhs-number-omission-reason*\x03\x02\x03\x042\n" +
+	"nhs_numberR\x17nhsNumberOmissionReason\x12\xb1\x01\n" +
+	"\x1enhs_number_verification_status\x18\r \x01(\tBl\xe0A\x03\xca\xda\x18e\b\x03\x120FHIR UK Core: NHSNumberVerificationStatusEngland\x1a\x1enhs-number-verification-status*\x03\x02\x03\x042\n" +
+	"nhs_numberR\x1bnhsNumberVerificationStatus\x12?\n" +
+	"\x03upn\x18\x0e \x01(\tB-\xe0A\x03\xca\xda\x18&\b\x03\x12\x18DfE: Unique Pupil Number*\x03\x01\v\x042\x03upnR\x03upn\x12r\n" +
+	"\x12upn_unknown_reason\x18\x0f \x01(\tBD\xe0A\x03\xca\xda\x18=\b\x03\x12\x1bDfE CIN census: UPN unknown\x1a\x12upn-unknown-reason*\x03\x01\v\x042\x03upnR\x10upnUnknownReason\x12I\n" +
 	"\n" +
 	"former_upn\x18\x10 \x01(\tB*\xe0A\x03\xca\xda\x18#\b\x03\x12\x1aDfE CIN census: former UPN*\x03\x01\v\x04R\tformerUpn\x12;\n" +
 	"\x03uln\x18\x11 \x01(\tB)\xe0A\x03\xca\xda\x18\"\b\x03\x12\x1aLRS: Unique Learner Number*\x02\x01\vR\x03uln\x12J\n" +
-	"\vla_child_id\x18\x12 \x01(\tB*\xe0A\x03\xca\xda\x18#\b\x03\x12\x1bDfE CIN census: LA child id*\x02\x04\vR\tlaChildId\x12E\n" +
-	"\raddress_lines\x18\x13 \x03(\tB \xe0A\x03\xca\xda\x18\x19\b\x04\x12\x15NHS PDS address linesR\faddressLines\x12=\n" +
-	"\bpostcode\x18\x14 \x01(\tB!\xe0A\x03\xca\xda\x18\x1a\b\x04\x12\x16ONS Postcode DirectoryR\bpostcode\x123\n" +
-	"\x04uprn\x18\x15 \x01(\tB\x1f\xe0A\x03\xca\xda\x18\x18\b\x04\x12\x14OS AddressBase: UPRNR\x04uprn\x127\n" +
-	"\x12address_start_date\x18\x16 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x04R\x10addressStartDate\x12T\n" +
-	"\x10no_known_address\x18\x17 \x01(\bB*\xe0A\x03\xca\xda\x18#\b\x04\x12\x1fSI 2007/2182 (no known address)R\x0enoKnownAddress\x12'\n" +
+	"\vla_child_id\x18\x12 \x01(\tB*\xe0A\x03\xca\xda\x18#\b\x03\x12\x1bDfE CIN census: LA child id*\x02\x04\vR\tlaChildId\x12N\n" +
+	"\raddress_lines\x18\x13 \x03(\tB)\xe0A\x03\xca\xda\x18\"\b\x04\x12\x15NHS PDS address lines2\aaddressR\faddressLines\x12F\n" +
+	"\bpostcode\x18\x14 \x01(\tB*\xe0A\x03\xca\xda\x18#\b\x04\x12\x16ONS Postcode Directory2\aaddressR\bpostcode\x12<\n" +
+	"\x04uprn\x18\x15 \x01(\tB(\xe0A\x03\xca\xda\x18!\b\x04\x12\x14OS AddressBase: UPRN2\aaddressR\x04uprn\x127\n" +
+	"\x12address_start_date\x18\x16 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x04R\x10addressStartDate\x12]\n" +
+	"\x10no_known_address\x18\x17 \x01(\bB3\xe0A\x03\xca\xda\x18,\b\x04\x12\x1fSI 2007/2182 (no known address)2\aaddressR\x0enoKnownAddress\x12'\n" +
 	"\ttelephone\x18\x18 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x05R\ttelephone\x12\x1f\n" +
-	"\x05email\x18\x19 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x05R\x05email\x12U\n" +
+	"\x05email\x18\x19 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x05R\x05email\x12]\n" +
 	"\n" +
-	"school_urn\x18\x1a \x01(\tB6\xe0A\x03\xca\xda\x18/\b\x04\x12&DfE Get Information about Schools: URN*\x03\x01\v\x04R\tschoolUrn\x12U\n" +
-	"\x11school_start_date\x18\x1b \x01(\tB)\xe0A\x03\xca\xda\x18\"\b\x04\x12\x19SI 2007/2182 (start date)*\x03\x01\v\x04R\x0fschoolStartDate\x12`\n" +
+	"school_urn\x18\x1a \x01(\tB>\xe0A\x03\xca\xda\x187\b\x04\x12&DfE Get Information about Schools: URN*\x03\x01\v\x042\x06schoolR\tschoolUrn\x12]\n" +
+	"\x11school_start_date\x18\x1b \x01(\tB1\xe0A\x03\xca\xda\x18*\b\x04\x12\x19SI 2007/2182 (start date)*\x03\x01\v\x042\x06schoolR\x0fschoolStartDate\x12`\n" +
 	"\x10gp_practice_code\x18\x1c \x01(\tB6\xe0A\x03\xca\xda\x18/\b\x04\x12'NHS Organisation Data Service: epraccur*\x02\x02\x03R\x0egpPracticeCode\x12\\\n" +
 	"\tethnicity\x18\x1d \x01(\tB>\xe0A\x03\xca\xda\x187\b\a\x12$DfE Common Basic Data Set: ethnicity\x1a\tethnicity*\x02\x01\x04R\tethnicity\x12Z\n" +
 	"\fdisabilities\x18\x1e \x03(\tB6\xe0A\x03\xca\xda\x18/\b\a\x12\x1aDfE CIN census: disability\x1a\n" +
@@ -818,9 +822,9 @@ const file_irt_v1_child_proto_rawDesc = "" +
 	"\vgp_practice\x18) \x01(\v2\x16.irt.v1.DirectoryEntryB\t\xe0A\x03\xca\xda\x18\x02\b\x04R\n" +
 	"gpPractice\x12\\\n" +
 	"\x11known_to_agencies\x18* \x01(\bB0\xe0A\x03\xca\xda\x18)\b\b\x12%IRT concept 2003: flag of involvementR\x0fknownToAgencies\x12P\n" +
-	"\x11lead_professional\x18+ \x01(\v2\x18.irt.v1.LeadProfessionalB\t\xe0A\x03\xca\xda\x18\x02\b\bR\x10leadProfessional\x12B\n" +
+	"\x11lead_professional\x18+ \x01(\v2\x18.irt.v1.LeadProfessionalB\t\xe0A\x03\xca\xda\x18\x02\b\bR\x10leadProfessional\x12=\n" +
 	"\n" +
-	"provenance\x18, \x03(\v2\x17.irt.v1.FieldProvenanceB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
+	"provenance\x18, \x03(\v2\x12.irt.v1.ProvenanceB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
 	"provenance\x127\n" +
 	"\bwithheld\x18- \x03(\v2\x10.irt.v1.WithheldB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\bwithheld\x123\n" +
 	"\x05state\x18. \x01(\x0e2\x12.irt.v1.ChildStateB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x05state\x12*\n" +
@@ -831,12 +835,13 @@ const file_irt_v1_child_proto_rawDesc = "" +
 	"\vupdate_time\x181 \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
 	"updateTime\x12\x1d\n" +
 	"\x04etag\x182 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x04etag:1\xeaA.\n" +
-	"\tirt/Child\x12\x10children/{child}*\bchildren2\x05child\"\x94\x01\n" +
-	"\x0fFieldProvenance\x12\x1c\n" +
-	"\x05field\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x05field\x12\x1e\n" +
-	"\x06agency\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\bR\x06agency\x12C\n" +
-	"\vupdate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\n" +
-	"updateTime\"\xcf\x01\n" +
+	"\tirt/Child\x12\x10children/{child}*\bchildren2\x05child\"\x91\x01\n" +
+	"\n" +
+	"Provenance\x12\x1e\n" +
+	"\x06agency\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\bR\x06agency\x12C\n" +
+	"\vupdate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"updateTime\x12\x1e\n" +
+	"\x06fields\x18\x03 \x03(\tB\x06\xca\xda\x18\x02\b\x01R\x06fields\"\xcf\x01\n" +
 	"\x0eDirectoryEntry\x12\x1e\n" +
 	"\x06agency\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\x06agency\x12)\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\vdisplayName\x12.\n" +
@@ -878,7 +883,7 @@ var file_irt_v1_child_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_irt_v1_child_proto_goTypes = []any{
 	(ChildState)(0),               // 0: irt.v1.ChildState
 	(*Child)(nil),                 // 1: irt.v1.Child
-	(*FieldProvenance)(nil),       // 2: irt.v1.FieldProvenance
+	(*Provenance)(nil),            // 2: irt.v1.Provenance
 	(*DirectoryEntry)(nil),        // 3: irt.v1.DirectoryEntry
 	(*LeadProfessional)(nil),      // 4: irt.v1.LeadProfessional
 	(*Carer)(nil),                 // 5: irt.v1.Carer
@@ -891,12 +896,12 @@ var file_irt_v1_child_proto_depIdxs = []int32{
 	3,  // 1: irt.v1.Child.school:type_name -> irt.v1.DirectoryEntry
 	3,  // 2: irt.v1.Child.gp_practice:type_name -> irt.v1.DirectoryEntry
 	4,  // 3: irt.v1.Child.lead_professional:type_name -> irt.v1.LeadProfessional
-	2,  // 4: irt.v1.Child.provenance:type_name -> irt.v1.FieldProvenance
+	2,  // 4: irt.v1.Child.provenance:type_name -> irt.v1.Provenance
 	6,  // 5: irt.v1.Child.withheld:type_name -> irt.v1.Withheld
 	0,  // 6: irt.v1.Child.state:type_name -> irt.v1.ChildState
 	7,  // 7: irt.v1.Child.create_time:type_name -> google.protobuf.Timestamp
 	7,  // 8: irt.v1.Child.update_time:type_name -> google.protobuf.Timestamp
-	7,  // 9: irt.v1.FieldProvenance.update_time:type_name -> google.protobuf.Timestamp
+	7,  // 9: irt.v1.Provenance.update_time:type_name -> google.protobuf.Timestamp
 	8,  // 10: irt.v1.DirectoryEntry.kind:type_name -> irt.v1.AgencyKind
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type

@@ -371,8 +371,11 @@ type FieldStandard struct {
 	// trusted first. Kinds not named rank equally after them; between equals the
 	// most recently changed record wins. Empty: the most recent wins.
 	TrustedSources []AgencyKind `protobuf:"varint,5,rep,packed,name=trusted_sources,json=trustedSources,proto3,enum=irt.v1.AgencyKind" json:"trusted_sources,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Survivorship: fields of one group are taken together, from the same record,
+	// so that a postcode never stands beside another record's street.
+	Group         string `protobuf:"bytes,6,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FieldStandard) Reset() {
@@ -438,6 +441,13 @@ func (x *FieldStandard) GetTrustedSources() []AgencyKind {
 		return x.TrustedSources
 	}
 	return nil
+}
+
+func (x *FieldStandard) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
 }
 
 // Who may call a method.
@@ -543,13 +553,14 @@ var File_irt_v1_options_proto protoreflect.FileDescriptor
 
 const file_irt_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\x14irt/v1/options.proto\x12\x06irt.v1\x1a google/protobuf/descriptor.proto\"\xc5\x01\n" +
+	"\x14irt/v1/options.proto\x12\x06irt.v1\x1a google/protobuf/descriptor.proto\"\xdb\x01\n" +
 	"\rFieldStandard\x12,\n" +
 	"\bcategory\x18\x01 \x01(\x0e2\x10.irt.v1.CategoryR\bcategory\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1b\n" +
 	"\tcode_list\x18\x03 \x01(\tR\bcodeList\x12\x14\n" +
 	"\x05rules\x18\x04 \x03(\tR\x05rules\x12;\n" +
-	"\x0ftrusted_sources\x18\x05 \x03(\x0e2\x12.irt.v1.AgencyKindR\x0etrustedSources\"u\n" +
+	"\x0ftrusted_sources\x18\x05 \x03(\x0e2\x12.irt.v1.AgencyKindR\x0etrustedSources\x12\x14\n" +
+	"\x05group\x18\x06 \x01(\tR\x05group\"u\n" +
 	"\fMethodAccess\x12\x16\n" +
 	"\x06public\x18\x01 \x01(\bR\x06public\x12\"\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\f.irt.v1.RoleR\x05roles\x12)\n" +
