@@ -1,0 +1,333 @@
+package match
+
+import "strings"
+
+// comparison is the level of every field of one pair, with what a score needs
+// beyond the levels.
+type comparison struct {
+	levels [numFields]Level
+	// givenShare and familyShare are how common the shared name is among all
+	// records, 0 when no exact name is shared.
+	givenShare, familyShare float64
+}
+
+// compare is symmetric: the order of a and b changes nothing.
+func (m *Model) compare(a, b *Features) comparison {
+	var c comparison
+	c.levels[FieldResidence] = compareResidence(a, b)
+	c.levels[FieldTelephone] = compareTelephones(a.Telephones, b.Telephones)
+	c.levels[FieldEmail] = compareEmails(a.Emails, b.Emails)
+	c.levels[FieldDateOfBirth] = compareDates(a.Born, b.Born)
+	c.levels[FieldMiddleNames] = compareMiddle(a.Middle, b.Middle)
+	c.levels[FieldUPN] = compareUPN(a.UPN, b.UPN)
+	c.levels[FieldIdentifier] = compareText(a.Identifier, b.Identifier, 1)
+	c.levels[FieldOther] = compareText(a.Other, b.Other, 2)
+	if a.Sex != 0 && b.Sex != 0 {
+		c.levels[FieldSex] = sameOrNot(a.Sex == b.Sex)
+	}
+	if a.NHS != 0 && b.NHS != 0 {
+		c.levels[FieldNHSNumber] = sameOrNot(a.NHS == b.NHS)
+	}
+	m.compareNames(a, b, &c)
+	return c
+}
+
+func sameOrNot(same bool) Level {
+	if same {
+		return equal
+	}
+	return different
+}
+
+// compareNames sets both names' levels: whether they are crossed can only be
+// seen together, and then only the given name speaks.
+func (m *Model) compareNames(a, b *Features, c *comparison) {
+	c.levels[FieldGivenName], c.givenShare = m.compareGiven(a, b)
+	c.levels[FieldFamilyName], c.familyShare = m.compareFamily(a.Family, b.Family)
+	if c.levels[FieldGivenName] >= nameSimilar && c.levels[FieldFamilyName] >= namePart && crossed(a, b) {
+		c.levels[FieldGivenName], c.levels[FieldFamilyName] = nameCrossed, NotCompared
+	}
+}
+
+func crossed(a, b *Features) bool {
+	return anyShared(a.Given, b.Family) && anyShared(b.Given, a.Family)
+}
+
+func anyShared(x, y []Name) bool {
+	for i := range x {
+		for j := range y {
+			if x[i].Joined == y[j].Joined {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// compareGiven takes the best level over given and preferred names.
+func (m *Model) compareGiven(a, b *Features) (best Level, share float64) {
+	for i := range a.Given {
+		for j := range b.Given {
+			l := m.givenLevel(&a.Given[i], &b.Given[j])
+			if l == nameExact {
+				share = rarer(share, m.frequencies.given(a.Given[i].Joined))
+			}
+			best = better(best, l)
+		}
+	}
+	if best >= nameSimilar && (namedMiddle(a.Given, b.Middle) || namedMiddle(b.Given, a.Middle)) {
+		best = nameFormer
+	}
+	return best, share
+}
+
+func better(a, b Level) Level {
+	if a == NotCompared || b != NotCompared && b < a {
+		return b
+	}
+	return a
+}
+
+func rarer(a, b float64) float64 {
+	if a == 0 || b < a {
+		return b
+	}
+	return a
+}
+
+func (m *Model) givenLevel(a, b *Name) Level {
+	switch {
+	case a.Joined == b.Joined && len(a.Joined) > 1:
+		return nameExact
+	case len(a.Joined) == 1 || len(b.Joined) == 1:
+		if a.Joined[0] == b.Joined[0] {
+			return nameInitial
+		}
+		return nameOther
+	case sameGroup(a.Groups, b.Groups):
+		return nameVariant
+	case sharedWord(a, b):
+		return namePart
+	}
+	return m.givenAlike(a, b)
+}
+
+// givenAlike grades names that look alike. A slip keeps the first letter and
+// leaves a name nobody bears; two names in common use, or with another first
+// letter (Jayden and Hayden), may be twins however small the difference.
+func (m *Model) givenAlike(a, b *Name) Level {
+	sameStart := a.Joined[0] == b.Joined[0]
+	bothInUse := m.frequencies.inUse(a.Joined) && m.frequencies.inUse(b.Joined)
+	slips := slipsAllowed(a.Joined, b.Joined)
+	near := slips > 0 && osa(a.Joined, b.Joined, slips) <= slips
+	switch {
+	case near && sameStart && !bothInUse:
+		return nameSlip
+	case near, a.Sound == b.Sound && a.Sound > 0xff:
+		return nameSimilar
+	case sameStart && jaroWinkler(a.Joined, b.Joined) >= 0.88:
+		return nameSimilar
+	}
+	return nameOther
+}
+
+// slipsAllowed is how many edits still look like one name: none in the shortest,
+// two in long ones.
+func slipsAllowed(a, b string) int {
+	switch n := min(len(a), len(b)); {
+	case n < 3:
+		return 0
+	case n < 6:
+		return 1
+	}
+	return 2
+}
+
+// sharedWord reports a whole word in common when either name has several.
+func sharedWord(a, b *Name) bool {
+	return len(a.Words)+len(b.Words) > 0 && (hasAny(a, b) || hasAny(b, a))
+}
+
+func hasAny(a, b *Name) bool {
+	for _, w := range a.Words {
+		if len(w) > 1 && (w == b.Joined || contains(b.Words, w)) {
+			return true
+		}
+	}
+	return false
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+// namedMiddle reports a child called by a middle name.
+func namedMiddle(given []Name, middle []string) bool {
+	for i := range given {
+		for _, w := range middle {
+			if len(w) > 2 && w == given[i].Joined {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// compareFamily takes the best level over current and former names; equality
+// with a former name is its own level.
+func (m *Model) compareFamily(a, b []Name) (best Level, share float64) {
+	for i := range a {
+		for j := range b {
+			l := familyLevel(&a[i], &b[j])
+			if l == nameExact {
+				share = rarer(share, m.frequencies.family(a[i].Joined))
+				if i+j > 0 {
+					l = nameFormer
+				}
+			}
+			best = better(best, l)
+		}
+	}
+	return best, share
+}
+
+func familyLevel(a, b *Name) Level {
+	switch {
+	case a.Joined == b.Joined:
+		return nameExact
+	case len(a.Joined) == 1 || len(b.Joined) == 1:
+		if a.Joined[0] == b.Joined[0] {
+			return nameInitial
+		}
+		return nameOther
+	case sharedWord(a, b):
+		return namePart
+	}
+	slips := slipsAllowed(a.Joined, b.Joined)
+	switch {
+	case slips > 0 && osa(a.Joined, b.Joined, slips) <= slips:
+		return nameSlip
+	case a.Sound == b.Sound && a.Sound > 0xff: // one sound alone says little
+		return nameVariant
+	case jaroWinkler(a.Joined, b.Joined) >= 0.86:
+		return nameSimilar
+	}
+	return nameOther
+}
+
+func compareDates(a, b Date) Level {
+	switch {
+	case a.Year == 0 || b.Year == 0:
+		return NotCompared
+	case !a.full() || !b.full():
+		return comparePartial(a, b)
+	case a == b:
+		return bornSame
+	case a.Year == b.Year && a.Month == b.Day && a.Day == b.Month:
+		return bornSwapped
+	case digitsApart(a, b) == 1 || swappedDigits(a, b):
+		return bornSlip
+	}
+	sameYear, sameMonth, sameDay := a.Year == b.Year, a.Month == b.Month, a.Day == b.Day
+	switch {
+	case sameYear && (sameMonth || sameDay), sameMonth && sameDay:
+		return bornPart
+	case sameYear:
+		return bornYear
+	}
+	return bornOther
+}
+
+func comparePartial(a, b Date) Level {
+	switch {
+	case a.Year != b.Year:
+		return bornOther
+	case a.Month == 0 || b.Month == 0 || a.Month == b.Month:
+		return bornPartial
+	}
+	return bornYear
+}
+
+func compareMiddle(a, b []string) Level {
+	if len(a) == 0 || len(b) == 0 {
+		return NotCompared
+	}
+	best := middleOther
+	for _, x := range a {
+		for _, y := range b {
+			switch {
+			case x == y && len(x) > 1, len(x) > 3 && len(y) > 3 && x[0] == y[0] && osa(x, y, 1) == 1:
+				return middleSame
+			case (len(x) == 1 || len(y) == 1) && x[0] == y[0]:
+				best = middleInitial
+			}
+		}
+	}
+	return best
+}
+
+func compareTelephones(a, b []uint64) Level {
+	if len(a) == 0 || len(b) == 0 {
+		return NotCompared
+	}
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				return equal
+			}
+		}
+	}
+	return different
+}
+
+func compareEmails(a, b []string) Level {
+	best := NotCompared
+	for _, x := range a {
+		for _, y := range b {
+			best = better(best, emailLevel(x, y))
+		}
+	}
+	return best
+}
+
+func emailLevel(a, b string) Level {
+	if a == b {
+		return closeSame
+	}
+	x, _, _ := strings.Cut(a, "@")
+	y, _, _ := strings.Cut(b, "@")
+	if x == y || osa(a, b, 2) <= 2 {
+		return closeSimilar
+	}
+	return closeOther
+}
+
+func compareUPN(a, b string) Level {
+	switch {
+	case a == "" || b == "":
+		return NotCompared
+	case a == b:
+		return equal
+	case isTemporaryUPN(a) || isTemporaryUPN(b):
+		return NotCompared
+	}
+	return different
+}
+
+// compareText compares identifiers and other text, alike within some edits.
+func compareText(a, b string, edits int) Level {
+	switch {
+	case a == "" || b == "":
+		return NotCompared
+	case a == b:
+		return closeSame
+	case min(len(a), len(b)) > 3 && osa(a, b, edits) <= edits:
+		return closeSimilar
+	}
+	return closeOther
+}

@@ -1,0 +1,308 @@
+package match
+
+// ChildKey identifies a child of the index; 16 bytes, so that a UUID is one.
+type ChildKey = [16]byte
+
+// Candidate is one member record of an existing child. List all records of a
+// child, not only the one that a blocking key found: each may hold a veto.
+type Candidate struct {
+	Child    ChildKey
+	Features *Features
+	// DoNotMatch says that a person decided that the record is not this
+	// child. On any of its records it rules the child out.
+	DoNotMatch bool
+}
+
+// Band is what to do with a record.
+type Band uint8
+
+// The bands. The zero Band is the one that does nothing rash.
+const (
+	BandReview Band = iota // hold for a person
+	BandNew                // nobody known: make a child
+	BandLink               // link to Decision.Child
+)
+
+// String is LINK, REVIEW or NEW.
+func (b Band) String() string {
+	switch b {
+	case BandLink:
+		return "LINK"
+	case BandNew:
+		return "NEW"
+	}
+	return "REVIEW"
+}
+
+// MarshalText writes the band's name, for stored explanations.
+func (b Band) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// Rules that can override the score. Decision.Rule names the one that did.
+const (
+	// RuleSameNHSNumber: equal valid NHS numbers and details that agree link
+	// whatever the score.
+	RuleSameNHSNumber = "same_nhs_number"
+	// RuleDifferentNHSNumber: two different valid NHS numbers never link. They
+	// go to review, as a suspected duplicate or a wrong number, only when
+	// names, date of birth and residence or telephone are the same.
+	RuleDifferentNHSNumber = "different_nhs_number"
+	// RuleNHSNumberConflict: equal NHS numbers with details that contradict
+	// each other: one number given to two children, often siblings.
+	RuleNHSNumberConflict = "same_nhs_number_other_child"
+	// RuleUPNConflict is the same for the UPN.
+	RuleUPNConflict = "same_upn_other_child"
+	// RuleTwinName: without an equal identifier, a given name that is only
+	// similar may be a twin's.
+	RuleTwinName = "name_may_be_a_twins"
+	// RuleNoGivenName: without a given name ("Baby") and without an equal
+	// identifier nothing tells a child from its siblings.
+	RuleNoGivenName = "no_given_name"
+	// RuleOtherMember: the best record agrees, but another record of the same
+	// child says that this is its twin or sibling.
+	RuleOtherMember = "contradicted_by_another_record"
+	// RuleAmbiguous: a second child fits about as well.
+	RuleAmbiguous = "two_children_fit"
+)
+
+// Alternative is a child that came second.
+type Alternative struct {
+	Child ChildKey `json:"child"`
+	// Member is its best record's index in the candidates, -1 for none.
+	Member      int     `json:"member"`
+	Weight      float64 `json:"weight"`
+	Probability float64 `json:"probability"`
+}
+
+// Decision is what to do with one record, and why.
+type Decision struct {
+	Band Band `json:"band"`
+	// Child is the child to link or to review against; zero for BandNew.
+	Child ChildKey `json:"child"`
+	// Member is the index in the candidates of the record that gave the
+	// evidence; -1 when there was none to compare.
+	Member int `json:"member"`
+	// Result explains that comparison, also for BandNew: why not.
+	Result Result `json:"result"`
+	// RunnerUp is the second-best child.
+	RunnerUp Alternative `json:"runner_up"`
+	// SuspectedDuplicate says that the record fits RunnerUp.Child as well and
+	// that both children look like one: a duplicate in the index to review.
+	SuspectedDuplicate bool `json:"suspected_duplicate"`
+	// Rule names the hard rule that decided, if one did.
+	Rule string `json:"rule,omitempty"`
+	// Compared counts the candidate records scored.
+	Compared int `json:"compared"`
+}
+
+// evidence is what a child's records together say.
+type evidence struct {
+	child   ChildKey
+	best    int // index of the best member
+	result  Result
+	members int
+	veto    string // rule of a member that forbids linking
+	excused bool   // a person ruled the child out
+	band    Band
+	rule    string
+}
+
+// Decide compares a record with every member record of every candidate child.
+// A child is as near as its best record, and is ruled out of linking by the
+// veto of any. Deterministic: ties go to the child with more records, then to
+// the one listed first.
+func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
+	children, compared := m.gather(record, candidates)
+	d := Decision{Band: BandNew, Member: -1, Compared: compared, RunnerUp: Alternative{Member: -1}}
+	best, second := -1, -1
+	for i := range children {
+		switch {
+		case children[i].excused:
+		case best < 0 || children[i].ahead(&children[best]):
+			best, second = i, best
+		case second < 0 || children[i].ahead(&children[second]):
+			second = i
+		}
+	}
+	if best < 0 {
+		return d
+	}
+	first := &children[best]
+	d.Band, d.Rule, d.Member = first.band, first.rule, first.best
+	if second >= 0 {
+		m.weighSecond(&d, first, &children[second], candidates)
+	}
+	if d.Band != BandNew {
+		d.Child = first.child
+	}
+	d.Result = m.Explain(record, candidates[first.best].Features)
+	return d
+}
+
+// ahead orders children: what may be linked before what may not, then weight.
+func (e *evidence) ahead(o *evidence) bool {
+	if e.band != o.band && (e.band == BandLink || o.band == BandLink) {
+		return e.band == BandLink
+	}
+	if e.band != o.band {
+		return e.band == BandReview
+	}
+	if e.result.Weight != o.result.Weight {
+		return e.result.Weight > o.result.Weight
+	}
+	return e.members > o.members
+}
+
+// gather scores all members and settles each child by itself.
+func (m *Model) gather(record *Features, candidates []Candidate) (children []evidence, compared int) {
+	for i := range candidates {
+		c := &candidates[i]
+		e := childOf(&children, c.Child)
+		e.members++
+		if e.excused = e.excused || c.DoNotMatch; e.excused {
+			continue
+		}
+		r := m.Score(record, c.Features)
+		compared++
+		if e.best < 0 || r.Weight > e.result.Weight {
+			e.best, e.result = i, r
+		}
+		if v := m.veto(&r); v != "" && e.veto != RuleDifferentNHSNumber {
+			e.veto = v
+		}
+	}
+	for i := range children {
+		if e := &children[i]; !e.excused {
+			e.band, e.rule = m.settle(e, record, candidates[e.best].Features)
+		}
+	}
+	return children, compared
+}
+
+// childOf finds or adds a child; candidates are few, so it looks along the list.
+func childOf(children *[]evidence, key ChildKey) *evidence {
+	for i := range *children {
+		if (*children)[i].child == key {
+			return &(*children)[i]
+		}
+	}
+	*children = append(*children, evidence{child: key, best: -1})
+	return &(*children)[len(*children)-1]
+}
+
+// veto is the rule by which one member forbids linking to its child.
+func (m *Model) veto(r *Result) string {
+	switch {
+	case r.Levels[FieldNHSNumber] == different:
+		return RuleDifferentNHSNumber
+	case r.Levels[FieldNHSNumber] == equal || r.Levels[FieldGivenName] < nameSimilar:
+		return ""
+	case r.Posterior[Twin]+r.Posterior[Sibling] >= 0.95:
+		return RuleOtherMember
+	}
+	return ""
+}
+
+// settle decides about one child by itself.
+func (m *Model) settle(e *evidence, record, member *Features) (Band, string) {
+	r := &e.result
+	band := m.band(r.Probability)
+	sameNHS := r.Levels[FieldNHSNumber] == equal
+	switch {
+	case e.veto == RuleDifferentNHSNumber:
+		if sameNHS || alikeButForNumber(r) {
+			return BandReview, RuleDifferentNHSNumber
+		}
+		return BandNew, RuleDifferentNHSNumber
+	case sameNHS && compatible(r):
+		return BandLink, RuleSameNHSNumber
+	case sameNHS:
+		return BandReview, RuleNHSNumberConflict
+	case r.Levels[FieldUPN] == equal && r.Levels[FieldGivenName] >= nameSimilar:
+		return BandReview, RuleUPNConflict
+	case band != BandLink:
+		return band, ""
+	}
+	if rule := caution(e, record, member); rule != "" {
+		return BandReview, rule
+	}
+	return BandLink, ""
+}
+
+func (m *Model) band(p float64) Band {
+	switch {
+	case p >= m.parameters.Link:
+		return BandLink
+	case p >= m.parameters.Review:
+		return BandReview
+	}
+	return BandNew
+}
+
+// caution holds back a link that the score alone would make.
+func caution(e *evidence, record, member *Features) string {
+	r := &e.result
+	if identified(r) {
+		if e.veto == RuleOtherMember {
+			return RuleOtherMember
+		}
+		return ""
+	}
+	switch {
+	case r.Levels[FieldGivenName] == NotCompared && (record.Placeholder || member.Placeholder):
+		return RuleNoGivenName
+	case r.Levels[FieldGivenName] >= nameSimilar && twinPlausible(r):
+		return RuleTwinName
+	}
+	return e.veto
+}
+
+// identified reports an identifier that both records share.
+func identified(r *Result) bool {
+	return r.Levels[FieldNHSNumber] == equal || r.Levels[FieldUPN] == equal || r.Levels[FieldIdentifier] == closeSame
+}
+
+// twinPlausible reports a pair that one household's twins could be: no sign of
+// another household and no clearly other date of birth.
+func twinPlausible(r *Result) bool {
+	return r.Levels[FieldDateOfBirth] <= bornPart
+}
+
+// compatible reports details that one child's two records can have: a given
+// name that is not another, and either the date of birth (up to a slip) or,
+// where that is wrong, both names.
+func compatible(r *Result) bool {
+	given, born := r.Levels[FieldGivenName], r.Levels[FieldDateOfBirth]
+	if given == nameOther {
+		return false
+	}
+	return born <= bornPart || given <= nameSlip && given != NotCompared && r.Levels[FieldFamilyName] <= nameFormer
+}
+
+// alikeButForNumber reports records that would be one child if one of the two
+// NHS numbers were wrong.
+func alikeButForNumber(r *Result) bool {
+	given, family, born := r.Levels[FieldGivenName], r.Levels[FieldFamilyName], r.Levels[FieldDateOfBirth]
+	there := r.Levels[FieldResidence] <= residencePostcode && r.Levels[FieldResidence] != NotCompared ||
+		r.Levels[FieldTelephone] == equal || r.Levels[FieldUPN] == equal
+	return there && given != NotCompared && given <= nameSlip && family <= nameFormer && born == bornSame
+}
+
+// weighSecond looks at the second-best child. A record that fits two is
+// linked to the better by a clear margin only, unless the two are likely one
+// child held twice: then neither link is wrong.
+func (m *Model) weighSecond(d *Decision, first, second *evidence, candidates []Candidate) {
+	d.RunnerUp = Alternative{second.child, second.best, second.result.Weight, second.result.Probability}
+	if d.Band != BandLink || second.band == BandNew {
+		return
+	}
+	between := m.Score(candidates[first.best].Features, candidates[second.best].Features)
+	if between.Levels[FieldNHSNumber] != different && between.Probability >= m.parameters.Link {
+		d.SuspectedDuplicate = true
+		return
+	}
+	sharesNumber := second.rule == RuleNHSNumberConflict || second.rule == RuleSameNHSNumber
+	if sharesNumber && first.rule != RuleSameNHSNumber ||
+		first.result.Weight-second.result.Weight < m.parameters.Margin {
+		d.Band, d.Rule = BandReview, RuleAmbiguous
+	}
+}

@@ -1,0 +1,40 @@
+package match
+
+// Frequencies tells how common names are, so that two Zbigniew Okonkwos weigh
+// more than two Mohammed Khans. Names are keyed as Name.Joined.
+type Frequencies struct {
+	// GivenNames and FamilyNames hold shares of all records, within (0, 1).
+	GivenNames  map[string]float64 `json:"given_names,omitempty"`
+	FamilyNames map[string]float64 `json:"family_names,omitempty"`
+	// OtherGiven and OtherFamily are the shares of a name not listed.
+	OtherGiven  float64 `json:"other_given"`
+	OtherFamily float64 `json:"other_family"`
+}
+
+// minShare keeps a missing or absurd entry from being infinite evidence.
+const minShare = 1e-6
+
+func (t *Frequencies) given(joined string) float64 {
+	return share(t.GivenNames, joined, t.OtherGiven)
+}
+
+func (t *Frequencies) family(joined string) float64 {
+	return share(t.FamilyNames, joined, t.OtherFamily)
+}
+
+func share(table map[string]float64, joined string, other float64) float64 {
+	s, ok := table[joined]
+	if !ok {
+		s = other
+	}
+	return min(max(s, minShare), 1)
+}
+
+// inUse reports a given name that children are known to bear, so that it is
+// unlikely to be another name misspelt.
+func (t *Frequencies) inUse(joined string) bool {
+	if _, ok := t.GivenNames[joined]; ok {
+		return true
+	}
+	return groupsOf[joined] != nil
+}

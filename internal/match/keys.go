@@ -1,0 +1,180 @@
+package match
+
+// KeyVersion changes whenever Keys may give other values for the same record;
+// stored keys must then be computed anew.
+const KeyVersion = 1
+
+// Kind is what a blocking key was made of, for reports about full blocks.
+type Kind uint8
+
+// The kinds of key. Their numbers are part of the stored key: never reuse one.
+const (
+	KindNHSNumber      Kind = 1
+	KindUPN            Kind = 2
+	KindNameBorn       Kind = 3 // sound of a given or family name + date of birth
+	KindMiddleBorn     Kind = 4 // one given or middle name + date of birth
+	KindNamesYear      Kind = 5 // sounds of given and family name in either order + year
+	KindPostcodeBorn   Kind = 6
+	KindPostcodeGiven  Kind = 7 // postcode + first letter of the given name
+	KindTelephoneGiven Kind = 8
+	KindAddressGiven   Kind = 9 // house number, street and first letter
+	KindEmail          Kind = 10
+	KindIdentifier     Kind = 11
+	KindNamesDay       Kind = 12 // sounds of both names + day and month
+)
+
+var kindNames = map[Kind]string{
+	KindNHSNumber: "nhs_number", KindUPN: "upn", KindNameBorn: "name_born", KindMiddleBorn: "middle_born",
+	KindNamesYear: "names_year", KindPostcodeBorn: "postcode_born", KindPostcodeGiven: "postcode_given",
+	KindTelephoneGiven: "telephone_given", KindAddressGiven: "address_given", KindEmail: "email",
+	KindIdentifier: "identifier", KindNamesDay: "names_day",
+}
+
+// String names the kind for reports.
+func (k Kind) String() string {
+	if s, ok := kindNames[k]; ok {
+		return s
+	}
+	return "unknown"
+}
+
+// KeyKind tells what a key was made of: its upper six bits.
+func KeyKind(key uint64) Kind { return Kind(key >> kindShift) }
+
+const kindShift = 58
+
+// Keys gives the record's blocking keys, without repeats, in a fixed order. Two
+// records that share no key are never compared. A key with a missing part is
+// not made, because it would gather everyone who lacks that part.
+//
+// A key is the kind in the upper six bits and 58 bits of FNV-1a (64 bits, over
+// kind and parts, each part ended by a zero byte, then mixed by the finaliser
+// of MurmurHash3). It is the same on every machine and in every release of one
+// KeyVersion. As a signed 64-bit number it is never negative.
+func Keys(f *Features) []uint64 {
+	k := keySet{list: make([]uint64, 0, 24)}
+	k.identifiers(f)
+	if f.Born.full() {
+		k.born(f)
+	}
+	if f.Born.Year != 0 {
+		k.names(f)
+	}
+	k.household(f)
+	return k.list
+}
+
+type keySet struct{ list []uint64 }
+
+// add appends unless it is there: lists are too short for a map to pay.
+func (k *keySet) add(h hash, kind Kind) {
+	key := uint64(kind)<<kindShift | h.sum()>>(64-kindShift)
+	for _, have := range k.list {
+		if have == key {
+			return
+		}
+	}
+	k.list = append(k.list, key)
+}
+
+func (k *keySet) identifiers(f *Features) {
+	if f.NHS != 0 {
+		k.add(start(KindNHSNumber).number(f.NHS), KindNHSNumber)
+	}
+	if f.UPN != "" {
+		k.add(start(KindUPN).text(f.UPN), KindUPN)
+	}
+	if f.Identifier != "" {
+		k.add(start(KindIdentifier).text(f.Identifier), KindIdentifier)
+	}
+	for _, e := range f.Emails {
+		k.add(start(KindEmail).text(e), KindEmail)
+	}
+}
+
+// born makes the keys that hold the whole date of birth.
+func (k *keySet) born(f *Features) {
+	day := uint64(f.Born.packed())
+	named := start(KindNameBorn).number(day)
+	for _, list := range [2][]Name{f.Family, f.Given} {
+		for i := range list {
+			k.add(named.number(list[i].Sound), KindNameBorn)
+			for _, w := range list[i].Words {
+				k.add(named.number(sound(w)), KindNameBorn)
+			}
+		}
+	}
+	called := start(KindMiddleBorn).number(day)
+	for i := range f.Given {
+		k.add(called.text(f.Given[i].Joined), KindMiddleBorn)
+	}
+	for _, w := range f.Middle {
+		if len(w) > 1 {
+			k.add(called.text(w), KindMiddleBorn)
+		}
+	}
+	if f.Postcode != "" {
+		k.add(start(KindPostcodeBorn).number(day).text(f.Postcode), KindPostcodeBorn)
+	}
+}
+
+// names makes the keys for records whose date of birth is wrong in one part.
+func (k *keySet) names(f *Features) {
+	for i := range f.Given {
+		for j := range f.Family {
+			x, y := f.Given[i].Sound, f.Family[j].Sound
+			x, y = min(x, y), max(x, y)
+			k.add(start(KindNamesYear).number(x).number(y).number(uint64(f.Born.Year)), KindNamesYear)
+			if f.Born.full() {
+				day := uint64(f.Born.Month)*100 + uint64(f.Born.Day)
+				k.add(start(KindNamesDay).number(x).number(y).number(day), KindNamesDay)
+			}
+		}
+	}
+}
+
+// household makes the keys of a child within a household, free of its dates.
+func (k *keySet) household(f *Features) {
+	for i := range f.Given {
+		initial := uint64(f.Given[i].Joined[0])
+		if f.Postcode != "" {
+			k.add(start(KindPostcodeGiven).text(f.Postcode).number(initial), KindPostcodeGiven)
+		}
+		if f.Address.Number != "" && f.Address.Street != "" {
+			k.add(start(KindAddressGiven).text(f.Address.Number).text(f.Address.Street).number(initial), KindAddressGiven)
+		}
+		for _, t := range f.Telephones {
+			k.add(start(KindTelephoneGiven).number(t).number(initial), KindTelephoneGiven)
+		}
+	}
+}
+
+// hash is FNV-1a in the making.
+type hash uint64
+
+func start(kind Kind) hash { return hash(14695981039346656037).byte(byte(kind)) }
+
+func (h hash) byte(b byte) hash { return (h ^ hash(b)) * 1099511628211 }
+
+func (h hash) text(s string) hash {
+	for i := 0; i < len(s); i++ {
+		h = h.byte(s[i])
+	}
+	return h.byte(0)
+}
+
+// number hashes eight bytes, least significant first, and the ending zero.
+func (h hash) number(n uint64) hash {
+	for i := 0; i < 8; i++ {
+		h = h.byte(byte(n >> (8 * i)))
+	}
+	return h.byte(0)
+}
+
+// sum mixes, because FNV leaves the last bytes in the low bits.
+func (h hash) sum() uint64 {
+	x := uint64(h)
+	x = (x ^ x>>33) * 0xff51afd7ed558ccd
+	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}

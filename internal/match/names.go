@@ -1,0 +1,129 @@
+package match
+
+import "strings"
+
+// newName prepares one folded name. Prefixes such as Mc, O, van and de are
+// joined to what follows, so that "Mc Donald", "McDonald" and "MacDonald" are
+// one name, and hyphens count as spaces.
+func newName(folded string) Name {
+	parts := words(folded)
+	if len(parts) == 0 {
+		return Name{}
+	}
+	n := Name{Joined: macToMc(strings.Join(parts, ""))}
+	if len(parts) > 1 {
+		n.Words = ownWords(parts)
+	}
+	n.Sound = sound(n.Joined)
+	n.Groups = nicknameGroups(n)
+	return n
+}
+
+// macToMc writes Mac as Mc in names long enough for it to be the prefix.
+func macToMc(s string) string {
+	if len(s) >= 7 && strings.HasPrefix(s, "mac") {
+		return "mc" + s[3:]
+	}
+	return s
+}
+
+// ownWords are the parts that can stand for the name alone: prefixes and
+// single letters cannot.
+func ownWords(parts []string) []string {
+	own := make([]string, 0, len(parts))
+	for _, w := range parts {
+		if len(w) > 1 && !isPrefix(w) {
+			own = append(own, macToMc(w))
+		}
+	}
+	return own
+}
+
+func isPrefix(w string) bool {
+	switch w {
+	case "mc", "mac", "van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "du", "la", "le",
+		"al", "el", "ul", "ur", "bin", "bint", "ibn", "abu", "abd", "st", "san", "ter", "ten", "ap", "fitz", "and":
+		return true
+	}
+	return false
+}
+
+// nicknameGroups looks up the whole name and, for names of several words, the
+// first, by which the child will be called.
+func nicknameGroups(n Name) []uint16 {
+	if g := groupsOf[n.Joined]; g != nil || len(n.Words) == 0 {
+		return g
+	}
+	return groupsOf[n.Words[0]]
+}
+
+// givenNames prepares the given and preferred names; placeholder says that the
+// given name was a newborn's stand-in, which is then left out.
+func givenNames(given, preferred string) (names []Name, placeholder bool) {
+	g := withoutTitle(fold(given))
+	if isPlaceholder(g) {
+		g, placeholder = "", true
+	}
+	names = appendName(names, g)
+	if p := withoutTitle(fold(preferred)); !isPlaceholder(p) {
+		names = appendName(names, p)
+	}
+	return names, placeholder && len(names) == 0
+}
+
+func familyNames(family string, former []string) []Name {
+	names := appendName(nil, fold(family))
+	for _, f := range former {
+		names = appendName(names, fold(f))
+	}
+	return names
+}
+
+// appendName adds a name unless it is empty, a word for "none", or there.
+func appendName(names []Name, folded string) []Name {
+	if folded == "" || isNoName(folded) {
+		return names
+	}
+	n := newName(folded)
+	for _, have := range names {
+		if have.Joined == n.Joined {
+			return names
+		}
+	}
+	return append(names, n)
+}
+
+func isNoName(folded string) bool {
+	switch folded {
+	case "unknown", "not known", "notknown", "nk", "n k", "na", "n a", "none", "nil", "null", "not given", "tbc", "unspecified", "x", "xx", "xxx":
+		return true
+	}
+	return false
+}
+
+func withoutTitle(folded string) string {
+	first, rest, ok := strings.Cut(folded, " ")
+	if !ok {
+		return folded
+	}
+	switch first {
+	case "mr", "mrs", "ms", "miss", "mstr", "master", "dr":
+		return rest
+	}
+	return folded
+}
+
+// isPlaceholder recognises what maternity and early-years systems write before
+// a child is named: Baby, Baby Girl, Baby of Sarah, Twin 2, Infant, Male.
+func isPlaceholder(folded string) bool {
+	first, rest, _ := strings.Cut(folded, " ")
+	switch first {
+	case "baby", "infant", "newborn", "unborn", "unnamed", "neonate":
+		return true
+	case "twin", "triplet":
+		return rest == "" || len(rest) <= 5
+	case "babyboy", "babygirl", "boy", "girl", "male", "female":
+		return rest == ""
+	}
+	return false
+}
