@@ -1,0 +1,32 @@
+package standard
+
+import (
+	"crypto/sha256"
+
+	"github.com/google/uuid"
+)
+
+// RecordID is the key under which the hub keeps an agency's record of a child:
+// the first 4 bytes of SHA-256(agency) and the first 12 of
+// SHA-256(agency 0x00 localID). The agency comes first so that one agency's
+// records lie together. It is derived, so that finding or writing a record
+// needs no look-up, and two processes cannot give one record two keys.
+// Both ids are taken as they are: agency "a", not "agencies/a".
+func RecordID(agency, localID string) uuid.UUID {
+	return derivedID(agency, agency+"\x00"+localID)
+}
+
+// InvolvementID is the key of an agency's involvement, derived as RecordID is
+// but from SHA-256(agency 0x00 "involvements" 0x00 localID), so that a record
+// and an involvement with one local id are not mistaken for each other.
+func InvolvementID(agency, localID string) uuid.UUID {
+	return derivedID(agency, agency+"\x00involvements\x00"+localID)
+}
+
+func derivedID(owner, whole string) uuid.UUID {
+	var id uuid.UUID
+	first, rest := sha256.Sum256([]byte(owner)), sha256.Sum256([]byte(whole))
+	copy(id[:4], first[:4])
+	copy(id[4:], rest[:12])
+	return id
+}
