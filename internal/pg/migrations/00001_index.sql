@@ -173,6 +173,7 @@ CREATE TABLE match_reviews (
     match              jsonb NOT NULL,
     create_time        timestamptz NOT NULL
 );
+CREATE INDEX match_reviews_by_record ON match_reviews (record_id);
 CREATE INDEX match_reviews_by_age ON match_reviews (create_time, review_id);
 
 -- Who is working with a child. involvement_id is derived from agency and local

@@ -1,0 +1,114 @@
+package pg
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+const (
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// baseSettings are the private cluster's settings, each with its reason. They
+// stand in irthub.conf, written anew at every start and included by
+// postgresql.conf, where an operator's own lines come after and win.
+const baseSettings = `# Written by irthub at every start. Put settings of your own into postgresql.conf.
+
+# Connections: only through the socket, only from this machine's hub and its commands.
+unix_socket_permissions = 0700
+cluster_name = 'irthub'
+
+# What is acknowledged is on disk.
+%s
+
+# Memory
+shared_buffers = %dMB               # a quarter of the machine's, 2 GB at most: the hub runs beside it
+effective_cache_size = %dMB         # half: what the system's file cache may hold
+work_mem = 16MB
+maintenance_work_mem = %dMB         # index builds and vacuum after bulk loads
+max_locks_per_transaction = 256     # batches lock many match-key stripes in one transaction
+
+# Writing: bulk loads must not drown in checkpoints.
+wal_compression = on
+max_wal_size = 2GB
+min_wal_size = 256MB
+checkpoint_timeout = 15min
+checkpoint_completion_target = 0.9
+
+# Planning: point reads by key, on SSDs.
+random_page_cost = 1.1
+jit = off # short queries would pay more for compiling than they win
+
+# Logs never hold personal data: the messages of failed statements quote values,
+# so neither those nor statements nor parameters are logged. The hub gets every
+# error itself, and logs its code.
+log_min_messages = log              # leaves out ERROR and below
+log_min_error_statement = panic
+log_error_verbosity = terse
+log_statement = none
+log_min_duration_statement = -1
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+log_line_prefix = '%%m [%%p] '
+log_timezone = 'UTC'
+timezone = 'UTC'
+`
+
+const durableSettings = `fsync = on
+synchronous_commit = on
+full_page_writes = on
+max_connections = 60                # a pool of 16 for each of two hubs, and commands beside them`
+
+// disposableSettings make a test cluster fast; a crash of the machine loses it.
+const disposableSettings = `fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_connections = 400               # many test processes, each test with its own pool`
+
+func settings(disposable bool) string {
+	memory := machineMemory()
+	shared := min(max(memory/4, 64*mib), 2*gib)
+	durability := durableSettings
+	if disposable {
+		shared, durability = 256*mib, disposableSettings
+	}
+	return fmt.Sprintf(baseSettings, durability, shared/mib, max(memory/2, 128*mib)/mib,
+		min(max(memory/20, 32*mib), 512*mib)/mib)
+}
+
+// machineMemory is what this machine or container has, in bytes; 1 GiB where
+// the system does not say.
+func machineMemory() int64 {
+	memory := int64(gib)
+	if total, ok := meminfoTotal(); ok {
+		memory = total
+	}
+	limit, err := os.ReadFile("/sys/fs/cgroup/memory.max") // cgroup v2; "max" means none
+	if err != nil {
+		return memory
+	}
+	if n, err := strconv.ParseInt(strings.TrimSpace(string(limit)), 10, 64); err == nil {
+		memory = min(memory, n)
+	}
+	return memory
+}
+
+// meminfoTotal reads the line "MemTotal: 24606312 kB" of /proc/meminfo.
+func meminfoTotal() (int64, bool) {
+	f, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var kib int64
+		if n, _ := fmt.Sscanf(lines.Text(), "MemTotal: %d kB", &kib); n == 1 {
+			return kib << 10, true
+		}
+	}
+	return 0, false
+}
