@@ -30,3 +30,9 @@ func derivedID(owner, whole string) uuid.UUID {
 	copy(id[4:], rest[:12])
 	return id
 }
+
+// ReviewID is the key of the match review of a record and the child it may
+// describe: one pair is one review, however often matching comes upon it.
+func ReviewID(record, candidate uuid.UUID) uuid.UUID {
+	return derivedID(string(record[:]), string(record[:])+string(candidate[:]))
+}

@@ -1,0 +1,126 @@
+package standard
+
+import (
+	"strings"
+	"unicode"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+// codeList is the values that a field may have. The lists themselves are data in
+// the codelists_*.go files, one file for each publisher.
+type codeList struct {
+	id      string // as the code_list option of fields names it
+	title   string
+	version string
+	source  string
+	codes   []code
+	forms   map[string]string // folded code, display text or alias → code
+}
+
+type code struct {
+	code    string
+	display string
+	aliases []string
+	maps    []mapping
+}
+
+// mapping is the same meaning, or the nearest wider one, in another system.
+type mapping struct{ system, code string }
+
+// newCodeList indexes the forms in which a code is accepted. Where two codes
+// could be meant by one form, the first has it; a test shows that there are none.
+func newCodeList(l codeList) *codeList {
+	l.forms = make(map[string]string, 3*len(l.codes))
+	for _, c := range l.codes {
+		for _, form := range append([]string{c.code, c.display}, c.aliases...) {
+			if _, taken := l.forms[foldForm(form)]; !taken {
+				l.forms[foldForm(form)] = c.code
+			}
+		}
+	}
+	return &l
+}
+
+// has reports whether s is a code of the list, as the publisher writes it.
+func (l *codeList) has(s string) bool {
+	for i := range l.codes {
+		if l.codes[i].code == s {
+			return true
+		}
+	}
+	return false
+}
+
+// normaliseCode gives the code that s is a form of, or s itself, cleaned, for the
+// check to report.
+func normaliseCode(l *codeList, s string) string {
+	if s == "" || l.has(s) {
+		return s
+	}
+	if c, known := l.forms[foldForm(s)]; known {
+		return c
+	}
+	return CleanText(s)
+}
+
+// foldForm keeps letters and digits: "Step-mother" and "step mother" are one form.
+func foldForm(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
+}
+
+// codeLists are all lists in the order in which the standard prints them.
+var codeLists = []*codeList{
+	sexes, ethnicities, disabilities, upnUnknownReasons, omissionReasons, verificationStatuses,
+	carerRelationships, involvementRoles, sensitiveBases, referralSources, needs, closureReasons,
+	agencyKinds, purposes, roles,
+}
+
+var codeListsByID = func() map[string]*codeList {
+	byID := make(map[string]*codeList, len(codeLists))
+	for _, l := range codeLists {
+		byID[l.id] = l
+	}
+	return byID
+}()
+
+// codeListName is the resource name of a code list, standard/codeLists/{id}.
+func codeListName(id string) string { return "standard/codeLists/" + id }
+
+// CodeLists gives every code list with its codes, in a settled order. The
+// messages are the caller's own.
+func CodeLists() []*irtv1.CodeList {
+	lists := make([]*irtv1.CodeList, len(codeLists))
+	for i, l := range codeLists {
+		lists[i] = l.message()
+	}
+	return lists
+}
+
+// CodeListByName gives the code list of a resource name, standard/codeLists/{id},
+// and whether there is one.
+func CodeListByName(name string) (*irtv1.CodeList, bool) {
+	id, isName := strings.CutPrefix(name, codeListName(""))
+	l, known := codeListsByID[id]
+	if !isName || !known {
+		return nil, false
+	}
+	return l.message(), true
+}
+
+func (l *codeList) message() *irtv1.CodeList {
+	m := &irtv1.CodeList{Name: codeListName(l.id), Title: l.title, Version: l.version, Source: l.source}
+	for _, c := range l.codes {
+		entry := &irtv1.Code{Code: c.code, Display: c.display, Aliases: append([]string(nil), c.aliases...)}
+		for _, to := range c.maps {
+			entry.Mappings = append(entry.Mappings, &irtv1.CodeMapping{System: to.system, Code: to.code})
+		}
+		m.Codes = append(m.Codes, entry)
+	}
+	return m
+}

@@ -1,0 +1,64 @@
+package standard
+
+// Lists of the hub's own, where no publisher has one.
+
+var omissionReasons = newCodeList(codeList{
+	id: "nhs-number-omission-reason", title: "Reason why the NHS number is left out", version: Version,
+	source: "Children's Wellbeing and Schools Act 2026 s. 4 (Children Act 2004 ss. 16LA ff.); codes of this hub",
+	codes: []code{
+		{code: "NOT_FACILITATING", display: "(a) Including it is not likely to help a safeguarding function"},
+		{code: "DETRIMENTAL", display: "(b) Including it would be more detrimental to the child"},
+		{code: "UNKNOWN_UNDUE_DELAY", display: "(c) It is not known, and finding it would cause unreasonable delay"},
+	},
+})
+
+var sensitiveBases = newCodeList(codeList{
+	id: "sensitive-basis", title: "Basis for recording a sensitive involvement", version: Version,
+	source: "SI 2007/2182 (sensitive services); codes of this hub",
+	codes: []code{
+		{code: "CONSENT", display: "Consent of the child or, where the child cannot give it, of a parent"},
+		{code: "SIGNIFICANT_HARM", display: "Reasonable cause to suspect that the child suffers or may suffer significant harm"},
+	},
+})
+
+var involvementRoles = newCodeList(codeList{
+	id: "involvement-role", title: "Role in an involvement", version: Version,
+	source: "This hub's own list, after the practitioners named in SI 2007/2182",
+	codes: []code{
+		{code: "CLASS_TEACHER", display: "Class teacher or form tutor", aliases: []string{"teacher", "form tutor"}},
+		{code: "HEAD_TEACHER", display: "Head teacher", aliases: []string{"principal"}},
+		{code: "DESIGNATED_SAFEGUARDING_LEAD", display: "Designated safeguarding lead", aliases: []string{"DSL"}},
+		{code: "SENCO", display: "Special educational needs coordinator"},
+		{code: "PASTORAL_LEAD", display: "Pastoral lead or head of year", aliases: []string{"head of year"}},
+		{code: "EDUCATION_WELFARE_OFFICER", display: "Education welfare officer", aliases: []string{"EWO", "attendance officer"}},
+		{code: "EDUCATIONAL_PSYCHOLOGIST", display: "Educational psychologist"},
+		{code: "VIRTUAL_SCHOOL_HEAD", display: "Virtual school head"},
+		{code: "EARLY_YEARS_WORKER", display: "Early years worker", aliases: []string{"key person", "childminder"}},
+		{code: "GP", display: "General practitioner", aliases: []string{"doctor"}},
+		{code: "PRACTICE_NURSE", display: "Practice nurse"},
+		{code: "MIDWIFE", display: "Midwife"},
+		{code: "HEALTH_VISITOR", display: "Health visitor"},
+		{code: "SCHOOL_NURSE", display: "School nurse"},
+		{code: "FAMILY_NURSE", display: "Family nurse"},
+		{code: "PAEDIATRICIAN", display: "Paediatrician"},
+		{code: "CHILDRENS_COMMUNITY_NURSE", display: "Children's community nurse"},
+		{code: "THERAPIST", display: "Speech and language, occupational or physiotherapist"},
+		{code: "MENTAL_HEALTH_WORKER", display: "Child and adolescent mental health worker", aliases: []string{"CAMHS"}},
+		{code: "SEXUAL_HEALTH_WORKER", display: "Sexual health worker"},
+		{code: "SUBSTANCE_MISUSE_WORKER", display: "Substance misuse worker"},
+		{code: "SOCIAL_WORKER", display: "Social worker"},
+		{code: "INDEPENDENT_REVIEWING_OFFICER", display: "Independent reviewing officer", aliases: []string{"IRO"}},
+		{code: "FOSTERING_SOCIAL_WORKER", display: "Fostering or supervising social worker"},
+		{code: "PERSONAL_ADVISER", display: "Personal adviser of a care leaver"},
+		{code: "EARLY_HELP_WORKER", display: "Early help worker"},
+		{code: "FAMILY_SUPPORT_WORKER", display: "Family support worker"},
+		{code: "YOUTH_OFFENDING_OFFICER", display: "Youth offending team officer", aliases: []string{"YOT officer", "youth justice worker"}},
+		{code: "YOUTH_WORKER", display: "Youth worker"},
+		{code: "POLICE_OFFICER", display: "Police officer"},
+		{code: "HOUSING_OFFICER", display: "Housing officer"},
+		{code: "DOMESTIC_ABUSE_ADVISER", display: "Independent domestic violence adviser", aliases: []string{"IDVA"}},
+		{code: "VOLUNTARY_WORKER", display: "Worker of a voluntary or community organisation"},
+		{code: "ADVOCATE", display: "Advocate for the child"},
+		{code: "OTHER", display: "Other"},
+	},
+})

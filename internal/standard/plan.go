@@ -1,0 +1,90 @@
+package standard
+
+import (
+	"slices"
+	"sync"
+
+	irtv1 "irthub/gen/irt/v1"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// messagePlan is what there is to check in a message beyond its bounds, worked
+// out once from the options of its fields.
+type messagePlan struct {
+	fields []fieldPlan
+}
+
+type fieldPlan struct {
+	field  protoreflect.FieldDescriptor
+	text   bool // a string, or a list of strings
+	values []*Rule
+	record []*Rule
+	codes  *codeList
+	nested *messagePlan
+}
+
+// plans holds a plan for every message of the schema. Fields that only the hub
+// sets are left out: whatever was sent in them is not used.
+var plans = sync.OnceValue(func() map[protoreflect.FullName]*messagePlan {
+	all := make(map[protoreflect.FullName]*messagePlan)
+	for _, message := range schemaMessages() {
+		planMessage(all, message)
+	}
+	return all
+})
+
+func planMessage(all map[protoreflect.FullName]*messagePlan, message protoreflect.MessageDescriptor) *messagePlan {
+	if plan, done := all[message.FullName()]; done {
+		return plan
+	}
+	plan := &messagePlan{}
+	all[message.FullName()] = plan
+	for i := range message.Fields().Len() {
+		field := message.Fields().Get(i)
+		if hasBehavior(field, annotations.FieldBehavior_OUTPUT_ONLY) || field.IsMap() {
+			continue
+		}
+		p := fieldPlan{field: field, text: field.Kind() == protoreflect.StringKind}
+		p.takeRules(fieldStandard(field))
+		if m := field.Message(); m != nil && m.ParentFile().Package() == schemaPackage {
+			p.nested = planMessage(all, m)
+		}
+		if p.text || p.nested != nil || len(p.record) > 0 {
+			plan.fields = append(plan.fields, p)
+		}
+	}
+	slices.SortFunc(plan.fields, func(a, b fieldPlan) int { return int(a.field.Number() - b.field.Number()) })
+	return plan
+}
+
+// takeRules panics on an id that is not registered, which the first call of Check
+// in any test shows.
+func (p *fieldPlan) takeRules(s *irtv1.FieldStandard) {
+	p.codes = codeListsByID[s.GetCodeList()]
+	for _, id := range s.GetRules() {
+		rule, known := rulesByID[id]
+		switch {
+		case !known:
+			panic("standard: " + string(p.field.FullName()) + " names an unknown rule " + id)
+		case rule.breaksRecord != nil:
+			p.record = append(p.record, rule)
+		case rule.breaksValue != nil:
+			p.values = append(p.values, rule)
+		}
+	}
+}
+
+// fieldStandard is the irt.v1.standard option of a field; nil-safe to read where
+// there is none.
+func fieldStandard(field protoreflect.FieldDescriptor) *irtv1.FieldStandard {
+	s, _ := proto.GetExtension(field.Options(), irtv1.E_Standard).(*irtv1.FieldStandard)
+	return s
+}
+
+func hasBehavior(field protoreflect.FieldDescriptor, behavior annotations.FieldBehavior) bool {
+	behaviors, _ := proto.GetExtension(field.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior)
+	return slices.Contains(behaviors, behavior)
+}

@@ -1,0 +1,137 @@
+package standard
+
+import (
+	"strings"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+var placeRules = []Rule{
+	{
+		ID: "ADDRESS_MISSING", Grade: ruleQuery, StrictGrade: ruleQuery,
+		Description: "There is no address, and nothing says that none is known.",
+		Action:      "Send the address or at least the postcode; or set no_known_address.",
+		Source:      "SI 2007/2182 (current or last known address, or no known address)",
+		breaksRecord: func(r *irtv1.ChildRecord, _ *checker) bool {
+			return !r.GetNoKnownAddress() && len(r.GetAddressLines()) == 0 && r.GetPostcode() == "" && r.GetUprn() == ""
+		},
+	},
+	{
+		ID: "NO_KNOWN_ADDRESS_CONFLICT", Grade: ruleError, StrictGrade: ruleError,
+		Description:  "There is an address, and also the statement that none is known.",
+		Action:       "Leave the address out, or set no_known_address to false.",
+		Source:       "SI 2007/2182 (no known address)",
+		breaksRecord: noKnownAddressConflict,
+	},
+	{
+		ID: "POSTCODE_STRICT", Grade: ruleQuery, StrictGrade: ruleQuery,
+		Description: "The postcode has a form that hardly any postcode has.",
+		Action:      "Check the postcode, O and 0, I and 1 in particular.",
+		Source:      "Cabinet Office: BS 7666 postcode format; NHS pseudo-postcodes ZZ99 are accepted",
+		breaksValue: func(v string, _ *checker) bool { return !postcodeIsUsual(v) },
+	},
+	{
+		ID: "TELEPHONE_INVALID", Grade: ruleQuery, StrictGrade: ruleQuery,
+		Description: "The telephone number cannot be dialled as it is.",
+		Action:      "Send one number with its area code, or with + and the country code; no remarks.",
+		Source:      "Ofcom: National Telephone Numbering Plan; ITU-T E.164",
+		breaksValue: func(v string, _ *checker) bool { return !telephoneIsValid(v) },
+	},
+	{
+		ID: "EMAIL_INVALID", Grade: ruleQuery, StrictGrade: ruleQuery,
+		Description: "The e-mail address has not the form name@domain.",
+		Action:      "Send one address and nothing else.",
+		Source:      "RFC 5322, as narrowed by HTML",
+		breaksValue: func(v string, _ *checker) bool { return !emailIsValid(v) },
+	},
+	{
+		ID: "CODE_UNKNOWN", Grade: ruleError, StrictGrade: ruleError,
+		Description: "The value is not a code of the list, nor a form of one that the list names.",
+		Action:      "Send one of the codes of the field's code list.",
+		Source:      "the code list",
+		breaksValue: func(v string, c *checker) bool { return c.codes != nil && !c.codes.has(v) },
+	},
+}
+
+// noKnownAddressConflict is reported at each field of the address that is filled.
+// The NHS's postcodes for no fixed abode and the like say the same as the flag.
+func noKnownAddressConflict(r *irtv1.ChildRecord, c *checker) bool {
+	if !r.GetNoKnownAddress() {
+		return false
+	}
+	switch c.field() {
+	case "address_lines":
+		return len(r.GetAddressLines()) > 0
+	case "postcode":
+		return r.GetPostcode() != "" && !pseudoPostcode(r.GetPostcode())
+	default:
+		return r.GetUprn() != ""
+	}
+}
+
+// wholeRules are about more than one field. The schema states and protovalidate
+// checks them, all but the last two, which hold for all text and for the check
+// itself.
+var wholeRules = []Rule{
+	{
+		ID: "BIRTH_DATE_ONE_OF", Grade: ruleError, StrictGrade: ruleError, Field: "date_of_birth",
+		Description: "There must be a date of birth or, for an unborn child, an expected date of birth; not both.",
+		Action:      "Send date_of_birth, or for an unborn child expected_date_of_birth.",
+		Source:      "DfE children in need census: date of birth, expected date of birth",
+	},
+	{
+		ID: "INVOLVEMENT_SUBJECT", Grade: ruleError, StrictGrade: ruleError, Field: "child_record",
+		Description: "Nothing says which child the involvement is with.",
+		Action:      "Send child_record, your own record of the child, or child, the entry of the index.",
+		Source:      "IRT Hub",
+	},
+	{
+		ID: "PERIOD_ORDER", Grade: ruleError, StrictGrade: ruleError, Field: "end_date",
+		Description: "The last day is before the first day.",
+		Action:      "Correct whichever date is wrong.",
+		Source:      "IRT Hub",
+	},
+	{
+		ID: "SENSITIVE_BASIS_REQUIRED", Grade: ruleError, StrictGrade: ruleError, Field: "sensitive_basis",
+		Description: "A sensitive involvement is recorded without its basis.",
+		Action:      "Send sensitive_basis: CONSENT or SIGNIFICANT_HARM.",
+		Source:      "SI 2007/2182 (consent, or reasonable cause to suspect significant harm)",
+	},
+	{
+		ID: textInvalid, Grade: ruleError, StrictGrade: ruleError,
+		Description: "The text is not valid Unicode (UTF-8), or holds a null character.",
+		Action:      "Send text as UTF-8; check the encoding of the file it comes from.",
+		Source:      "RFC 3629",
+	},
+	{
+		ID: checkFailed, Grade: ruleError, StrictGrade: ruleError,
+		Description: "The hub could not check this, through a fault of its own.",
+		Action:      "Report it to those who run the hub.",
+		Source:      "IRT Hub",
+	},
+}
+
+// boundRules are the kinds of bounds that the schema states with buf.validate.
+// The description of a fault names the bound, so that it differs from field to
+// field; these are their general forms.
+var boundRules = []Rule{
+	bound("REQUIRED", "The value is missing.", "Send it: nothing can be done without it."),
+	bound("STRING_MIN_LEN", "The text is missing or too short.", "Send it: at least as long as the standard says."),
+	bound("STRING_MAX_LEN", "The text is too long.", "Shorten it to what the standard allows."),
+	bound("STRING_PATTERN", "The text does not have the form it must have.", "Send it in the form the standard gives."),
+	bound("STRING_EMAIL", "The text is not an e-mail address.", "Send one address of the form name@domain, or leave it out."),
+	bound("BYTES_MAX_LEN", "There are too many bytes.", "Send them in smaller parts."),
+	bound("REPEATED_MAX_ITEMS", "There are too many values.", "Send no more than the standard allows."),
+	bound("ENUM_DEFINED_ONLY", "The value is not one of those the schema defines.", "Send one of the values that the standard lists."),
+	bound("ENUM_NOT_IN", "The value may not be used here.", "Send another of the values that the standard lists."),
+	bound("INT32_GTE", "The number is too small.", "Send a larger number."),
+}
+
+func bound(id, description, action string) Rule {
+	return Rule{
+		ID: id, Grade: ruleError, StrictGrade: ruleError, Description: description, Action: action,
+		Source: "the schema (buf.validate)",
+	}
+}
+
+func lastSlash(s string) int { return strings.LastIndexByte(s, '/') }
