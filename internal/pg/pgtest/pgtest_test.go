@@ -39,6 +39,6 @@ func TestDatabaseIsDropped(t *testing.T) {
 
 func BenchmarkURL(b *testing.B) {
 	for b.Loop() {
-		b.Run("", func(b *testing.B) { pgtest.URL(b) })
+		pgtest.URL(b)
 	}
 }
