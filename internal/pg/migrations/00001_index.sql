@@ -177,13 +177,15 @@ CREATE INDEX match_reviews_by_record ON match_reviews (record_id);
 CREATE INDEX match_reviews_by_age ON match_reviews (create_time, review_id);
 
 -- Who is working with a child. involvement_id is derived from agency and local
--- id. A row follows its record when the record is linked to another child.
+-- id. A row follows its record when the record is linked to another child; the
+-- record's local id is here too because record_id does not tell it.
 CREATE TABLE involvements (
     child_id        uuid NOT NULL,
     involvement_id  uuid NOT NULL,
     agency_id       text COLLATE "C" NOT NULL,
     local_id        text COLLATE "C" NOT NULL,
     record_id       uuid,
+    record_local_id text COLLATE "C" NOT NULL DEFAULT '',
     role            text NOT NULL,
     practitioner_id text COLLATE "C" NOT NULL DEFAULT '',
     start_date      date NOT NULL,
