@@ -1,0 +1,110 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"irthub/internal/identity"
+)
+
+// insertSQL inserts a batch of entries in one statement. An entry that is there
+// already, from an attempt whose answer was lost, stays as it is.
+const insertSQL = `
+INSERT INTO audit_entries (entry_id, entry_time, agency_id, practitioner_id, role, on_behalf_of, purpose, reason,
+    method, decision, status_code, children, query, returned, withheld, client_address, request_id)
+SELECT entry_id, entry_time, agency_id, practitioner_id, role, on_behalf_of, purpose, reason,
+    method, decision, status_code, children::uuid[], query::jsonb, returned::text[], withheld::text[], client_address, request_id
+FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+    $9::text[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[])
+AS e (entry_id, entry_time, agency_id, practitioner_id, role, on_behalf_of, purpose, reason,
+    method, decision, status_code, children, query, returned, withheld, client_address, request_id)
+ON CONFLICT (entry_id) DO NOTHING`
+
+// columns are the entries of a batch, column by column.
+type columns struct {
+	ids                                                       []uuid.UUID
+	times                                                     []time.Time
+	agencies, practitioners, roles, onBehalfOf                []string
+	purposes, reasons, methods, decisions                     []string
+	codes                                                     []int32
+	children, returned, withheld, clientAddresses, requestIDs []string
+	queries                                                   []*string
+}
+
+func (c *columns) add(e *Entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.ids = append(c.ids, e.id)
+	c.times = append(c.times, e.time)
+	c.agencies = append(c.agencies, e.caller.Agency)
+	c.practitioners = append(c.practitioners, e.caller.Practitioner)
+	c.roles = append(c.roles, identity.RoleText(e.caller.Role))
+	c.onBehalfOf = append(c.onBehalfOf, e.caller.OnBehalfOf)
+	c.purposes = append(c.purposes, identity.PurposeText(e.caller.Purpose))
+	c.reasons = append(c.reasons, e.caller.Reason)
+	c.methods = append(c.methods, e.method)
+	c.decisions = append(c.decisions, string(e.decision))
+	c.codes = append(c.codes, int32(e.code)) //nolint:gosec // 0 to 16
+	c.children = append(c.children, uuidArray(e.children))
+	c.queries = append(c.queries, textOrNull(e.query))
+	c.returned = append(c.returned, arrayLiteral(e.returned))
+	c.withheld = append(c.withheld, arrayLiteral(e.withheld))
+	c.clientAddresses = append(c.clientAddresses, e.caller.Address)
+	c.requestIDs = append(c.requestIDs, e.requestID)
+}
+
+func (c *columns) args() []any {
+	return []any{c.ids, c.times, c.agencies, c.practitioners, c.roles, c.onBehalfOf, c.purposes, c.reasons,
+		c.methods, c.decisions, c.codes, c.children, c.queries, c.returned, c.withheld, c.clientAddresses, c.requestIDs}
+}
+
+func textOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func uuidArray(ids []uuid.UUID) string {
+	if len(ids) == 0 {
+		return "{}"
+	}
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	return "{" + strings.Join(texts, ",") + "}"
+}
+
+// execer is a pool, a connection or a transaction.
+type execer interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// Insert writes entries in the transaction of what they are about, so that neither
+// can be without the other. After the commit their Recorded must be called.
+func Insert(ctx context.Context, tx pgx.Tx, entries []*Entry) error {
+	return insert(ctx, tx, entries)
+}
+
+func insert(ctx context.Context, db execer, entries []*Entry) error {
+	var c columns
+	for _, e := range entries {
+		if e != nil {
+			c.add(e)
+		}
+	}
+	if len(c.ids) == 0 {
+		return nil
+	}
+	if _, err := db.Exec(ctx, insertSQL, c.args()...); err != nil {
+		return fmt.Errorf("audit: inserting %d entries: %w", len(c.ids), err)
+	}
+	return nil
+}
