@@ -13,9 +13,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// validator checks the bounds that the schema states. It knows every message of
-// the schema from the start, so that a bound that does not compile fails the
-// first check and not the first use of a rare message.
+// validator checks the bounds that the schema states, all but those of texts. It
+// knows every message of the schema from the start, so that a bound that does not
+// compile fails the first check and not the first use of a rare message.
 var validator = sync.OnceValue(func() protovalidate.Validator {
 	v, err := protovalidate.New(
 		protovalidate.WithMessageDescriptors(schemaMessages()...),
@@ -27,59 +27,57 @@ var validator = sync.OnceValue(func() protovalidate.Validator {
 	return v
 })
 
-// checkBounds finds the broken bounds, one for each field.
-func (c *checker) checkBounds(m proto.Message, nameOptional bool) {
-	err := validator().Validate(m)
+// notTexts leaves out of protovalidate what textBounds checks.
+var notTexts = sync.OnceValue(func() protovalidate.ValidationOption {
+	texts := boundsByField()
+	return protovalidate.WithFilter(protovalidate.FilterFunc(
+		func(_ protoreflect.Message, d protoreflect.Descriptor) bool {
+			field, isField := d.(protoreflect.FieldDescriptor)
+			return !isField || field.Kind() != protoreflect.StringKind || texts[field] == nil
+		}))
+})
+
+// checkBounds finds the broken bounds of a message and of those within it, one
+// for each field, but for those of texts.
+func (c *checker) checkBounds(m proto.Message) {
+	err := validator().Validate(m, notTexts())
 	if err == nil {
 		return
 	}
 	var invalid *protovalidate.ValidationError
 	if !errors.As(err, &invalid) {
-		rule := rulesByID[checkFailed]
-		c.found = append(c.found, placedFault{
-			Fault: Fault{RuleID: rule.ID, Description: rule.Description, Action: rule.Action}, rule: rule,
-		})
+		c.found = append(c.found, newFault(rulesByID[checkFailed], "", nil))
 		return
 	}
 	c.broken = make(map[string]bool)
 	for _, v := range invalid.Violations {
-		if nameOptional && isEmptyName(v) {
-			continue
-		}
 		c.addViolation(m.ProtoReflect().Descriptor(), v)
 	}
 }
 
-// isEmptyName reports a fault that is only that a resource has no name yet.
-func isEmptyName(v *protovalidate.Violation) bool {
-	return v.FieldDescriptor != nil && v.FieldValue.IsValid() &&
-		v.FieldDescriptor.Kind() == protoreflect.StringKind && !v.FieldDescriptor.IsList() &&
-		hasBehavior(v.FieldDescriptor, annotations.FieldBehavior_IDENTIFIER) && v.FieldValue.String() == ""
-}
-
 func (c *checker) addViolation(message protoreflect.MessageDescriptor, v *protovalidate.Violation) {
 	path, place := protovalidate.FieldPathString(v.Proto.GetField()), placeOf(v.Proto.GetField())
-	id := strings.ToUpper(strings.ReplaceAll(v.Proto.GetRuleId(), ".", "_"))
-	rule, known := rulesByID[id]
+	rule, known := rulesByID[strings.ToUpper(strings.ReplaceAll(v.Proto.GetRuleId(), ".", "_"))]
 	if !known {
 		rule = rulesByID[checkFailed] // a test shows that every bound of the schema is known
 	}
-	fault := Fault{Field: path, RuleID: rule.ID, Description: rule.Description, Action: rule.Action}
 	if rule.Field != "" {
 		if v.FieldDescriptor != nil {
-			message, fault.Field = v.FieldDescriptor.Message(), path+"."
+			message, path = v.FieldDescriptor.Message(), path+"."
 		}
-		fault.Field += rule.Field
-		place = append(place, int32(message.Fields().ByName(protoreflect.Name(rule.Field)).Number()))
-		c.found = append(c.found, placedFault{fault, rule, place})
+		field := message.Fields().ByName(protoreflect.Name(rule.Field))
+		c.found = append(c.found, newFault(rule, path+rule.Field, append(place, int32(field.Number()))))
 		return
 	}
 	if c.broken[path] {
 		return
 	}
 	c.broken[path] = true
-	fault.Description, fault.Action = describeBound(v, rule)
-	c.found = append(c.found, placedFault{fault, rule, place})
+	fault := newFault(rule, path, place)
+	if v.RuleDescriptor != nil && v.RuleDescriptor.Kind() != protoreflect.BoolKind && !v.RuleDescriptor.IsList() {
+		fault.Description, fault.Action = describeLimit(rule, v.RuleValue.Interface())
+	}
+	c.found = append(c.found, fault)
 }
 
 func placeOf(path *validate.FieldPath) []int32 {
@@ -93,41 +91,35 @@ func placeOf(path *validate.FieldPath) []int32 {
 	return place
 }
 
-// describeBound completes the words of a rule with the bound that is broken.
-func describeBound(v *protovalidate.Violation, rule *Rule) (description, action string) {
+// describeLimit completes the words of a rule with the bound that is broken.
+func describeLimit(rule *Rule, limit any) (description, action string) {
 	switch rule.ID {
-	case "STRING_MIN_LEN":
-		if n := v.RuleValue.Uint(); n > 1 {
-			return fmt.Sprintf("The text is shorter than %d characters.", n), rule.Action
-		}
-		return "The value is missing.", "Send it: nothing can be done without it."
 	case "STRING_MAX_LEN":
-		n := v.RuleValue.Uint()
-		return fmt.Sprintf("The text is longer than %d characters.", n), fmt.Sprintf("Send at most %d characters.", n)
+		return fmt.Sprintf("The text is longer than %d characters.", limit), fmt.Sprintf("Send at most %d characters.", limit)
 	case "REPEATED_MAX_ITEMS":
-		n := v.RuleValue.Uint()
-		return fmt.Sprintf("There are more than %d values.", n), fmt.Sprintf("Send at most %d.", n)
+		return fmt.Sprintf("There are more than %d values.", limit), fmt.Sprintf("Send at most %d.", limit)
 	case "BYTES_MAX_LEN":
-		return fmt.Sprintf("There are more than %d bytes.", v.RuleValue.Uint()), rule.Action
+		return fmt.Sprintf("There are more than %d bytes.", limit), rule.Action
 	case "INT32_GTE":
-		n := v.RuleValue.Int()
-		return fmt.Sprintf("The number is less than %d.", n), fmt.Sprintf("Send %d or more.", n)
-	case "STRING_PATTERN":
-		return describePattern(v, rule)
+		return fmt.Sprintf("The number is less than %d.", limit), fmt.Sprintf("Send %d or more.", limit)
 	}
 	return rule.Description, rule.Action
 }
 
-func describePattern(v *protovalidate.Violation, rule *Rule) (description, action string) {
-	form, known := patternForms[v.RuleValue.String()]
-	if !known {
-		return rule.Description, rule.Action
-	}
-	if v.FieldValue.IsValid() && v.FieldDescriptor.Kind() == protoreflect.StringKind &&
-		!v.FieldDescriptor.IsList() && v.FieldValue.String() == "" {
+// describeText words a broken bound of a text.
+func describeText(rule *Rule, v string, b *textBounds, limit int) (description, action string) {
+	form := patternForms[b.pattern]
+	switch {
+	case v == "" && form != "" && b.pattern != noControl:
 		return "The value is missing.", "Send " + form + "."
+	case v == "":
+		return "The value is missing.", "Send it: nothing can be done without it."
+	case rule.ID == "STRING_PATTERN" && form != "":
+		return "The value is not " + form + ".", "Send " + form + "."
+	case rule.ID == "STRING_MIN_LEN":
+		return fmt.Sprintf("The text is shorter than %d characters.", limit), rule.Action
 	}
-	return "The value is not " + form + ".", "Send " + form + "."
+	return describeLimit(rule, limit)
 }
 
 const (
@@ -138,7 +130,7 @@ const (
 // patternForms says in words what each pattern of the schema asks for. A test
 // shows that none is missing and none is left over.
 var patternForms = map[string]string{
-	`^[^\p{Cc}]*$`:                             "text without control characters",
+	noControl:                                  "text without control characters",
 	`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`:             "a date as YYYY-MM-DD",
 	`^[0-9]{10}$`:                              "10 digits",
 	`^[1-9][0-9]{9}$`:                          "10 digits, the first not 0",
@@ -154,4 +146,9 @@ var patternForms = map[string]string{
 	"^" + agencyPattern + "/practitioners/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$": "agencies/{agency}/practitioners/{practitioner}, the ids being 1 to 63 letters, digits and the signs - . _",
 	"^" + agencyPattern + "/childRecords/" + localPattern + "$":             "agencies/{agency}/childRecords/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/involvements/" + localPattern + "$":             "agencies/{agency}/involvements/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
+}
+
+// isIdentifier reports the field that holds a resource's name.
+func isIdentifier(field protoreflect.FieldDescriptor) bool {
+	return hasBehavior(field, annotations.FieldBehavior_IDENTIFIER)
 }

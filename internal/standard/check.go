@@ -53,17 +53,18 @@ const (
 // The message should have been normalised. Fields that only the hub sets are not
 // looked at. It is safe for concurrent use.
 func Check(m proto.Message, o Options) (errors, queries []Fault) {
-	c := checker{strict: o.Strict, today: o.Today}
+	c := checker{today: o.Today}
 	if c.today.IsZero() {
 		c.today = today()
 	}
 	message := m.ProtoReflect()
 	name := message.Descriptor().FullName()
-	c.checkBounds(m, o.NameOptional || nameMayBeLeftOut[name])
+	c.nameOptional = o.NameOptional || nameMayBeLeftOut[name]
+	c.checkBounds(m)
 	if plan := plans()[name]; plan != nil {
 		c.walk(message, plan, "")
 	}
-	return c.graded()
+	return c.graded(o.Strict)
 }
 
 // nameMayBeLeftOut are the requests whose resource is given its name by the hub
@@ -77,8 +78,8 @@ var nameMayBeLeftOut = map[protoreflect.FullName]bool{
 
 // checker is one check. Rules read from it the day and the field they are at.
 type checker struct {
-	strict bool
-	today  time.Time
+	today        time.Time
+	nameOptional bool
 
 	record *irtv1.ChildRecord // the record being walked, where it is one
 	at     *fieldPlan
@@ -86,7 +87,7 @@ type checker struct {
 	prefix string    // of its path
 	place  []int32   // field numbers and indexes that lead to it
 
-	broken map[string]bool // paths whose bounds are broken
+	broken map[string]bool // paths that protovalidate found broken
 	found  []placedFault
 }
 
@@ -119,14 +120,13 @@ func (c *checker) walk(m protoreflect.Message, plan *messagePlan, prefix string)
 		switch {
 		case f.nested != nil:
 			c.walkNested(m, f, prefix)
-		case f.field.IsList():
-			c.checkRecordRules(f)
-			c.walkTexts(m.Get(f.field).List(), f)
+		case f.text && f.field.IsList():
+			c.checkTexts(m.Get(f.field).List(), f)
+		case f.text && f.field.HasPresence() && !m.Has(f.field):
+		case f.text:
+			c.checkText(m.Get(f.field).String(), f)
 		default:
 			c.checkRecordRules(f)
-			if f.text {
-				c.checkText(m.Get(f.field).String(), f, noIndex)
-			}
 		}
 	}
 	c.record, c.place = outer, c.place[:depth]
@@ -149,22 +149,56 @@ func (c *checker) walkNested(m protoreflect.Message, f *fieldPlan, prefix string
 	}
 }
 
-func (c *checker) walkTexts(list protoreflect.List, f *fieldPlan) {
-	for i := range list.Len() {
-		c.checkText(list.Get(i).String(), f, i)
+const noIndex = -1
+
+func (c *checker) checkText(v string, f *fieldPlan) {
+	if v == "" && f.name && c.nameOptional {
+		return
+	}
+	if c.checkBound(v, f, noIndex) {
+		c.checkRecordRules(f)
+		c.checkValueRules(v, f, noIndex)
 	}
 }
 
-const noIndex = -1
+func (c *checker) checkTexts(list protoreflect.List, f *fieldPlan) {
+	if b := f.bounds; b != nil && b.maxItems > 0 && list.Len() > b.maxItems {
+		fault := c.add(rulesByID["REPEATED_MAX_ITEMS"], noIndex)
+		fault.Description, fault.Action = describeLimit(fault.rule, b.maxItems)
+	} else {
+		c.checkRecordRules(f)
+	}
+	for i := range list.Len() {
+		if v := list.Get(i).String(); c.checkBound(v, f, i) {
+			c.checkValueRules(v, f, i)
+		}
+	}
+}
 
-// checkText runs the rules about one value. An empty one breaks none: whether it
-// may be empty is a matter of bounds and of rules about the record.
-func (c *checker) checkText(v string, f *fieldPlan, index int) {
-	if v == "" || c.isBroken(index) {
-		return
+// checkBound reports whether the bounds of a text hold, so that its rules can be
+// looked at.
+func (c *checker) checkBound(v string, f *fieldPlan, index int) bool {
+	if c.isBroken(index) {
+		return false
+	}
+	if f.bounds != nil {
+		if id, limit := f.bounds.broken(v); id != "" {
+			fault := c.add(rulesByID[id], index)
+			fault.Description, fault.Action = describeText(fault.rule, v, f.bounds, limit)
+			return false
+		}
 	}
 	if !utf8.ValidString(v) || strings.IndexByte(v, 0) >= 0 {
 		c.add(rulesByID[textInvalid], index)
+		return false
+	}
+	return true
+}
+
+// checkValueRules runs the rules about one value. An empty one breaks none:
+// whether it may be empty is a matter of bounds and of rules about the record.
+func (c *checker) checkValueRules(v string, f *fieldPlan, index int) {
+	if v == "" {
 		return
 	}
 	for _, rule := range f.values {
@@ -175,7 +209,7 @@ func (c *checker) checkText(v string, f *fieldPlan, index int) {
 }
 
 func (c *checker) checkRecordRules(f *fieldPlan) {
-	if c.record == nil || c.isBroken(noIndex) {
+	if c.record == nil {
 		return
 	}
 	for _, rule := range f.record {
@@ -197,23 +231,27 @@ func (c *checker) path(index int) string {
 	return path + "[" + strconv.Itoa(index) + "]"
 }
 
-func (c *checker) add(rule *Rule, index int) {
+// add gives the fault, for its words to be completed.
+func (c *checker) add(rule *Rule, index int) *placedFault {
 	place := slices.Clone(c.place)
 	if index != noIndex {
 		place = append(place, int32(index))
 	}
-	c.found = append(c.found, placedFault{
-		Fault: Fault{Field: c.path(index), RuleID: rule.ID, Description: rule.Description, Action: rule.Action},
-		rule:  rule, place: place,
-	})
+	c.found = append(c.found, newFault(rule, c.path(index), place))
+	return &c.found[len(c.found)-1]
+}
+
+func newFault(rule *Rule, path string, place []int32) placedFault {
+	fault := Fault{Field: path, RuleID: rule.ID, Description: rule.Description, Action: rule.Action}
+	return placedFault{Fault: fault, rule: rule, place: place}
 }
 
 // graded sorts the faults into field order and divides them.
-func (c *checker) graded() (errors, queries []Fault) {
+func (c *checker) graded(strict bool) (errors, queries []Fault) {
 	slices.SortStableFunc(c.found, func(a, b placedFault) int { return slices.Compare(a.place, b.place) })
 	for _, f := range c.found {
 		grade := f.rule.Grade
-		if c.strict {
+		if strict {
 			grade = f.rule.StrictGrade
 		}
 		if grade == ruleQuery {

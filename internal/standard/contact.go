@@ -2,6 +2,7 @@ package standard
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -11,6 +12,25 @@ import (
 // with its +. Numbers that Ofcom keeps for drama pass, so that tests and
 // demonstrations need no real person's.
 func telephoneIsValid(s string) bool {
+	block, isPlain := telephoneBlock(s)
+	if !isPlain {
+		return parseTelephone(s)
+	}
+	word, shift := &telephoneBlocks[block/16], block%16*2
+	if known := word.Load() >> shift & 3; known != 0 {
+		return known == blockInUse
+	}
+	valid := parseTelephone(s)
+	if valid {
+		word.Or(blockInUse << shift)
+	} else {
+		word.Or(blockUnused << shift)
+	}
+	return valid
+}
+
+// parseTelephone takes tens of microseconds, more than all other rules together.
+func parseTelephone(s string) bool {
 	number, err := phonenumbers.Parse(s, "GB")
 	if err != nil {
 		return false
@@ -29,6 +49,40 @@ func isDramaNumber(n *phonenumbers.PhoneNumber) bool {
 		return true
 	}
 	return false
+}
+
+// telephoneBlocks remembers, in two bits each, which blocks of the United
+// Kingdom's numbering plan are in use: numbers with ten digits after the 0, by
+// the first seven, beyond which the plan never divides them (a test looks).
+// Seven digits name an exchange or an operator's range, never a subscriber.
+var telephoneBlocks [10_000_000 / 16]atomic.Uint32
+
+const (
+	blockInUse  = 1
+	blockUnused = 2
+)
+
+// telephoneBlock gives the block of a number that is written plainly: 0 or +44,
+// ten digits, grouped by spaces or hyphens.
+func telephoneBlock(s string) (block int, isPlain bool) {
+	rest, trunk := strings.CutPrefix(s, "0")
+	if !trunk {
+		if rest, trunk = strings.CutPrefix(s, "+44"); !trunk {
+			return 0, false
+		}
+	}
+	digits := 0
+	for i := range len(rest) {
+		switch c := rest[i]; {
+		case c >= '0' && c <= '9':
+			if digits++; digits <= 7 {
+				block = block*10 + int(c-'0')
+			}
+		case c != ' ' && c != '-':
+			return 0, false
+		}
+	}
+	return block, digits == 10 && block >= 1_000_000
 }
 
 // emailIsValid reports whether s has the form of an address that mail can be sent

@@ -20,6 +20,8 @@ type messagePlan struct {
 type fieldPlan struct {
 	field  protoreflect.FieldDescriptor
 	text   bool // a string, or a list of strings
+	name   bool // the resource's own name, which some requests may leave out
+	bounds *textBounds
 	values []*Rule
 	record []*Rule
 	codes  *codeList
@@ -47,7 +49,10 @@ func planMessage(all map[protoreflect.FullName]*messagePlan, message protoreflec
 		if hasBehavior(field, annotations.FieldBehavior_OUTPUT_ONLY) || field.IsMap() {
 			continue
 		}
-		p := fieldPlan{field: field, text: field.Kind() == protoreflect.StringKind}
+		p := fieldPlan{
+			field: field, bounds: boundsByField()[field],
+			text: field.Kind() == protoreflect.StringKind, name: isIdentifier(field),
+		}
 		p.takeRules(fieldStandard(field))
 		if m := field.Message(); m != nil && m.ParentFile().Package() == schemaPackage {
 			p.nested = planMessage(all, m)

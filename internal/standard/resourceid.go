@@ -36,3 +36,16 @@ func derivedID(owner, whole string) uuid.UUID {
 func ReviewID(record, candidate uuid.UUID) uuid.UUID {
 	return derivedID(string(record[:]), string(record[:])+string(candidate[:]))
 }
+
+// RecordRange is the range of RecordID that holds all of an agency's records:
+// those greater than first, up to and including last. Another agency's may lie
+// in it too.
+func RecordRange(agency string) (first, last uuid.UUID) {
+	sum := sha256.Sum256([]byte(agency))
+	copy(first[:4], sum[:4])
+	copy(last[:4], sum[:4])
+	for i := 4; i < len(last); i++ {
+		last[i] = 0xff
+	}
+	return first, last
+}
