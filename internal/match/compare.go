@@ -47,16 +47,19 @@ func (m *Model) compareNames(a, b *Features, c *comparison) {
 	if c.levels[FieldGivenName] >= nameSimilar && c.levels[FieldFamilyName] >= namePart && crossed(a, b) {
 		c.levels[FieldGivenName], c.levels[FieldFamilyName] = nameCrossed, NotCompared
 	}
+	if c.levels[FieldGivenName] == nameFormer && c.levels[FieldMiddleNames] == middleOther {
+		c.levels[FieldMiddleNames] = NotCompared // the same names in another order
+	}
 }
 
 func crossed(a, b *Features) bool {
-	return anyShared(a.Given, b.Family) && anyShared(b.Given, a.Family)
+	return anyAlike(a.Given, b.Family) && anyAlike(b.Given, a.Family)
 }
 
-func anyShared(x, y []Name) bool {
+func anyAlike(x, y []Name) bool {
 	for i := range x {
 		for j := range y {
-			if x[i].Joined == y[j].Joined {
+			if l := familyLevel(&x[i], &y[j]); l <= nameSlip {
 				return true
 			}
 		}
@@ -95,7 +98,10 @@ func rarer(a, b float64) float64 {
 	return a
 }
 
+// givenLevel compares two given names. Two short forms of one name may well be
+// two children's (Ellie and Elsie), unless they sound the same.
 func (m *Model) givenLevel(a, b *Name) Level {
+	k := kinOf(a.Groups, b.Groups)
 	switch {
 	case a.Joined == b.Joined && len(a.Joined) > 1:
 		return nameExact
@@ -104,8 +110,10 @@ func (m *Model) givenLevel(a, b *Name) Level {
 			return nameInitial
 		}
 		return nameOther
-	case sameGroup(a.Groups, b.Groups):
+	case k == sameFor, k == cousins && soundAlike(a, b):
 		return nameVariant
+	case k == cousins:
+		return nameSimilar
 	case sharedWord(a, b):
 		return namePart
 	}
@@ -119,17 +127,20 @@ func (m *Model) givenAlike(a, b *Name) Level {
 	sameStart := a.Joined[0] == b.Joined[0]
 	bothInUse := m.frequencies.inUse(a.Joined) && m.frequencies.inUse(b.Joined)
 	slips := slipsAllowed(a.Joined, b.Joined)
-	near := slips > 0 && osa(a.Joined, b.Joined, slips) <= slips
+	near := soundAlike(a, b) || within(a, b, slips)
 	switch {
 	case near && sameStart && !bothInUse:
 		return nameSlip
-	case near, a.Sound == b.Sound && a.Sound > 0xff:
+	case near:
 		return nameSimilar
-	case sameStart && jaroWinkler(a.Joined, b.Joined) >= 0.88:
+	case sameStart && similarity(a, b, 0.88):
 		return nameSimilar
 	}
 	return nameOther
 }
+
+// soundAlike asks for two sounds at least: one alone says little.
+func soundAlike(a, b *Name) bool { return a.Sound == b.Sound && a.Sound > 0xff }
 
 // slipsAllowed is how many edits still look like one name: none in the shortest,
 // two in long ones.
@@ -208,13 +219,12 @@ func familyLevel(a, b *Name) Level {
 	case sharedWord(a, b):
 		return namePart
 	}
-	slips := slipsAllowed(a.Joined, b.Joined)
 	switch {
-	case slips > 0 && osa(a.Joined, b.Joined, slips) <= slips:
+	case within(a, b, slipsAllowed(a.Joined, b.Joined)):
 		return nameSlip
-	case a.Sound == b.Sound && a.Sound > 0xff: // one sound alone says little
+	case soundAlike(a, b):
 		return nameVariant
-	case jaroWinkler(a.Joined, b.Joined) >= 0.86:
+	case similarity(a, b, 0.86):
 		return nameSimilar
 	}
 	return nameOther
@@ -239,9 +249,14 @@ func compareDates(a, b Date) Level {
 		return bornPart
 	case sameYear:
 		return bornYear
+	case max(a.Year, b.Year)-min(a.Year, b.Year) >= generation:
+		return bornGeneration
 	}
 	return bornOther
 }
+
+// generation is the least number of years between parent and child.
+const generation = 15
 
 func comparePartial(a, b Date) Level {
 	switch {

@@ -10,8 +10,8 @@ type Date struct {
 	Day   uint8
 }
 
-// parseDate reads YYYY-MM-DD, YYYY-MM or YYYY. An impossible month or day makes
-// the date unknown: guessing would invent evidence.
+// parseDate reads YYYY-MM-DD, YYYY-MM or YYYY. An impossible day leaves year and
+// month; an impossible month or any other form, nothing.
 func parseDate(s string) Date {
 	if len(s) < 4 {
 		return Date{}
@@ -36,10 +36,9 @@ func parseDate(s string) Date {
 		return d
 	}
 	day, ok := digits(s[8:])
-	if !ok || s[7] != '-' || day < 1 || day > 31 {
-		return Date{}
+	if ok && s[7] == '-' && day >= 1 && day <= 31 {
+		d.Day = uint8(day)
 	}
-	d.Day = uint8(day)
 	return d
 }
 

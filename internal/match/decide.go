@@ -101,6 +101,7 @@ type evidence struct {
 	result  Result
 	members int
 	veto    string // rule of a member that forbids linking
+	sameNHS bool   // some member holds the record's NHS number
 	excused bool   // a person ruled the child out
 	band    Band
 	rule    string
@@ -131,6 +132,9 @@ func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	if second >= 0 {
 		m.weighSecond(&d, first, &children[second], candidates)
 	}
+	if d.Band == BandLink && numberElsewhere(children, first) {
+		d.Band, d.Rule = BandReview, RuleAmbiguous
+	}
 	if d.Band != BandNew {
 		d.Child = first.child
 	}
@@ -138,18 +142,28 @@ func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	return d
 }
 
-// ahead orders children: what may be linked before what may not, then weight.
+// ahead orders children: one with the same NHS number first, then what may be
+// linked, what may be reviewed, and by weight.
 func (e *evidence) ahead(o *evidence) bool {
-	if e.band != o.band && (e.band == BandLink || o.band == BandLink) {
-		return e.band == BandLink
-	}
-	if e.band != o.band {
-		return e.band == BandReview
+	if e.rank() != o.rank() {
+		return e.rank() > o.rank()
 	}
 	if e.result.Weight != o.result.Weight {
 		return e.result.Weight > o.result.Weight
 	}
 	return e.members > o.members
+}
+
+func (e *evidence) rank() int {
+	switch {
+	case e.rule == RuleSameNHSNumber:
+		return 3
+	case e.band == BandLink:
+		return 2
+	case e.band == BandReview:
+		return 1
+	}
+	return 0
 }
 
 // gather scores all members and settles each child by itself.
@@ -166,6 +180,7 @@ func (m *Model) gather(record *Features, candidates []Candidate) (children []evi
 		if e.best < 0 || r.Weight > e.result.Weight {
 			e.best, e.result = i, r
 		}
+		e.sameNHS = e.sameNHS || r.Levels[FieldNHSNumber] == equal
 		if v := m.veto(&r); v != "" && e.veto != RuleDifferentNHSNumber {
 			e.veto = v
 		}
@@ -206,16 +221,15 @@ func (m *Model) veto(r *Result) string {
 func (m *Model) settle(e *evidence, record, member *Features) (Band, string) {
 	r := &e.result
 	band := m.band(r.Probability)
-	sameNHS := r.Levels[FieldNHSNumber] == equal
 	switch {
 	case e.veto == RuleDifferentNHSNumber:
-		if sameNHS || alikeButForNumber(r) {
+		if e.sameNHS || alikeButForNumber(r) {
 			return BandReview, RuleDifferentNHSNumber
 		}
-		return BandNew, RuleDifferentNHSNumber
-	case sameNHS && compatible(r):
+		return BandNew, onlyIf(band != BandNew, RuleDifferentNHSNumber)
+	case e.sameNHS && compatible(r):
 		return BandLink, RuleSameNHSNumber
-	case sameNHS:
+	case e.sameNHS:
 		return BandReview, RuleNHSNumberConflict
 	case r.Levels[FieldUPN] == equal && r.Levels[FieldGivenName] >= nameSimilar:
 		return BandReview, RuleUPNConflict
@@ -226,6 +240,14 @@ func (m *Model) settle(e *evidence, record, member *Features) (Band, string) {
 		return BandReview, rule
 	}
 	return BandLink, ""
+}
+
+// onlyIf names a rule only when it changed what the score alone would do.
+func onlyIf(changed bool, rule string) string {
+	if changed {
+		return rule
+	}
+	return ""
 }
 
 func (m *Model) band(p float64) Band {
@@ -272,7 +294,7 @@ func twinPlausible(r *Result) bool {
 // where that is wrong, both names.
 func compatible(r *Result) bool {
 	given, born := r.Levels[FieldGivenName], r.Levels[FieldDateOfBirth]
-	if given == nameOther {
+	if given == nameOther || given == NotCompared && born == NotCompared {
 		return false
 	}
 	return born <= bornPart || given <= nameSlip && given != NotCompared && r.Levels[FieldFamilyName] <= nameFormer
@@ -287,6 +309,10 @@ func alikeButForNumber(r *Result) bool {
 	return there && given != NotCompared && given <= nameSlip && family <= nameFormer && born == bornSame
 }
 
+// sureEnough is how probable it must be that two children are one for a
+// record that fits both to be linked to either.
+const sureEnough = 0.9
+
 // weighSecond looks at the second-best child. A record that fits two is
 // linked to the better by a clear margin only, unless the two are likely one
 // child held twice: then neither link is wrong.
@@ -296,13 +322,28 @@ func (m *Model) weighSecond(d *Decision, first, second *evidence, candidates []C
 		return
 	}
 	between := m.Score(candidates[first.best].Features, candidates[second.best].Features)
-	if between.Levels[FieldNHSNumber] != different && between.Probability >= m.parameters.Link {
+	if between.Levels[FieldNHSNumber] != different && between.Probability >= sureEnough {
 		d.SuspectedDuplicate = true
 		return
 	}
-	sharesNumber := second.rule == RuleNHSNumberConflict || second.rule == RuleSameNHSNumber
-	if sharesNumber && first.rule != RuleSameNHSNumber ||
-		first.result.Weight-second.result.Weight < m.parameters.Margin {
+	if first.rule != RuleSameNHSNumber && first.result.Weight-second.result.Weight < m.parameters.Margin {
 		d.Band, d.Rule = BandReview, RuleAmbiguous
 	}
+}
+
+// numberElsewhere reports another child who holds the record's NHS number, or
+// its UPN when the chosen child shares no identifier: a number typed into the
+// wrong child's record must not enter the right child unseen.
+func numberElsewhere(children []evidence, chosen *evidence) bool {
+	for i := range children {
+		e := &children[i]
+		if e == chosen || e.excused {
+			continue
+		}
+		if e.sameNHS && !chosen.sameNHS ||
+			e.rule == RuleUPNConflict && !identified(&chosen.result) {
+			return true
+		}
+	}
+	return false
 }

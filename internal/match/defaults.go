@@ -20,7 +20,7 @@ func defaultParameters() Parameters {
 	return Parameters{
 		Version: "hand-1",
 		// About a hundred thousand children, two records and one sibling each.
-		Prior:       [classes]float64{1e-5, 3e-7, 1.5e-5, 0.99997},
+		Prior:       [classes]float64{1e-5, 5e-7, 1.5e-5, 0.99997},
 		Levels:      defaultLevels(),
 		Frequencies: defaultFrequencies(),
 		Link:        0.99,
@@ -65,23 +65,24 @@ func defaultLevels() map[string]map[string][classes]float64 {
 			"day_month_swapped": {0.010, 0.004, 1e-4, 1e-4},
 			"slip":              {0.018, 0.010, 4e-3, 3e-3},
 			"two_parts":         {0.009, 0.006, 6e-3, 7e-3},
-			"year":              {0.003, 0.003, 0.02, 0.05},
-			"different":         {0.004, 0.004, 0.968, 0.94},
+			"year":              {0.004, 0.003, 0.010, 0.05},
+			"different":         {0.004, 0.004, 0.95, 0.90},
+			"generation_apart":  {1e-5, 1e-5, 0.03, 0.04},
 		},
 		"sex": {
 			"same":      {0.994, 0.62, 0.5, 0.5},
 			"different": {0.006, 0.38, 0.5, 0.5},
 		},
 		"given_name": {
-			"same":        {0.85, 0.002, 0.003, 5e-3},
+			"same":        {0.85, 0.002, 0.002, 5e-3},
 			"variant":     {0.045, 0.004, 0.004, 6e-3},
 			"slip":        {0.030, 0.002, 0.002, 1e-3},
 			"part":        {0.015, 0.004, 0.004, 1e-3},
-			"middle_name": {0.010, 0.005, 0.006, 3e-3},
+			"middle_name": {0.012, 0.002, 0.003, 3e-3},
 			"initial":     {0.020, 0.006, 0.006, 6e-3},
 			"crossed":     {0.008, 1e-4, 1e-4, 2e-6},
 			"similar":     {0.010, 0.025, 0.020, 0.012},
-			"different":   {0.010, 0.95, 0.95, 0.966},
+			"different":   {0.008, 0.95, 0.95, 0.966},
 		},
 		"middle_names": {
 			"same":      {0.70, 0.04, 0.04, 0.012},
@@ -97,7 +98,7 @@ func defaultLevels() map[string]map[string][classes]float64 {
 			"different": {0.015, 0.995, 0.997, 0.9999999},
 		},
 		"identifier": {
-			"same":      {0.85, 0.004, 0.004, 1e-6},
+			"same":      {0.85, 0.002, 0.002, 1e-6},
 			"similar":   {0.08, 0.002, 0.002, 2e-5},
 			"different": {0.07, 0.994, 0.994, 0.99998},
 		},

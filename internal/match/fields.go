@@ -98,6 +98,7 @@ const (
 	bornPart          // two of day, month and year agree
 	bornYear          // same year only
 	bornOther
+	bornGeneration // so far apart that one may be the other's parent
 )
 
 // Levels of middle names.
@@ -128,7 +129,7 @@ var (
 		FieldTelephone:   equalLevels,
 		FieldEmail:       closeLevels,
 		FieldFamilyName:  {"not_compared", "same", "variant", "slip", "part", "former", "initial", "crossed", "similar", "different"},
-		FieldDateOfBirth: {"not_compared", "same", "partial", "day_month_swapped", "slip", "two_parts", "year", "different"},
+		FieldDateOfBirth: {"not_compared", "same", "partial", "day_month_swapped", "slip", "two_parts", "year", "different", "generation_apart"},
 		FieldSex:         equalLevels,
 		FieldGivenName:   {"not_compared", "same", "variant", "slip", "part", "middle_name", "initial", "crossed", "similar", "different"},
 		FieldMiddleNames: {"not_compared", "same", "initial", "different"},

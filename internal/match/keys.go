@@ -11,8 +11,7 @@ type Kind uint8
 const (
 	KindNHSNumber      Kind = 1
 	KindUPN            Kind = 2
-	KindNameBorn       Kind = 3 // sound of a given or family name + date of birth
-	KindMiddleBorn     Kind = 4 // one given or middle name + date of birth
+	KindNameBorn       Kind = 3 // sound of any one name + date of birth
 	KindNamesYear      Kind = 5 // sounds of given and family name in either order + year
 	KindPostcodeBorn   Kind = 6
 	KindPostcodeGiven  Kind = 7 // postcode + first letter of the given name
@@ -21,13 +20,15 @@ const (
 	KindEmail          Kind = 10
 	KindIdentifier     Kind = 11
 	KindNamesDay       Kind = 12 // sounds of both names + day and month
+	KindNamesDistrict  Kind = 13 // sounds of both names + postal district
+	KindNamesOther     Kind = 14 // sounds of both names + other text
 )
 
 var kindNames = map[Kind]string{
-	KindNHSNumber: "nhs_number", KindUPN: "upn", KindNameBorn: "name_born", KindMiddleBorn: "middle_born",
-	KindNamesYear: "names_year", KindPostcodeBorn: "postcode_born", KindPostcodeGiven: "postcode_given",
+	KindNHSNumber: "nhs_number", KindUPN: "upn", KindNameBorn: "name_born", KindNamesYear: "names_year", KindPostcodeBorn: "postcode_born", KindPostcodeGiven: "postcode_given",
 	KindTelephoneGiven: "telephone_given", KindAddressGiven: "address_given", KindEmail: "email",
-	KindIdentifier: "identifier", KindNamesDay: "names_day",
+	KindIdentifier: "identifier", KindNamesDay: "names_day", KindNamesDistrict: "names_district",
+	KindNamesOther: "names_other",
 }
 
 // String names the kind for reports.
@@ -57,9 +58,7 @@ func Keys(f *Features) []uint64 {
 	if f.Born.full() {
 		k.born(f)
 	}
-	if f.Born.Year != 0 {
-		k.names(f)
-	}
+	k.names(f)
 	k.household(f)
 	return k.list
 }
@@ -92,7 +91,8 @@ func (k *keySet) identifiers(f *Features) {
 	}
 }
 
-// born makes the keys that hold the whole date of birth.
+// born makes the keys that hold the whole date of birth. All names share one
+// kind, so that crossed names and a child called by a middle name still meet.
 func (k *keySet) born(f *Features) {
 	day := uint64(f.Born.packed())
 	named := start(KindNameBorn).number(day)
@@ -104,13 +104,9 @@ func (k *keySet) born(f *Features) {
 			}
 		}
 	}
-	called := start(KindMiddleBorn).number(day)
-	for i := range f.Given {
-		k.add(called.text(f.Given[i].Joined), KindMiddleBorn)
-	}
 	for _, w := range f.Middle {
 		if len(w) > 1 {
-			k.add(called.text(w), KindMiddleBorn)
+			k.add(named.number(sound(w)), KindNameBorn)
 		}
 	}
 	if f.Postcode != "" {
@@ -118,18 +114,30 @@ func (k *keySet) born(f *Features) {
 	}
 }
 
-// names makes the keys for records whose date of birth is wrong in one part.
+// names makes the keys of both names, for records whose date of birth is wrong
+// in part or missing.
 func (k *keySet) names(f *Features) {
 	for i := range f.Given {
 		for j := range f.Family {
 			x, y := f.Given[i].Sound, f.Family[j].Sound
-			x, y = min(x, y), max(x, y)
-			k.add(start(KindNamesYear).number(x).number(y).number(uint64(f.Born.Year)), KindNamesYear)
-			if f.Born.full() {
-				day := uint64(f.Born.Month)*100 + uint64(f.Born.Day)
-				k.add(start(KindNamesDay).number(x).number(y).number(day), KindNamesDay)
-			}
+			k.bothNames(min(x, y), max(x, y), f)
 		}
+	}
+}
+
+func (k *keySet) bothNames(x, y uint64, f *Features) {
+	if f.Born.Year != 0 {
+		k.add(start(KindNamesYear).number(x).number(y).number(uint64(f.Born.Year)), KindNamesYear)
+	}
+	if f.Born.full() {
+		day := uint64(f.Born.Month)*100 + uint64(f.Born.Day)
+		k.add(start(KindNamesDay).number(x).number(y).number(day), KindNamesDay)
+	}
+	if f.Postcode != "" {
+		k.add(start(KindNamesDistrict).number(x).number(y).text(outward(f.Postcode)), KindNamesDistrict)
+	}
+	if f.Other != "" {
+		k.add(start(KindNamesOther).number(x).number(y).text(f.Other), KindNamesOther)
 	}
 }
 

@@ -15,6 +15,7 @@ func newName(folded string) Name {
 		n.Words = ownWords(parts)
 	}
 	n.Sound = sound(n.Joined)
+	n.Letters = lettersIn(n.Joined)
 	n.Groups = nicknameGroups(n)
 	return n
 }

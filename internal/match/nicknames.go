@@ -5,40 +5,64 @@ import "strings"
 // groupsOf gives the groups of each name in nameGroups.
 var groupsOf = readGroups(nameGroups)
 
+// formal marks, in a group number, the name that heads the group, and every
+// name of a group that lists spellings only.
+const formal uint16 = 1 << 15
+
 // readGroups numbers the lines; a name may stand in several, because Sam is
 // both Samuel and Samantha, who are not each other.
 func readGroups(list string) map[string][]uint16 {
 	m := make(map[string][]uint16)
 	for i, line := range strings.Split(list, "\n") {
-		for _, name := range strings.Fields(line) {
-			m[name] = append(m[name], uint16(i))
+		line, spellings := strings.CutPrefix(line, "=")
+		for j, name := range strings.Fields(line) {
+			g := uint16(i)
+			if j == 0 || spellings {
+				g |= formal
+			}
+			m[name] = append(m[name], g)
 		}
 	}
 	return m
 }
 
-// sameGroup reports names that stand for each other.
-func sameGroup(a, b []uint16) bool {
+// kin is how two names are related by the groups.
+type kin uint8
+
+const (
+	notKin  kin = iota
+	cousins     // short for one formal name, as Ellie and Elsie are for Elizabeth
+	sameFor     // formal and short, or two spellings
+)
+
+// kinOf finds the closest relation of two names.
+func kinOf(a, b []uint16) kin {
+	found := notKin
 	for _, x := range a {
 		for _, y := range b {
-			if x == y {
-				return true
+			if x|formal != y|formal {
+				continue
 			}
+			if (x|y)&formal != 0 {
+				return sameFor
+			}
+			found = cousins
 		}
 	}
-	return false
+	return found
 }
 
 // nameGroups holds one formal name a line with the short forms and spellings
 // in use for it in England, transliterations included. It is common knowledge,
-// not a data set; a missing pair costs a little evidence, never a decision.
+// not a data set; a missing pair costs a little evidence, never a decision. The
+// formal name comes first; a line that starts with = lists spellings only.
 // Names given to different siblings alike (Ellie and Elsie, Harry and Harvey)
 // are kept apart on purpose.
 const nameGroups = `aaron aron arron ronnie
 abigail abbie abby abbi abi gail abigale abbigail
 adam addy
 adrian ade
-aidan aiden ayden aden aydin
+=aidan aiden ayden aden aydin
 alan allan allen al
 albert al bert bertie albie alby
 alexander alex alec al xander zander sandy sasha lex alexandre aleksander alexsander aleksandr iskander
@@ -221,7 +245,7 @@ keith keef
 kenneth ken kenny
 kevin kev
 kimberly kim kimberley kimmy
-kieran kieron keiran kieren ciaran kiran
+=kieran kieron keiran kieren ciaran kiran
 kyle kile
 lachlan lockie
 laura laurie lori
@@ -253,7 +277,7 @@ malcolm malc mal
 marcus marc mark markus
 margaret maggie meg peggy marge margie madge greta megan daisy rita malgorzata gosia
 maria marie mary mariam
-mariam maryam miriam marium meriem mariyam maryum
+=mariam maryam miriam marium meriem mariyam maryum
 marilyn mary
 marjorie marj
 mark marc
@@ -282,7 +306,7 @@ miriam mim mimi
 mitchell mitch
 molly mollie moll
 morgan morgen
-mohammed mohamed muhammad mohammad muhammed mohamad muhamad mohamud mohamoud mehmet muhammet mo md mohd mohammod muhammod mohammud mohammada muhammadu
+=mohammed mohamed muhammad mohammad muhammed mohamad muhamad mohamud mohamoud mehmet muhammet mo md mohd mohammod muhammod mohammud mohammada muhammadu
 nadia nadya
 nancy nan
 naomi nomi noemi
@@ -292,7 +316,7 @@ nathan nate nat
 nathaniel nathan nat nate nathanael
 neil neal niall
 nevaeh neveah
-niamh neve neave neeve
+=niamh neve neave neeve
 nicholas nick nicky nicolas nico nik nikolas nickolas mikolaj
 nicole nicky nikki nicola nic
 nicola nicky nikki nic
@@ -322,7 +346,7 @@ raymond ray
 rebecca becky becca bex rebekah becci
 reginald reg reggie
 reuben ruben rueben
-rhys reece reese rees
+=rhys reece reese rees
 richard rick ricky dick rich richie dickie
 robert rob bob robbie bobby bert robin bobbie
 roberta bobbie
@@ -347,7 +371,7 @@ samuel sam sammy samual
 sandra sandy
 sarah sara sally sadie
 scarlett scarlet scarlette
-sean shaun shawn
+=sean shaun shawn
 sebastian seb bas bastian sebastien
 serena rena
 shannon shan
@@ -406,7 +430,7 @@ zara zarah zahra
 zoe zoey zowie zoie
 aarav arav
 aaliyah aliyah aleah aliya alia aaliya
-aisha ayesha aishah aysha aiesha ayisha aesha
+=aisha ayesha aishah aysha aiesha ayisha aesha
 abdullah abdulla abdallah abdullahi
 abdulrahman abdurrahman abdurahman abdirahman abdul
 abdul abdool
@@ -417,7 +441,7 @@ amir ameer aamir
 arham arhaan
 ayaan ayan ayyan
 bilal bilaal belal
-fatima fatimah fatema fathima fatma fatoumata faatimah
+=fatima fatimah fatema fathima fatma fatoumata faatimah
 farhan farhaan
 habib habeeb
 hafsa hafsah hafza
@@ -426,7 +450,7 @@ halima haleema halimah
 hamza hamzah hamsa
 haris harris haaris harith
 hasan hassan
-husain hussain hussein husayn hussayn hossain hussien hosain
+=husain hussain hussein husayn hussayn hossain hussien hosain
 ibrahim ebrahim ibraheem ibrahima abraham
 idris idrees
 imran emran imraan
@@ -436,7 +460,7 @@ jamal jamaal gamal
 kareem karim
 khadija khadijah khadeeja kadija
 khalid khaled
-layla leila laila leyla lailah lela
+=layla leila laila leyla lailah lela
 maham mahum
 mahmood mahmud mahmoud mehmood
 malik maalik
@@ -467,10 +491,10 @@ tariq tarik tarek
 yahya yahia yehia yahyaa
 yasin yaseen yassin
 younis yunus younus yunis
-yusuf yousuf yousef youssef yusef joseph yousaf yusaf
+=yusuf yousuf yousef youssef yusef joseph yousaf yusaf
 zainab zaynab zeinab zeynab zaineb zainub
 zakariya zakaria zakariyya zachariah zakariyah
-zayn zain zane zayne zein
+=zayn zain zane zayne zein
 zoya zoyah
 harpreet harprit
 jaspreet jasprit
@@ -512,7 +536,7 @@ teddy teddie
 tommy tommie
 archie archibald archi archy
 rafael raphael rafe rafi
-caitlin katelyn caitlyn kaitlyn kaitlin catelyn
+=caitlin katelyn caitlyn kaitlyn kaitlin catelyn
 keira kiera kyra ciara kira
 leila lila
 maya maia
@@ -548,7 +572,7 @@ indigo indie
 jaxon jackson jaxson jax
 jodie jody
 kai kye
-kaiden kayden caden kaden cayden
+=kaiden kayden caden kaden cayden
 kaitlin caitlin
 keegan kegan
 kian kyan cian keon

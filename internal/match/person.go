@@ -35,6 +35,9 @@ type Name struct {
 	Words []string
 	// Sound is the phonetic code of Joined; see sound.
 	Sound uint64
+	// Letters has a bit for each letter that occurs in Joined, all bits for
+	// names not in Latin letters: the cheap test before a string metric.
+	Letters uint32
 	// Groups are the nickname and spelling groups the name belongs to.
 	Groups []uint16
 }

@@ -51,7 +51,7 @@ func soundAt(s string, i int) (code byte, width int) {
 	case 'a', 'e', 'i', 'o', 'u':
 		return 'A', 1
 	case 'y', 'w':
-		if i > 0 && !isVowel(next) {
+		if i > 0 && (c == 'y' || !isVowel(next)) {
 			return 0, 1
 		}
 		return upper(c), 1
