@@ -38,10 +38,11 @@ type Options struct {
 	NameOptional bool
 }
 
-// The rules that hold for every text, and for the check itself.
+// Rules that the check itself knows.
 const (
 	textInvalid = "TEXT_INVALID"
 	checkFailed = "CHECK_FAILED"
+	codeUnknown = "CODE_UNKNOWN"
 )
 
 // Check holds a message of the schema to the standard, and the messages within
@@ -83,7 +84,6 @@ type checker struct {
 
 	record *irtv1.ChildRecord // the record being walked, where it is one
 	at     *fieldPlan
-	codes  *codeList // of the field being walked
 	prefix string    // of its path
 	place  []int32   // field numbers and indexes that lead to it
 
@@ -115,7 +115,7 @@ func (c *checker) walk(m protoreflect.Message, plan *messagePlan, prefix string)
 	c.record, _ = m.Interface().(*irtv1.ChildRecord)
 	for i := range plan.fields {
 		f := &plan.fields[i]
-		c.at, c.codes, c.prefix = f, f.codes, prefix
+		c.at, c.prefix = f, prefix
 		c.place = append(c.place[:depth], int32(f.field.Number()))
 		switch {
 		case f.nested != nil:
@@ -183,8 +183,7 @@ func (c *checker) checkBound(v string, f *fieldPlan, index int) bool {
 	}
 	if f.bounds != nil {
 		if id, limit := f.bounds.broken(v); id != "" {
-			fault := c.add(rulesByID[id], index)
-			fault.Description, fault.Action = describeText(fault.rule, v, f.bounds, limit)
+			c.addBound(id, v, limit, index)
 			return false
 		}
 	}
@@ -195,6 +194,23 @@ func (c *checker) checkBound(v string, f *fieldPlan, index int) bool {
 	return true
 }
 
+// addBound reports a broken bound of a text. What is too long for a code is told
+// as what it is, an unknown code.
+func (c *checker) addBound(id, v string, limit, index int) {
+	if c.at.codes != nil && v != "" {
+		c.addUnknownCode(index)
+		return
+	}
+	fault := c.add(rulesByID[id], index)
+	fault.Description, fault.Action = describeText(fault.rule, v, c.at.bounds, limit)
+}
+
+// addUnknownCode says which codes there are.
+func (c *checker) addUnknownCode(index int) {
+	fault := c.add(rulesByID[codeUnknown], index)
+	fault.Action = c.at.codes.howToChoose
+}
+
 // checkValueRules runs the rules about one value. An empty one breaks none:
 // whether it may be empty is a matter of bounds and of rules about the record.
 func (c *checker) checkValueRules(v string, f *fieldPlan, index int) {
@@ -202,7 +218,11 @@ func (c *checker) checkValueRules(v string, f *fieldPlan, index int) {
 		return
 	}
 	for _, rule := range f.values {
-		if rule.breaksValue(v, c) {
+		switch {
+		case !rule.breaksValue(v, c):
+		case rule.ID == codeUnknown:
+			c.addUnknownCode(index)
+		default:
 			c.add(rule, index)
 		}
 	}

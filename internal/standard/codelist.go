@@ -16,6 +16,8 @@ type codeList struct {
 	source  string
 	codes   []code
 	forms   map[string]string // folded code, display text or alias → code
+
+	howToChoose string // the action of a fault: the codes, or where they are
 }
 
 type code struct {
@@ -39,7 +41,22 @@ func newCodeList(l codeList) *codeList {
 			}
 		}
 	}
+	l.howToChoose = howToChoose(l)
 	return &l
+}
+
+// howToChoose names the codes of a short list, and where to find those of a long one.
+func howToChoose(l codeList) string {
+	const short = 5
+	if len(l.codes) > short {
+		return "Send one of the codes of " + codeListName(l.id) + ", such as " + l.codes[0].code + "."
+	}
+	names := make([]string, len(l.codes))
+	for i, c := range l.codes {
+		names[i] = c.code
+	}
+	last := len(names) - 1
+	return "Send " + strings.Join(names[:last], ", ") + " or " + names[last] + "."
 }
 
 // has reports whether s is a code of the list, as the publisher writes it.

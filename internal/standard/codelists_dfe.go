@@ -22,31 +22,31 @@ var ethnicities = newCodeList(codeList{
 	id: "ethnicity", title: "Ethnicity", version: "2026-04",
 	source: "DfE Common Basic Data Set: ethnicity. UK Core mapping by this hub, to the nearest category that includes it",
 	codes: []code{
-		ethnicity("WBRI", "White British", "A"),
-		ethnicity("WIRI", "White Irish", "B"),
-		ethnicity("WOTH", "Any other White background", "C"),
-		ethnicity("WIRT", "Traveller of Irish heritage", "C"),
-		ethnicity("WROM", "Gypsy or Roma", "C"),
-		ethnicity("MWBC", "White and Black Caribbean", "D"),
-		ethnicity("MWBA", "White and Black African", "E"),
-		ethnicity("MWAS", "White and Asian", "F"),
-		ethnicity("MOTH", "Any other mixed background", "G"),
-		ethnicity("AIND", "Indian", "H"),
-		ethnicity("APKN", "Pakistani", "J"),
-		ethnicity("ABAN", "Bangladeshi", "K"),
-		ethnicity("CHNE", "Chinese", "R"),
-		ethnicity("AOTH", "Any other Asian background", "L"),
-		ethnicity("BCRB", "Black Caribbean", "M"),
-		ethnicity("BAFR", "Black African", "N"),
-		ethnicity("BOTH", "Any other Black background", "P"),
-		ethnicity("OOTH", "Any other ethnic group", "S"),
-		ethnicity("REFU", "Refused", "Z"),
-		ethnicity("NOBT", "Information not yet obtained", "99"),
+		ethnicity("WBRI", "A", "White British", "White - British"),
+		ethnicity("WIRI", "B", "Irish", "White Irish"),
+		ethnicity("WOTH", "C", "Any other White background", "White other"),
+		ethnicity("WIRT", "C", "Traveller of Irish heritage"),
+		ethnicity("WROM", "C", "Gypsy/Roma", "Gypsy or Roma"),
+		ethnicity("MWBC", "D", "White and Black Caribbean"),
+		ethnicity("MWBA", "E", "White and Black African"),
+		ethnicity("MWAS", "F", "White and Asian"),
+		ethnicity("MOTH", "G", "Any other mixed background", "Mixed other"),
+		ethnicity("AIND", "H", "Indian"),
+		ethnicity("APKN", "J", "Pakistani"),
+		ethnicity("ABAN", "K", "Bangladeshi"),
+		ethnicity("CHNE", "R", "Chinese"),
+		ethnicity("AOTH", "L", "Any other Asian background", "Asian other"),
+		ethnicity("BCRB", "M", "Black Caribbean", "Caribbean"),
+		ethnicity("BAFR", "N", "Black African", "African"),
+		ethnicity("BOTH", "P", "Any other Black background", "Black other"),
+		ethnicity("OOTH", "S", "Any other ethnic group"),
+		ethnicity("REFU", "Z", "Refused"),
+		ethnicity("NOBT", "99", "Information not yet obtained", "not obtained"),
 	},
 })
 
-func ethnicity(dfe, display, ukCore string) code {
-	return code{code: dfe, display: display, maps: []mapping{{ukCoreEthnicity, ukCore}}}
+func ethnicity(dfe, ukCore, display string, aliases ...string) code {
+	return code{code: dfe, display: display, aliases: aliases, maps: []mapping{{ukCoreEthnicity, ukCore}}}
 }
 
 var disabilities = newCodeList(codeList{
@@ -71,7 +71,7 @@ var disabilities = newCodeList(codeList{
 
 var upnUnknownReasons = newCodeList(codeList{
 	id: "upn-unknown-reason", title: "Reason why the UPN is not known", version: "2026-04",
-	source: "DfE children in need census: UPN unknown (texts shortened)",
+	source: "DfE children in need census: UPN unknown; codes as published, texts in this hub's own short words",
 	codes: []code{
 		{code: "UN1", display: "Not in school: too young, or not yet assigned a UPN"},
 		{code: "UN2", display: "Never attended a maintained school in England"},
@@ -84,7 +84,7 @@ var upnUnknownReasons = newCodeList(codeList{
 
 var referralSources = newCodeList(codeList{
 	id: "referral-source", title: "Source of a referral", version: "2026-04",
-	source: "DfE children in need census: Referral source (texts shortened)",
+	source: "DfE children in need census: Referral source; codes as published, texts in this hub's own short words",
 	codes: []code{
 		{code: "1A", display: "Individual: family member, relative or carer"},
 		{code: "1B", display: "Individual: acquaintance, such as a neighbour or childminder"},
@@ -102,7 +102,7 @@ var referralSources = newCodeList(codeList{
 		{code: "5A", display: "Local authority: social care, such as adult social care"},
 		{code: "5B", display: "Local authority: other internal, such as youth offending"},
 		{code: "5C", display: "Local authority: external, such as another authority's adult social care"},
-		{code: "5D", display: "Local authority: external, such as another authority's children's services"},
+		{code: "5D", display: "Local authority: other external"},
 		{code: "6", display: "Police"},
 		{code: "7", display: "Other legal agency, such as courts, probation, prison or immigration"},
 		{code: "8", display: "Other, such as children's centres and voluntary organisations"},
@@ -123,21 +123,23 @@ var needs = newCodeList(codeList{
 		{code: "N6", display: "Socially unacceptable behaviour"},
 		{code: "N7", display: "Low income"},
 		{code: "N8", display: "Absent parenting"},
+		{code: "N9", display: "Cases other than children in need"},
+		{code: "N0", display: "Not stated"},
 	},
 })
 
 var closureReasons = newCodeList(codeList{
 	id: "closure-reason", title: "Reason for closing a case", version: "2026-04",
-	source: "DfE children in need census: Reason for closure (texts shortened)",
+	source: "DfE children in need census: Reason for closure",
 	codes: []code{
 		{code: "RC1", display: "Adopted"},
 		{code: "RC2", display: "Died"},
 		{code: "RC3", display: "Child arrangements order"},
 		{code: "RC4", display: "Special guardianship order"},
-		{code: "RC5", display: "Transferred to another local authority"},
-		{code: "RC6", display: "Transferred to adult social care"},
-		{code: "RC7", display: "Services ended for any other reason, such as no longer in need"},
-		{code: "RC8", display: "Closed after assessment, no further action"},
-		{code: "RC9", display: "Closed after assessment, referred to early help"},
+		{code: "RC5", display: "Transferred to services of another local authority"},
+		{code: "RC6", display: "Transferred to adult social care services"},
+		{code: "RC7", display: "Services ceased for any other reason, including child no longer in need"},
+		{code: "RC8", display: "Case closed after assessment, no further action"},
+		{code: "RC9", display: "Case closed after assessment, referred to early help"},
 	},
 })

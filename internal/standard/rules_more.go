@@ -45,11 +45,11 @@ var placeRules = []Rule{
 		breaksValue: func(v string, _ *checker) bool { return !emailIsValid(v) },
 	},
 	{
-		ID: "CODE_UNKNOWN", Grade: ruleError, StrictGrade: ruleError,
+		ID: codeUnknown, Grade: ruleError, StrictGrade: ruleError,
 		Description: "The value is not a code of the list, nor a form of one that the list names.",
 		Action:      "Send one of the codes of the field's code list.",
-		Source:      "the code list",
-		breaksValue: func(v string, c *checker) bool { return c.codes != nil && !c.codes.has(v) },
+		Source:      "The code list",
+		breaksValue: func(v string, c *checker) bool { return c.at.codes != nil && !c.at.codes.has(v) },
 	},
 }
 
@@ -64,8 +64,10 @@ func noKnownAddressConflict(r *irtv1.ChildRecord, c *checker) bool {
 		return len(r.GetAddressLines()) > 0
 	case "postcode":
 		return r.GetPostcode() != "" && !pseudoPostcode(r.GetPostcode())
-	default:
+	case "uprn":
 		return r.GetUprn() != ""
+	default: // no_known_address itself, which is right or wrong with the others
+		return false
 	}
 }
 

@@ -543,7 +543,7 @@ var File_irt_v1_child_record_proto protoreflect.FileDescriptor
 
 const file_irt_v1_child_record_proto_rawDesc = "" +
 	"\n" +
-	"\x19irt/v1/child_record.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\xaa\"\n" +
+	"\x19irt/v1/child_record.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\xc5\"\n" +
 	"\vChildRecord\x12\x95\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x80\x01\xe0A\b\xbaHar_\x18\x96\x012Z^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/childRecords/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18\x15\b\x01\"\x11LOCAL_ID_PERSONALR\x04name\x12_\n" +
 	"\n" +
@@ -570,8 +570,8 @@ const file_irt_v1_child_record_proto_rawDesc = "" +
 	"\x03uln\x18\x11 \x01(\tBL\xbaH\x16\xd8\x01\x01r\x112\x0f^[1-9][0-9]{9}$\xca\xda\x18/\b\x03\x12\x1aLRS: Unique Learner Number\"\x0fULN_CHECK_DIGITR\x03uln\x12`\n" +
 	"\vla_child_id\x18\x12 \x01(\tB@\xbaH\x1a\xd8\x01\x01r\x152\x13^[A-Za-z0-9]{1,20}$\xca\xda\x18\x1f\b\x03\x12\x1bDfE CIN census: LA child idR\tlaChildId\x12\x8a\x01\n" +
 	"\raddress_lines\x18\x13 \x03(\tBe\xbaH\x19\x92\x01\x16\x10\x05\"\x12r\x10\x18d2\f^[^\\p{Cc}]*$\xca\xda\x18E\b\x04\x12\x15NHS PDS address lines\"\x0fADDRESS_MISSING\"\x19NO_KNOWN_ADDRESS_CONFLICTR\faddressLines\x12\x98\x01\n" +
-	"\bpostcode\x18\x14 \x01(\tB|\xbaH/\xd8\x01\x01r*2(^[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][A-Z]{2}$\xca\xda\x18F\b\x04\x12\x16ONS Postcode Directory\"\x0fPOSTCODE_STRICT\"\x19NO_KNOWN_ADDRESS_CONFLICTR\bpostcode\x12G\n" +
-	"\x04uprn\x18\x15 \x01(\tB3\xbaH\x14\xd8\x01\x01r\x0f2\r^[0-9]{1,12}$\xca\xda\x18\x18\b\x04\x12\x14OS AddressBase: UPRNR\x04uprn\x12h\n" +
+	"\bpostcode\x18\x14 \x01(\tB|\xbaH/\xd8\x01\x01r*2(^[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][A-Z]{2}$\xca\xda\x18F\b\x04\x12\x16ONS Postcode Directory\"\x0fPOSTCODE_STRICT\"\x19NO_KNOWN_ADDRESS_CONFLICTR\bpostcode\x12b\n" +
+	"\x04uprn\x18\x15 \x01(\tBN\xbaH\x14\xd8\x01\x01r\x0f2\r^[0-9]{1,12}$\xca\xda\x183\b\x04\x12\x14OS AddressBase: UPRN\"\x19NO_KNOWN_ADDRESS_CONFLICTR\x04uprn\x12h\n" +
 	"\x12address_start_date\x18\x16 \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\x04\"\fDATE_INVALIDR\x10addressStartDate\x12l\n" +
 	"\x10no_known_address\x18\x17 \x01(\bBB\xca\xda\x18>\b\x04\x12\x1fSI 2007/2182 (no known address)\"\x19NO_KNOWN_ADDRESS_CONFLICTR\x0enoKnownAddress\x12L\n" +
 	"\ttelephone\x18\x18 \x01(\tB.\xbaH\x12r\x10\x18\x1e2\f^[^\\p{Cc}]*$\xca\xda\x18\x15\b\x05\"\x11TELEPHONE_INVALIDR\ttelephone\x12A\n" +

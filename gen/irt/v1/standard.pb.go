@@ -251,8 +251,11 @@ type StandardField struct {
 	Rules []string `protobuf:"bytes,11,rep,name=rules,proto3" json:"rules,omitempty"`
 	// The kinds of agency most trusted for it, first to last.
 	TrustedSources []AgencyKind `protobuf:"varint,12,rep,packed,name=trusted_sources,json=trustedSources,proto3,enum=irt.v1.AgencyKind" json:"trusted_sources,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The fields with which it is taken from one and the same record, if any, by
+	// the name of their group.
+	Group         string `protobuf:"bytes,13,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StandardField) Reset() {
@@ -367,6 +370,13 @@ func (x *StandardField) GetTrustedSources() []AgencyKind {
 		return x.TrustedSources
 	}
 	return nil
+}
+
+func (x *StandardField) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
 }
 
 // One rule of the standard.
@@ -696,7 +706,7 @@ const file_irt_v1_standard_proto_rawDesc = "" +
 	"R\n" +
 	"definition\x125\n" +
 	"\x06fields\x18\x03 \x03(\v2\x15.irt.v1.StandardFieldB\x06\xca\xda\x18\x02\b\n" +
-	"R\x06fields\"\xdf\x03\n" +
+	"R\x06fields\"\xfd\x03\n" +
 	"\rStandardField\x12\x1a\n" +
 	"\x04name\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\n" +
 	"R\x04name\x12#\n" +
@@ -725,7 +735,9 @@ const file_irt_v1_standard_proto_rawDesc = "" +
 	"\x05rules\x18\v \x03(\tB\x06\xca\xda\x18\x02\b\n" +
 	"R\x05rules\x12C\n" +
 	"\x0ftrusted_sources\x18\f \x03(\x0e2\x12.irt.v1.AgencyKindB\x06\xca\xda\x18\x02\b\n" +
-	"R\x0etrustedSources\"\x88\x02\n" +
+	"R\x0etrustedSources\x12\x1c\n" +
+	"\x05group\x18\r \x01(\tB\x06\xca\xda\x18\x02\b\n" +
+	"R\x05group\"\x88\x02\n" +
 	"\fStandardRule\x12\x1f\n" +
 	"\arule_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\n" +
 	"R\x06ruleId\x12/\n" +
