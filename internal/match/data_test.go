@@ -39,7 +39,7 @@ func readRows(tb testing.TB, name string) []map[string]string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	r := csv.NewReader(file)
 	r.TrimLeadingSpace = true
 	all, err := r.ReadAll()
@@ -91,19 +91,25 @@ func febrlWithoutNumber(row map[string]string) (Person, string) {
 }
 
 func fake1000(row map[string]string) (Person, string) {
-	return Person{GivenName: row["first_name"], FamilyName: row["surname"], DateOfBirth: row["dob"],
-		Emails: list(row["email"]), Other: row["city"]}, row["cluster"]
+	return Person{
+		GivenName: row["first_name"], FamilyName: row["surname"], DateOfBirth: row["dob"],
+		Emails: list(row["email"]), Other: row["city"],
+	}, row["cluster"]
 }
 
 func historical(row map[string]string) (Person, string) {
-	return Person{GivenName: row["first_name"], FamilyName: row["surname"], DateOfBirth: row["dob"],
-		Postcode: row["postcode_fake"], Sex: row["gender"], Other: row["birth_place"]}, row["cluster"]
+	return Person{
+		GivenName: row["first_name"], FamilyName: row["surname"], DateOfBirth: row["dob"],
+		Postcode: row["postcode_fake"], Sex: row["gender"], Other: row["birth_place"],
+	}, row["cluster"]
 }
 
 func ukkids(row map[string]string) (Person, string) {
-	return Person{GivenName: row["given"], MiddleNames: row["middle"], FamilyName: row["surname"],
+	return Person{
+		GivenName: row["given"], MiddleNames: row["middle"], FamilyName: row["surname"],
 		DateOfBirth: row["dob"], Sex: row["sex"], AddressLines: list(row["address"]), Postcode: row["postcode"],
-		Telephones: list(row["phone"]), NHSNumber: row["nhs"], UPN: row["upn"]}, row["cluster"]
+		Telephones: list(row["phone"]), NHSNumber: row["nhs"], UPN: row["upn"],
+	}, row["cluster"]
 }
 
 func ukkidsWithoutNumbers(row map[string]string) (Person, string) {

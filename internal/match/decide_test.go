@@ -7,8 +7,10 @@ import (
 
 // jack is a child as three agencies know him; tests change what they are about.
 func jack(change func(*Person)) Person {
-	p := Person{GivenName: "Jack", FamilyName: "Thornley", DateOfBirth: "2014-03-09", Sex: "M",
-		AddressLines: []string{"12 Mill Lane", "Dereham"}, Postcode: "NR19 1AB"}
+	p := Person{
+		GivenName: "Jack", FamilyName: "Thornley", DateOfBirth: "2014-03-09", Sex: "M",
+		AddressLines: []string{"12 Mill Lane", "Dereham"}, Postcode: "NR19 1AB",
+	}
 	if change != nil {
 		change(&p)
 	}
@@ -23,6 +25,7 @@ const (
 )
 
 func TestDecideProductCases(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		known  []Person // member records of one child
@@ -30,107 +33,181 @@ func TestDecideProductCases(t *testing.T) {
 		want   Band
 		rule   string
 	}{
-		{"same child from school, GP and social care, nickname and other spelling",
+		{
+			"same child from school, GP and social care, nickname and other spelling",
 			[]Person{
 				{GivenName: "William", FamilyName: "O'Brien", DateOfBirth: "2012-05-17", Sex: "M", Postcode: "NR1 4BD", AddressLines: []string{"3 High Street"}},
-				{GivenName: "Bill", FamilyName: "O Brien", DateOfBirth: "2012-05-17", Sex: "M", Postcode: "nr14bd", AddressLines: []string{"3 High St"}}},
+				{GivenName: "Bill", FamilyName: "O Brien", DateOfBirth: "2012-05-17", Sex: "M", Postcode: "nr14bd", AddressLines: []string{"3 High St"}},
+			},
 			Person{GivenName: "WILL", MiddleNames: "James", FamilyName: "OBRIEN", DateOfBirth: "2012-05-17", Postcode: "NR1 4BD", AddressLines: []string{"3, High St.", "Norwich"}},
-			BandLink, ""},
-		{"transliteration and hyphenated family name",
+			BandLink, "",
+		},
+		{
+			"transliteration and hyphenated family name",
 			[]Person{{GivenName: "Mohammed", FamilyName: "Al-Hassan", DateOfBirth: "2015-11-02", Sex: "M", Postcode: "NR3 1AA", Telephones: []string{"07700 900123"}}},
 			Person{GivenName: "Muhammad", FamilyName: "Alhassan", DateOfBirth: "2015-11-02", Sex: "M", Telephones: []string{"+44 7700 900123"}},
-			BandLink, ""},
-		{"moved house, rare name",
+			BandLink, "",
+		},
+		{
+			"moved house, rare name",
 			[]Person{jack(nil)},
 			jack(func(p *Person) { p.AddressLines, p.Postcode = []string{"4 Sea View"}, "NR30 2QQ" }),
-			BandLink, ""},
-		{"double-barrelled family name shortened, given name misspelt",
+			BandLink, "",
+		},
+		{
+			"double-barrelled family name shortened, given name misspelt",
 			[]Person{jack(func(p *Person) { p.FamilyName = "Thornley-Marsh"; p.GivenName = "Frederick" })},
 			jack(func(p *Person) { p.GivenName = "Fredrerick" }),
-			BandLink, ""},
-		{"accents", []Person{jack(func(p *Person) { p.GivenName = "Zoë"; p.FamilyName = "Łukasiewicz"; p.Sex = "F" })},
-			jack(func(p *Person) { p.GivenName = "Zoe"; p.FamilyName = "Lukasiewicz"; p.Sex = "F" }), BandLink, ""},
-		{"given and family name transposed", []Person{jack(nil)},
-			jack(func(p *Person) { p.GivenName, p.FamilyName = p.FamilyName, p.GivenName }), BandLink, ""},
-		{"day and month swapped", []Person{jack(nil)},
-			jack(func(p *Person) { p.DateOfBirth = "2014-09-03" }), BandLink, ""},
-		{"called by the middle name",
+			BandLink, "",
+		},
+		{
+			"accents",
+			[]Person{jack(func(p *Person) { p.GivenName = "Zoë"; p.FamilyName = "Łukasiewicz"; p.Sex = "F" })},
+			jack(func(p *Person) { p.GivenName = "Zoe"; p.FamilyName = "Lukasiewicz"; p.Sex = "F" }), BandLink, "",
+		},
+		{
+			"given and family name transposed",
+			[]Person{jack(nil)},
+			jack(func(p *Person) { p.GivenName, p.FamilyName = p.FamilyName, p.GivenName }), BandLink, "",
+		},
+		{
+			"day and month swapped",
+			[]Person{jack(nil)},
+			jack(func(p *Person) { p.DateOfBirth = "2014-09-03" }), BandLink, "",
+		},
+		{
+			"called by the middle name",
 			[]Person{jack(func(p *Person) { p.MiddleNames = "Oliver" })},
-			jack(func(p *Person) { p.GivenName, p.MiddleNames = "Oliver", "" }), BandLink, ""},
-		{"former family name given",
+			jack(func(p *Person) { p.GivenName, p.MiddleNames = "Oliver", "" }), BandLink, "",
+		},
+		{
+			"former family name given",
 			[]Person{jack(nil)},
-			jack(func(p *Person) { p.FamilyName, p.FormerFamilyNames = "Osgood", []string{"Thornley"} }), BandLink, ""},
-		{"preferred given name given",
+			jack(func(p *Person) { p.FamilyName, p.FormerFamilyNames = "Osgood", []string{"Thornley"} }), BandLink, "",
+		},
+		{
+			"preferred given name given",
 			[]Person{jack(nil)},
-			jack(func(p *Person) { p.GivenName, p.PreferredGivenName = "Maximilian", "Jack" }), BandLink, ""},
+			jack(func(p *Person) { p.GivenName, p.PreferredGivenName = "Maximilian", "Jack" }), BandLink, "",
+		},
 
-		{"brother, near date of birth", []Person{jack(nil)},
-			jack(func(p *Person) { p.GivenName, p.DateOfBirth = "Harry", "2015-02-20" }), BandNew, ""},
-		{"brother, same initial, one-digit date difference", []Person{jack(nil)},
-			jack(func(p *Person) { p.GivenName, p.DateOfBirth = "James", "2015-03-09" }), BandNew, ""},
-		{"twin brother, other given name", []Person{jack(nil)},
-			jack(func(p *Person) { p.GivenName = "Harry" }), BandNew, ""},
-		{"twin sister, same telephone", []Person{jack(func(p *Person) { p.Telephones = []string{"07700900123"} })},
+		{
+			"brother, near date of birth",
+			[]Person{jack(nil)},
+			jack(func(p *Person) { p.GivenName, p.DateOfBirth = "Harry", "2015-02-20" }), BandNew, "",
+		},
+		{
+			"brother, same initial, one-digit date difference",
+			[]Person{jack(nil)},
+			jack(func(p *Person) { p.GivenName, p.DateOfBirth = "James", "2015-03-09" }), BandNew, "",
+		},
+		{
+			"twin brother, other given name",
+			[]Person{jack(nil)},
+			jack(func(p *Person) { p.GivenName = "Harry" }), BandNew, "",
+		},
+		{
+			"twin sister, same telephone",
+			[]Person{jack(func(p *Person) { p.Telephones = []string{"07700900123"} })},
 			jack(func(p *Person) {
 				p.GivenName, p.Sex, p.Telephones = "Grace", "F", []string{"07700900123"}
-			}), BandNew, ""},
-		{"stranger with the same common name",
+			}), BandNew, "",
+		},
+		{
+			"stranger with the same common name",
 			[]Person{{GivenName: "Oliver", FamilyName: "Smith", DateOfBirth: "2014-03-09", Postcode: "NR1 1AA"}},
-			Person{GivenName: "Oliver", FamilyName: "Smith", DateOfBirth: "2011-08-21", Postcode: "CV1 2BB"}, BandNew, ""},
-		{"father and son of the same name", []Person{jack(nil)},
-			jack(func(p *Person) { p.DateOfBirth = "1986-07-28" }), BandNew, ""},
+			Person{GivenName: "Oliver", FamilyName: "Smith", DateOfBirth: "2011-08-21", Postcode: "CV1 2BB"},
+			BandNew, "",
+		},
+		{
+			"father and son of the same name",
+			[]Person{jack(nil)},
+			jack(func(p *Person) { p.DateOfBirth = "1986-07-28" }), BandNew, "",
+		},
 
-		{"twin with a similar name, first letter", []Person{jack(func(p *Person) { p.GivenName, p.Sex = "Amelia", "F" })},
-			jack(func(p *Person) { p.GivenName, p.Sex = "Emelia", "F" }), BandReview, ""},
-		{"twin with a similar name, Jayden and Hayden", []Person{jack(func(p *Person) { p.GivenName = "Jayden" })},
-			jack(func(p *Person) { p.GivenName = "Hayden" }), BandReview, ""},
-		{"twin with a similar name, same middle name and telephone",
+		{
+			"twin with a similar name, first letter",
+			[]Person{jack(func(p *Person) { p.GivenName, p.Sex = "Amelia", "F" })},
+			jack(func(p *Person) { p.GivenName, p.Sex = "Emelia", "F" }), BandReview, "",
+		},
+		{
+			"twin with a similar name, Jayden and Hayden",
+			[]Person{jack(func(p *Person) { p.GivenName = "Jayden" })},
+			jack(func(p *Person) { p.GivenName = "Hayden" }), BandReview, "",
+		},
+		{
+			"twin with a similar name, same middle name and telephone",
 			[]Person{jack(func(p *Person) {
 				p.GivenName, p.MiddleNames, p.Telephones = "Ellie", "Rose", []string{"07700900123"}
 			})},
 			jack(func(p *Person) {
 				p.GivenName, p.MiddleNames, p.Telephones = "Elsie", "Rose", []string{"07700900123"}
-			}), BandReview, RuleTwinName},
+			}), BandReview, RuleTwinName,
+		},
 
-		{"newborn placeholder, same NHS number",
+		{
+			"newborn placeholder, same NHS number",
 			[]Person{jack(func(p *Person) { p.GivenName, p.NHSNumber = "Baby", numberA })},
-			jack(func(p *Person) { p.NHSNumber = numberA }), BandLink, RuleSameNHSNumber},
-		{"newborn placeholder, no identifier",
+			jack(func(p *Person) { p.NHSNumber = numberA }), BandLink, RuleSameNHSNumber,
+		},
+		{
+			"newborn placeholder, no identifier",
 			[]Person{jack(func(p *Person) { p.GivenName = "Baby Thornley" })},
-			jack(nil), BandReview, ""},
-		{"newborn placeholder, telephone as well",
+			jack(nil), BandReview, "",
+		},
+		{
+			"newborn placeholder, telephone as well",
 			[]Person{jack(func(p *Person) { p.GivenName, p.Telephones = "Baby Boy", []string{"07700900123"} })},
-			jack(func(p *Person) { p.Telephones = []string{"07700900123"} }), BandReview, ""},
+			jack(func(p *Person) { p.Telephones = []string{"07700900123"} }), BandReview, "",
+		},
 
-		{"same NHS number, name changed by marriage of the mother, moved",
+		{
+			"same NHS number, name changed by marriage of the mother, moved",
 			[]Person{jack(func(p *Person) { p.NHSNumber = numberA })},
 			jack(func(p *Person) {
 				p.NHSNumber, p.FamilyName, p.Postcode, p.AddressLines = "943 476 5870", "Osgood", "PE30 1AA", nil
-			}), BandLink, RuleSameNHSNumber},
-		{"same NHS number typed into the twin's record",
+			}), BandLink, RuleSameNHSNumber,
+		},
+		{
+			"same NHS number typed into the twin's record",
 			[]Person{jack(func(p *Person) { p.NHSNumber = numberA })},
-			jack(func(p *Person) { p.NHSNumber, p.GivenName = numberA, "Harry" }), BandReview, RuleNHSNumberConflict},
-		{"same UPN typed into the brother's record",
+			jack(func(p *Person) { p.NHSNumber, p.GivenName = numberA, "Harry" }), BandReview, RuleNHSNumberConflict,
+		},
+		{
+			"same UPN typed into the brother's record",
 			[]Person{jack(func(p *Person) { p.UPN = upnA })},
-			jack(func(p *Person) { p.UPN, p.GivenName, p.DateOfBirth = upnA, "Harry", "2012-01-30" }), BandReview, RuleUPNConflict},
-		{"two NHS numbers, all else the same",
+			jack(func(p *Person) { p.UPN, p.GivenName, p.DateOfBirth = upnA, "Harry", "2012-01-30" }), BandReview, RuleUPNConflict,
+		},
+		{
+			"two NHS numbers, all else the same",
 			[]Person{jack(func(p *Person) { p.NHSNumber = numberA })},
-			jack(func(p *Person) { p.NHSNumber = numberB }), BandReview, RuleDifferentNHSNumber},
-		{"two NHS numbers, date of birth other by a digit",
+			jack(func(p *Person) { p.NHSNumber = numberB }), BandReview, RuleDifferentNHSNumber,
+		},
+		{
+			"two NHS numbers, date of birth other by a digit",
 			[]Person{jack(func(p *Person) { p.NHSNumber = numberA })},
-			jack(func(p *Person) { p.NHSNumber, p.DateOfBirth = numberB, "2014-03-08" }), BandNew, ""},
-		{"two NHS numbers across members: the record without one does not hide the other",
+			jack(func(p *Person) { p.NHSNumber, p.DateOfBirth = numberB, "2014-03-08" }), BandNew, "",
+		},
+		{
+			"two NHS numbers across members: the record without one does not hide the other",
 			[]Person{jack(nil), jack(func(p *Person) { p.NHSNumber, p.UPN = numberA, upnA })},
-			jack(func(p *Person) { p.NHSNumber, p.UPN = numberB, upnA }), BandReview, RuleDifferentNHSNumber},
-		{"an NHS number with a wrong check digit is no number",
+			jack(func(p *Person) { p.NHSNumber, p.UPN = numberB, upnA }), BandReview, RuleDifferentNHSNumber,
+		},
+		{
+			"an NHS number with a wrong check digit is no number",
 			[]Person{jack(func(p *Person) { p.NHSNumber = numberA })},
-			jack(func(p *Person) { p.NHSNumber = "9434765871" }), BandLink, ""},
-		{"temporary UPN replaced by the permanent one",
+			jack(func(p *Person) { p.NHSNumber = "9434765871" }), BandLink, "",
+		},
+		{
+			"temporary UPN replaced by the permanent one",
 			[]Person{jack(func(p *Person) { p.UPN = "M80120000500A" })},
-			jack(func(p *Person) { p.UPN = upnB }), BandLink, ""},
-		{"initial fits one member, another member is the twin",
+			jack(func(p *Person) { p.UPN = upnB }), BandLink, "",
+		},
+		{
+			"initial fits one member, another member is the twin",
 			[]Person{jack(func(p *Person) { p.GivenName = "J" }), jack(nil)},
-			jack(func(p *Person) { p.GivenName = "James" }), BandReview, ""},
+			jack(func(p *Person) { p.GivenName = "James" }), BandReview, "",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

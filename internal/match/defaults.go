@@ -1,6 +1,9 @@
 package match
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // Default is the model to start with: weights set by hand, before the hub has
 // data of its own to learn from. How often one child's own records disagree is
@@ -11,7 +14,7 @@ import "strings"
 func Default() *Model {
 	m, err := New(defaultParameters())
 	if err != nil {
-		panic(err) // a slip in this file, caught by its test
+		panic(err) //nolint:forbidigo // constants of this file, never input: its test is the only place this can happen
 	}
 	return m
 }
@@ -29,9 +32,19 @@ func defaultParameters() Parameters {
 	}
 }
 
-// defaultLevels lists P(level | same child, twin, sibling, stranger).
-func defaultLevels() map[string]map[string][classes]float64 {
-	return map[string]map[string][classes]float64{
+// levelShares is P(level | same child, twin, sibling, stranger) by level name.
+type levelShares = map[string][classes]float64
+
+func defaultLevels() map[string]levelShares {
+	levels := householdLevels()
+	maps.Copy(levels, childLevels())
+	maps.Copy(levels, identifierLevels())
+	return levels
+}
+
+// householdLevels are of what a family shares.
+func householdLevels() map[string]levelShares {
+	return map[string]levelShares{
 		"residence": {
 			"same":          {0.62, 0.74, 0.70, 1e-5},
 			"same_address":  {0.06, 0.05, 0.05, 2e-5},
@@ -59,6 +72,12 @@ func defaultLevels() map[string]map[string][classes]float64 {
 			"similar":   {0.012, 0.007, 0.007, 4e-3},
 			"different": {0.05, 0.11, 0.17, 0.972},
 		},
+	}
+}
+
+// childLevels are of what tells the children of a family apart.
+func childLevels() map[string]levelShares {
+	return map[string]levelShares{
 		"date_of_birth": {
 			"same":              {0.955, 0.97, 0.0015, 1.6e-4},
 			"partial":           {0.90, 0.90, 0.06, 0.03},
@@ -89,6 +108,12 @@ func defaultLevels() map[string]map[string][classes]float64 {
 			"initial":   {0.22, 0.05, 0.05, 0.04},
 			"different": {0.08, 0.91, 0.91, 0.948},
 		},
+	}
+}
+
+// identifierLevels are of numbers, and of text whose meaning is not known.
+func identifierLevels() map[string]levelShares {
+	return map[string]levelShares{
 		"nhs_number": {
 			"same":      {0.99, 0.010, 0.004, 1e-7},
 			"different": {0.010, 0.990, 0.996, 0.9999999},

@@ -54,7 +54,7 @@ func jaro(x, y *letters) float64 {
 	window := max(x.n, y.n)/2 - 1
 	var inX, inY uint64
 	matches := 0
-	for i := 0; i < x.n; i++ {
+	for i := range x.n {
 		for j := max(0, i-window); j < min(y.n, i+window+1); j++ {
 			if inY&(1<<j) == 0 && x.at[i] == y.at[j] {
 				inX |= 1 << i
@@ -75,7 +75,7 @@ func jaro(x, y *letters) float64 {
 // outOfOrder counts matched letters whose partner comes in another order.
 func outOfOrder(x, y *letters, inX, inY uint64) int {
 	n, j := 0, 0
-	for i := 0; i < x.n; i++ {
+	for i := range x.n {
 		if inX&(1<<i) == 0 {
 			continue
 		}
@@ -118,7 +118,7 @@ func osa(a, b string, limit int) int {
 // osaRow fills row i from the two before it and returns its least value.
 func osaRow(x, y *letters, i int, rows *[3][maxLetters + 1]uint8) int {
 	row, prev, before := &rows[i%3], &rows[(i+2)%3], &rows[(i+1)%3]
-	row[0] = uint8(i)
+	row[0] = uint8(i & 0xff) // at most maxLetters
 	least := row[0]
 	c := x.at[i-1]
 	for j := 1; j <= y.n; j++ {

@@ -7,6 +7,7 @@ import "testing"
 // Only ukkids is about children; the others hold adults, where caution about
 // twins costs recall and nothing is gained by it.
 func TestAccuracyOnPublicData(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, file                        string
 		read                              func(map[string]string) (Person, string)
@@ -68,8 +69,10 @@ func TestFamiliesAreKeptApart(t *testing.T) {
 func TestEvaluationCounts(t *testing.T) {
 	t.Parallel()
 	child := func(truth string, change func(*Person)) Labelled { return Labelled{Prepare(jack(change)), truth} }
-	records := []Labelled{child("a", nil), child("a", nil), child("b", nil),
-		child("a", func(p *Person) { *p = Person{GivenName: "Zelda", FamilyName: "Quist", DateOfBirth: "2009-01-01"} })}
+	records := []Labelled{
+		child("a", nil), child("a", nil), child("b", nil),
+		child("a", func(p *Person) { *p = Person{GivenName: "Zelda", FamilyName: "Quist", DateOfBirth: "2009-01-01"} }),
+	}
 	a := Default().EvaluateOnline(records, 1)
 	// Three linked pairs, of which one is right; three true pairs.
 	if a.LinkedPairs != 3 || a.CorrectPairs != 1 || a.TruePairs != 3 || a.Precision != 1.0/3 || a.Recall != 1.0/3 || len(a.Errors) != 2 {

@@ -47,8 +47,10 @@ const (
 	numFields
 )
 
-var fieldNames = [numFields]string{"residence", "telephone", "email", "family_name", "date_of_birth", "sex",
-	"given_name", "middle_names", "nhs_number", "upn", "identifier", "other"}
+var fieldNames = [numFields]string{
+	"residence", "telephone", "email", "family_name", "date_of_birth", "sex",
+	"given_name", "middle_names", "nhs_number", "upn", "identifier", "other",
+}
 
 // String is the field's name in explanations and in model files.
 func (f Field) String() string {

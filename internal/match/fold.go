@@ -24,7 +24,7 @@ func fold(s string) string {
 
 func isFolded(s string) bool {
 	space := true
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c == ' ' {
 			if space {
@@ -44,7 +44,7 @@ func isFolded(s string) bool {
 func isLowerOrDigit(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
 func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
 			return false
 		}
@@ -56,7 +56,7 @@ func foldASCII(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	gap := false
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'

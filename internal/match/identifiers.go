@@ -12,7 +12,7 @@ func nhsNumber(s string) uint64 {
 	}
 	var n uint64
 	sum := 0
-	for i := 0; i < 10; i++ {
+	for i := range 10 {
 		c := int(d[i]) - '0'
 		if c < 0 || c > 9 {
 			return 0
@@ -60,7 +60,7 @@ func telephones(list []string) []uint64 {
 
 func lastTenDigits(s string) (n uint64, ok bool) {
 	count, first, varied := 0, byte(0), false
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c < '0' || c > '9' {
 			continue

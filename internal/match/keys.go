@@ -165,7 +165,7 @@ func start(kind Kind) hash { return hash(14695981039346656037).byte(byte(kind)) 
 func (h hash) byte(b byte) hash { return (h ^ hash(b)) * 1099511628211 }
 
 func (h hash) text(s string) hash {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		h = h.byte(s[i])
 	}
 	return h.byte(0)
@@ -173,8 +173,8 @@ func (h hash) text(s string) hash {
 
 // number hashes eight bytes, least significant first, and the ending zero.
 func (h hash) number(n uint64) hash {
-	for i := 0; i < 8; i++ {
-		h = h.byte(byte(n >> (8 * i)))
+	for i := range 8 {
+		h = h.byte(byte(n >> (8 * i) & 0xff))
 	}
 	return h.byte(0)
 }

@@ -10,7 +10,7 @@ func lettersIn(s string) (set uint32) {
 	if !isASCII(s) {
 		return allLetters
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		set |= 1 << (s[i] & 31)
 	}
 	return set

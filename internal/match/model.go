@@ -3,7 +3,6 @@ package match
 import (
 	"fmt"
 	"math"
-	"sort"
 )
 
 // Parameters is a model as it is stored and trained: plain numbers, JSON-ready.
@@ -204,14 +203,4 @@ func posterior(bits *[classes]float64) (p [classes]float64, best Class) {
 		p[c] /= sum
 	}
 	return p, best
-}
-
-// sortedKeys lists a map's keys in order, where order reaches a result.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
 }

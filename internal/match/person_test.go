@@ -22,8 +22,12 @@ func TestFold(t *testing.T) {
 func TestNamesThatAreOne(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][2]string{
-		{"McDonald", "Mac Donald"}, {"O'Neill", "O Neill"}, {"van der Berg", "Vanderberg"}, {"De La Cruz", "Delacruz"},
-		{"Smith-Jones", "Smith Jones"}, {"Al-Hassan", "ALHASSAN"},
+		{"McDonald", "Mac Donald"},
+		{"O'Neill", "O Neill"},
+		{"van der Berg", "Vanderberg"},
+		{"De La Cruz", "Delacruz"},
+		{"Smith-Jones", "Smith Jones"},
+		{"Al-Hassan", "ALHASSAN"},
 	} {
 		a, b := newName(fold(c[0])), newName(fold(c[1]))
 		if a.Joined != b.Joined || a.Sound != b.Sound {
@@ -35,9 +39,19 @@ func TestNamesThatAreOne(t *testing.T) {
 func TestSoundsAlike(t *testing.T) {
 	t.Parallel()
 	for _, c := range [][2]string{
-		{"philip", "filip"}, {"catherine", "katherine"}, {"khan", "kan"}, {"knight", "night"}, {"wright", "right"},
-		{"mohammed", "muhammad"}, {"yusuf", "yousaf"}, {"singh", "sing"}, {"geoffrey", "jeffrey"}, {"vishal", "wishal"},
-		{"zain", "sain"}, {"szymon", "shymon"}, {"wyatt", "wieatt"},
+		{"philip", "filip"},
+		{"catherine", "katherine"},
+		{"khan", "kan"},
+		{"knight", "night"},
+		{"wright", "right"},
+		{"mohammed", "muhammad"},
+		{"yusuf", "yousaf"},
+		{"singh", "sing"},
+		{"geoffrey", "jeffrey"},
+		{"vishal", "wishal"},
+		{"zain", "sain"},
+		{"szymon", "shymon"},
+		{"wyatt", "wieatt"},
 	} {
 		if sound(c[0]) != sound(c[1]) {
 			t.Errorf("%s %x, %s %x", c[0], sound(c[0]), c[1], sound(c[1]))
@@ -65,17 +79,23 @@ func TestPlaceholders(t *testing.T) {
 
 func TestPrepareFields(t *testing.T) {
 	t.Parallel()
-	f := Prepare(Person{GivenName: "Miss Ann", FamilyName: "unknown", Sex: "Female", Postcode: "nr1 4bd", DateOfBirth: "2014-02-31x",
+	f := Prepare(Person{
+		GivenName: "Miss Ann", FamilyName: "unknown", Sex: "Female", Postcode: "nr1 4bd", DateOfBirth: "2014-02-31x",
 		AddressLines: []string{"Flat 3, 12a Mill Rd", "Dereham"}, Telephones: []string{"+44 (0)7700 900123", "0000000000", "12"},
-		Emails: []string{" A@B.org ", "none"}, NHSNumber: "943 476 5870", UPN: "b80120 0005001"})
-	want := Features{Given: f.Given, Sex: 'F', Postcode: "NR14BD", NHS: 9434765870, UPN: "B801200005001",
+		Emails: []string{" A@B.org ", "none"}, NHSNumber: "943 476 5870", UPN: "b80120 0005001",
+	})
+	want := Features{
+		Given: f.Given, Sex: 'F', Postcode: "NR14BD", NHS: 9434765870, UPN: "B801200005001",
 		Address:    Address{Number: "3/12a", Street: "mill", Words: "flat 3 12a mill road dereham"},
-		Telephones: []uint64{7700900123}, Emails: []string{"a@b.org"}}
+		Telephones: []uint64{7700900123}, Emails: []string{"a@b.org"},
+	}
 	if !reflect.DeepEqual(f, want) || f.Given[0].Joined != "ann" {
 		t.Errorf("got  %+v\nwant %+v", f, want)
 	}
-	for in, want := range map[string]Date{"2014-02-03": {2014, 2, 3}, "2014-02": {2014, 2, 0}, "2014": {2014, 0, 0},
-		"2014-13-01": {}, "03/02/2014": {}, "2014-02-00": {2014, 2, 0}, "": {}} {
+	for in, want := range map[string]Date{
+		"2014-02-03": {2014, 2, 3}, "2014-02": {2014, 2, 0}, "2014": {2014, 0, 0},
+		"2014-13-01": {}, "03/02/2014": {}, "2014-02-00": {2014, 2, 0}, "": {},
+	} {
 		if got := parseDate(in); got != want {
 			t.Errorf("date %q: got %v, want %v", in, got, want)
 		}
@@ -100,8 +120,10 @@ func TestKeysLeaveOutMissingParts(t *testing.T) {
 // TestKeysAreStable holds stored keys: when it fails, KeyVersion must rise.
 func TestKeysAreStable(t *testing.T) {
 	t.Parallel()
-	f := Prepare(Person{GivenName: "Jack", FamilyName: "Thornley", DateOfBirth: "2014-03-09", Postcode: "NR19 1AB",
-		AddressLines: []string{"12 Mill Lane"}, NHSNumber: numberA, UPN: upnA, Telephones: []string{"07700900123"}})
+	f := Prepare(Person{
+		GivenName: "Jack", FamilyName: "Thornley", DateOfBirth: "2014-03-09", Postcode: "NR19 1AB",
+		AddressLines: []string{"12 Mill Lane"}, NHSNumber: numberA, UPN: upnA, Telephones: []string{"07700900123"},
+	})
 	kinds := map[Kind]int{}
 	var sum uint64
 	for _, k := range Keys(&f) {
@@ -111,8 +133,10 @@ func TestKeysAreStable(t *testing.T) {
 			t.Errorf("key %x is negative as a signed number", k)
 		}
 	}
-	want := map[Kind]int{KindNHSNumber: 1, KindUPN: 1, KindNameBorn: 2, KindNamesYear: 1, KindNamesDay: 1, KindNamesDistrict: 1,
-		KindPostcodeBorn: 1, KindPostcodeGiven: 1, KindTelephoneGiven: 1, KindAddressGiven: 1}
+	want := map[Kind]int{
+		KindNHSNumber: 1, KindUPN: 1, KindNameBorn: 2, KindNamesYear: 1, KindNamesDay: 1, KindNamesDistrict: 1,
+		KindPostcodeBorn: 1, KindPostcodeGiven: 1, KindTelephoneGiven: 1, KindAddressGiven: 1,
+	}
 	if !reflect.DeepEqual(kinds, want) {
 		t.Errorf("got kinds %v, want %v", kinds, want)
 	}
@@ -126,10 +150,14 @@ func FuzzPrepareAndScore(f *testing.F) {
 	f.Add("Baby", "McDonald", "2014", "Flat 3", "", "1", "Zoë", "\xff", "2014-13-40", "", "123456789012345", "@")
 	m := Default()
 	f.Fuzz(func(t *testing.T, g1, f1, d1, a1, p1, c1, g2, f2, d2, a2, p2, c2 string) {
-		x := Prepare(Person{GivenName: g1, FamilyName: f1, DateOfBirth: d1, AddressLines: []string{a1}, Postcode: p1, MiddleNames: c2,
-			Telephones: []string{c1}, Emails: []string{c1}, NHSNumber: c1, UPN: p1 + a1, Identifier: a1, Other: c1, Sex: c1})
-		y := Prepare(Person{GivenName: g2, PreferredGivenName: c2, FamilyName: f2, FormerFamilyNames: []string{g1}, DateOfBirth: d2,
-			AddressLines: []string{a2, c2}, Postcode: p2, Telephones: []string{c1, c2}, Emails: []string{c2}, Identifier: a2, Other: c2})
+		x := Prepare(Person{
+			GivenName: g1, FamilyName: f1, DateOfBirth: d1, AddressLines: []string{a1}, Postcode: p1, MiddleNames: c2,
+			Telephones: []string{c1}, Emails: []string{c1}, NHSNumber: c1, UPN: p1 + a1, Identifier: a1, Other: c1, Sex: c1,
+		})
+		y := Prepare(Person{
+			GivenName: g2, PreferredGivenName: c2, FamilyName: f2, FormerFamilyNames: []string{g1}, DateOfBirth: d2,
+			AddressLines: []string{a2, c2}, Postcode: p2, Telephones: []string{c1, c2}, Emails: []string{c2}, Identifier: a2, Other: c2,
+		})
 		for _, k := range append(Keys(&x), Keys(&y)...) {
 			if KeyKind(k).String() == "unknown" {
 				t.Fatalf("key %x of no kind", k)
