@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// codec is JSON as the API speaks it: protobuf's own mapping with
+// lowerCamelCase names, empty fields left out, and on the way in nothing that
+// the schema does not know.
+type codec struct {
+	runtime.JSONPb
+}
+
+func newCodec() *codec {
+	return &codec{runtime.JSONPb{
+		MarshalOptions:   protojson.MarshalOptions{},
+		UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
+	}}
+}
+
+// Marshal implements runtime.Marshaler. A line end makes answers kind to terminals.
+func (c *codec) Marshal(v any) ([]byte, error) {
+	b, err := c.JSONPb.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '\n'), nil
+}
+
+// NewDecoder implements runtime.Marshaler. The library's own decoder stops at
+// the end of the first JSON value and puts the caller's values into its errors.
+func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(v any) error {
+		body, err := io.ReadAll(r)
+		if err != nil {
+			return errors.New("its body could not be read")
+		}
+		if len(body) == 0 {
+			return io.EOF // the library takes this as an empty request
+		}
+		m, err := messageOf(v)
+		if err != nil {
+			return err
+		}
+		if err := c.UnmarshalOptions.Unmarshal(body, m); err != nil {
+			return publicDecodeError(err)
+		}
+		return nil
+	})
+}
+
+// messageOf is the message to decode into: v itself, or a new one that v, the
+// address of a request's message field, is set to.
+func messageOf(v any) (proto.Message, error) {
+	if m, ok := v.(proto.Message); ok {
+		return m, nil
+	}
+	field := reflect.ValueOf(v)
+	if field.Kind() != reflect.Pointer || field.Elem().Kind() != reflect.Pointer {
+		return nil, fmt.Errorf("a body cannot be a %T", v)
+	}
+	field.Elem().Set(reflect.New(field.Elem().Type().Elem()))
+	m, ok := field.Elem().Interface().(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("a body cannot be a %T", v)
+	}
+	return m, nil
+}
+
+// What protojson's errors look like. Its messages repeat values, which may be
+// personal data, so only these parts of them are used.
+var (
+	jsonPosition  = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
+	jsonUnknown   = regexp.MustCompile(`unknown field "([^"]{1,64})"`)
+	jsonDuplicate = regexp.MustCompile(`duplicate field "([^"]{1,64})"`)
+	jsonWrongType = regexp.MustCompile(`invalid value for (\w+) field ("?\w{1,64}"?)`)
+	jsonUTF8      = regexp.MustCompile(`invalid UTF-8`)
+	jsonOneof     = regexp.MustCompile(`oneof .* is already set`)
+)
+
+// publicDecodeError says what is wrong with a body and where, without repeating
+// anything of it but the names of fields.
+func publicDecodeError(err error) error {
+	text, where := err.Error(), ""
+	if at := jsonPosition.FindStringSubmatch(text); at != nil {
+		where = " (line " + at[1] + ", column " + at[2] + ")"
+	}
+	switch {
+	case jsonUTF8.MatchString(text):
+		return errors.New("its body is not UTF-8" + where)
+	case jsonUnknown.MatchString(text):
+		return fmt.Errorf("there is no field %q here%s; /docs lists those there are", jsonUnknown.FindStringSubmatch(text)[1], where)
+	case jsonDuplicate.MatchString(text):
+		return fmt.Errorf("the field %q is given twice%s", jsonDuplicate.FindStringSubmatch(text)[1], where)
+	case jsonWrongType.MatchString(text):
+		m := jsonWrongType.FindStringSubmatch(text)
+		return fmt.Errorf("the field %s must be %s%s", m[2], kindInWords(m[1]), where)
+	case jsonOneof.MatchString(text):
+		return errors.New("two fields are given of which only one may be" + where)
+	}
+	return errors.New("its body is not JSON of the form that /docs shows" + where)
+}
+
+// kindInWords describes the JSON form of a protobuf kind.
+func kindInWords(kind string) string {
+	switch kind {
+	case "string", "bytes":
+		return "a string"
+	case "bool":
+		return "true or false"
+	case "enum":
+		return "one of the values that /docs lists"
+	case "float", "double":
+		return "a number"
+	}
+	return "a whole number"
+}

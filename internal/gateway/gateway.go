@@ -1,0 +1,127 @@
+// Package gateway is the hub's REST door: JSON over HTTP for every unary method
+// of the schema, file upload, the OpenAPI document and a page to read it. It is
+// a gRPC client like any other. It calls the hub through Conn, which runs the
+// same interceptors as the gRPC port, and it neither decides nor knows anything
+// that a gRPC caller could not do as well.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/gateway/reference"
+)
+
+// Options are what a gateway needs.
+type Options struct {
+	// Conn is the connection to the hub's services.
+	Conn grpc.ClientConnInterface
+	// Ready answers whether the hub can answer now: its database and its access
+	// log. The error is logged and not shown.
+	Ready func(context.Context) error
+	// Log receives what callers are not shown.
+	Log *slog.Logger
+	// Version of the hub, shown in the OpenAPI document.
+	Version string
+}
+
+// Gateway answers HTTP requests.
+type Gateway struct {
+	options Options
+	routes  []reference.Route
+	queries map[string]parameters // by full method name: what an address may carry
+	imports irtv1.ImportServiceClient
+	api     *runtime.ServeMux
+	pages   map[string]http.Handler // by path, for everything outside /v1
+}
+
+// New makes a gateway. The schema's services are registered with clients of
+// o.Conn, never with their implementations: that would pass by the interceptors,
+// and with them identity, policy and audit.
+func New(o Options) (*Gateway, error) {
+	g := &Gateway{options: o, routes: reference.Routes(), imports: irtv1.NewImportServiceClient(o.Conn)}
+	g.queries = allowedQueries(g.routes)
+	g.api = runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
+		runtime.WithIncomingHeaderMatcher(matchIncoming),
+		runtime.WithOutgoingHeaderMatcher(matchOutgoing),
+		runtime.WithOutgoingTrailerMatcher(matchNone),
+		runtime.WithErrorHandler(g.handleError),
+		runtime.WithRoutingErrorHandler(g.handleRoutingError),
+		runtime.WithForwardResponseOption(forwardEtag),
+		runtime.SetQueryParameterParser(queryParser{}),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
+	)
+	for _, register := range []func(context.Context, *runtime.ServeMux, grpc.ClientConnInterface) error{
+		client(irtv1.RegisterAgencyServiceHandlerClient, irtv1.NewAgencyServiceClient),
+		client(irtv1.RegisterChildServiceHandlerClient, irtv1.NewChildServiceClient),
+		client(irtv1.RegisterImportServiceHandlerClient, irtv1.NewImportServiceClient),
+		client(irtv1.RegisterInvolvementServiceHandlerClient, irtv1.NewInvolvementServiceClient),
+		client(irtv1.RegisterMatchServiceHandlerClient, irtv1.NewMatchServiceClient),
+		client(irtv1.RegisterStandardServiceHandlerClient, irtv1.NewStandardServiceClient),
+	} {
+		if err := register(context.Background(), g.api, checkedConn{o.Conn, g.queries}); err != nil {
+			return nil, fmt.Errorf("gateway: registering a service: %w", err)
+		}
+	}
+	if err := g.api.HandlePath(http.MethodPost, reference.UploadPattern, g.upload); err != nil {
+		return nil, fmt.Errorf("gateway: registering the upload: %w", err)
+	}
+	pages, err := g.makePages()
+	if err != nil {
+		return nil, err
+	}
+	g.pages = pages
+	return g, nil
+}
+
+// client pairs a generated registration with the generated client it needs.
+func client[C any](
+	register func(context.Context, *runtime.ServeMux, C) error, newClient func(grpc.ClientConnInterface) C,
+) func(context.Context, *runtime.ServeMux, grpc.ClientConnInterface) error {
+	return func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
+		return register(ctx, mux, newClient(conn))
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer g.recoverPanic(w, r)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		g.serveAPI(w, r)
+		return
+	}
+	page, ok := g.pages[r.URL.Path]
+	switch {
+	case !ok:
+		g.handleRoutingError(r.Context(), nil, nil, w, r, http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		g.writeError(w, r, errMethodNotAllowed())
+	default:
+		page.ServeHTTP(w, r)
+	}
+}
+
+// recoverPanic turns a panic of the gateway's own code into INTERNAL. Those of
+// the services are caught by their interceptors.
+func (g *Gateway) recoverPanic(w http.ResponseWriter, r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause == http.ErrAbortHandler { //nolint:errorlint,err113 // a sentinel that is panicked with, never wrapped
+		panic(cause) //nolint:forbidigo // net/http's way to break a connection off
+	}
+	g.writeError(w, r, fmt.Errorf("panic in the gateway with a %T", cause))
+}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"irthub/internal/gateway/reference"
+	"irthub/internal/rpc"
+)
+
+// parameters are the names that may stand after the question mark of an address.
+type parameters map[string]bool
+
+// allowedQueries lists the parameters of every method, by its full name.
+func allowedQueries(all []reference.Route) map[string]parameters {
+	queries := map[string]parameters{}
+	for _, r := range all {
+		names := parameters{}
+		for _, f := range r.QueryParameters() {
+			names[f.JSONName()] = true
+			names[string(f.Name())] = true
+		}
+		queries[reference.FullMethod(r.Method)] = names
+	}
+	return queries
+}
+
+// check refuses a parameter that the method does not have. Ignored, as the
+// library would have it, a misspelt asOf would be answered as of today.
+func (p parameters) check(query url.Values) error {
+	for name := range query {
+		if !p[name] {
+			return rpc.Malformed(fmt.Sprintf("there is no query parameter %q here; /docs lists those there are", bounded(name)))
+		}
+	}
+	return nil
+}
+
+// bounded cuts what a caller sent to a length fit for a message.
+func bounded(s string) string {
+	if runes := []rune(s); len(runes) > 64 {
+		return string(runes[:64]) + "…"
+	}
+	return s
+}
+
+// checkedConn holds every call to the parameters of its method before it goes on
+// to the hub.
+type checkedConn struct {
+	grpc.ClientConnInterface
+	queries map[string]parameters
+}
+
+// Invoke implements grpc.ClientConnInterface.
+func (c checkedConn) Invoke(ctx context.Context, method string, request, answer any, opts ...grpc.CallOption) error {
+	if err := c.queries[method].check(requestOf(ctx).URL.Query()); err != nil {
+		return err
+	}
+	return c.ClientConnInterface.Invoke(ctx, method, request, answer, opts...)
+}
+
+// queryParser is the library's parser of query parameters with errors that name
+// the parameter and repeat no value.
+type queryParser struct{}
+
+// Parse implements runtime.QueryParameterParser.
+func (queryParser) Parse(m proto.Message, values url.Values, filter *utilities.DoubleArray) error {
+	var library runtime.DefaultQueryParser
+	if err := library.Parse(m, values, filter); err == nil {
+		return nil
+	}
+	for name, v := range values {
+		alone := m.ProtoReflect().New().Interface()
+		if err := library.Parse(alone, url.Values{name: v}, filter); err != nil {
+			return fmt.Errorf("the query parameter %q cannot have this value; /docs has its form", bounded(name))
+		}
+	}
+	return errors.New("a query parameter is given twice, under two spellings of its name")
+}
