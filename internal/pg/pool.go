@@ -124,5 +124,5 @@ func socketHostToQuery(raw string) (string, error) {
 	if hasQuery {
 		query = "&" + query
 	}
-	return scheme + "://" + strings.TrimSuffix(rest[:end], host) + tail + "?" + params.Encode() + query, nil
+	return scheme + "://" + strings.TrimSuffix(rest[:end], host) + tail + "?" + encodeParams(params) + query, nil
 }

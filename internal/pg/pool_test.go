@@ -145,17 +145,17 @@ func FuzzSocketHostToQuery(f *testing.F) {
 			return
 		}
 		dir = "/" + dir
-		got, err := pg.SocketHostToQuery("postgres://u@" + url.QueryEscape(dir) + "/" + url.PathEscape(db))
+		host := strings.ReplaceAll(url.QueryEscape(dir), "+", "%20")
+		got, err := pg.SocketHostToQuery("postgres://u@" + host + "/" + url.PathEscape(db))
 		if err != nil {
-			// QueryEscape writes a space as +, which stands for itself in a host.
 			t.Fatalf("%q: %v", dir, err)
 		}
 		cfg, err := pgxpool.ParseConfig(got)
 		if err != nil {
 			t.Skip("pgx refuses the rest of the URL")
 		}
-		if want := strings.ReplaceAll(dir, " ", "+"); cfg.ConnConfig.Host != want {
-			t.Errorf("dials %q, want %q", cfg.ConnConfig.Host, want)
+		if cfg.ConnConfig.Host != dir {
+			t.Errorf("dials %q, want %q", cfg.ConnConfig.Host, dir)
 		}
 	})
 }

@@ -67,9 +67,14 @@ func (a account) makeSocketDir(dir string) error {
 func socketURL(dir, user, database string) string {
 	u := url.URL{
 		Scheme: "postgres", User: url.User(user), Path: "/" + database,
-		RawQuery: url.Values{"host": {dir}, "port": {socketPort}, "sslmode": {"disable"}}.Encode(),
+		RawQuery: encodeParams(url.Values{"host": {dir}, "port": {socketPort}, "sslmode": {"disable"}}),
 	}
 	return u.String()
+}
+
+// encodeParams writes a space as %20: to PostgreSQL's URLs a + is a plus.
+func encodeParams(params url.Values) string {
+	return strings.ReplaceAll(params.Encode(), "+", "%20")
 }
 
 // pidFile is what the postmaster of pgdata wrote about itself; see

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -105,6 +106,18 @@ func URL(t testing.TB) string {
 func EmptyURL(t testing.TB) string {
 	t.Helper()
 	return createDatabase(t, "template0")
+}
+
+// DataDir returns a new directory for a private cluster of the test's own, as
+// `irthub serve --data` takes it, removed when the test ends. t.TempDir alone
+// will not do for root, whose PostgreSQL runs as a user who may not enter it.
+func DataDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { //nolint:gosec // to pass through, no more
+		t.Fatalf("pgtest: %v", err)
+	}
+	return dir
 }
 
 func createDatabase(t testing.TB, from string) string {
