@@ -60,8 +60,10 @@ func (c *columns) add(e *Entry) {
 }
 
 func (c *columns) args() []any {
-	return []any{c.ids, c.times, c.agencies, c.practitioners, c.roles, c.onBehalfOf, c.purposes, c.reasons,
-		c.methods, c.decisions, c.codes, c.children, c.queries, c.returned, c.withheld, c.clientAddresses, c.requestIDs}
+	return []any{
+		c.ids, c.times, c.agencies, c.practitioners, c.roles, c.onBehalfOf, c.purposes, c.reasons,
+		c.methods, c.decisions, c.codes, c.children, c.queries, c.returned, c.withheld, c.clientAddresses, c.requestIDs,
+	}
 }
 
 func textOrNull(s string) *string {

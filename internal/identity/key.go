@@ -88,7 +88,7 @@ func createKey(dir, path string) error {
 
 // syncDir makes the new name durable.
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator's own directory
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func loadKey(path string) (*SigningKey, error) {
 		return nil, fmt.Errorf("identity: other users may read the signing key %s: chmod 600 it, "+
 			"or remove it to have a new one made", path)
 	}
-	data, err := os.ReadFile(path) //nolint:gosec // the operator's own file
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("identity: reading the signing key: %w", err)
 	}

@@ -75,8 +75,10 @@ func statePurpose(ctx context.Context, c *Caller) (standard.Fault, bool) {
 			return standard.Fault{}, true
 		}
 	}
-	return standard.Fault{Field: PurposeKey, RuleID: "PURPOSE_UNKNOWN",
-		Description: "It is not a purpose that the hub knows.", Action: "Send one of " + purposeList() + "."}, false
+	return standard.Fault{
+		Field: PurposeKey, RuleID: "PURPOSE_UNKNOWN",
+		Description: "It is not a purpose that the hub knows.", Action: "Send one of " + purposeList() + ".",
+	}, false
 }
 
 func purposeList() string { return strings.Join(PurposeTexts(), ", ") }
@@ -84,20 +86,25 @@ func purposeList() string { return strings.Join(PurposeTexts(), ", ") }
 func errPurposeRequired() error {
 	return rpc.InvalidFor(irtv1.ErrorReason_ERROR_REASON_PURPOSE_REQUIRED, []standard.Fault{{
 		Field: PurposeKey, RuleID: "PURPOSE_REQUIRED", Description: "The call discloses personal data, so it needs a purpose.",
-		Action: "Send one of " + purposeList() + "."}})
+		Action: "Send one of " + purposeList() + ".",
+	}})
 }
 
 func stateReason(ctx context.Context, c *Caller) (standard.Fault, bool) {
 	value, ok := stated(ctx, ReasonKey)
 	if !ok || !utf8.ValidString(value) || utf8.RuneCountInString(value) > maxReason || strings.ContainsFunc(value, unicode.IsControl) {
-		return standard.Fault{Field: ReasonKey, RuleID: "REASON_FORM",
+		return standard.Fault{
+			Field: ReasonKey, RuleID: "REASON_FORM",
 			Description: fmt.Sprintf("It must be one text of at most %d characters, in UTF-8 and without control characters.", maxReason),
-			Action:      "Say in a few words why the access is needed."}, false
+			Action:      "Say in a few words why the access is needed.",
+		}, false
 	}
 	c.Reason = value
 	if c.Purpose == irtv1.Purpose_PURPOSE_EMERGENCY && value == "" {
-		return standard.Fault{Field: ReasonKey, RuleID: "REASON_REQUIRED",
-			Description: "The purpose EMERGENCY needs a reason.", Action: "Say in a few words what the emergency is."}, false
+		return standard.Fault{
+			Field: ReasonKey, RuleID: "REASON_REQUIRED",
+			Description: "The purpose EMERGENCY needs a reason.", Action: "Say in a few words what the emergency is.",
+		}, false
 	}
 	return standard.Fault{}, true
 }
@@ -106,8 +113,10 @@ func stateReason(ctx context.Context, c *Caller) (standard.Fault, bool) {
 // must name one, of any agency; others may name one of their own agency, and a
 // practitioner acts for nobody else.
 func stateOnBehalfOf(ctx context.Context, c *Caller) (standard.Fault, bool) {
-	fault := standard.Fault{Field: OnBehalfOfKey, RuleID: "ON_BEHALF_OF_FORM",
-		Description: "It must be one practitioner's name.", Action: "Send agencies/{agency}/practitioners/{practitioner}."}
+	fault := standard.Fault{
+		Field: OnBehalfOfKey, RuleID: "ON_BEHALF_OF_FORM",
+		Description: "It must be one practitioner's name.", Action: "Send agencies/{agency}/practitioners/{practitioner}.",
+	}
 	value, ok := stated(ctx, OnBehalfOfKey)
 	if !ok {
 		return fault, false

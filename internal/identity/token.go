@@ -60,8 +60,10 @@ func readClaims(payload []byte, raw string) (*token, error) {
 		name    string
 		missing bool
 	}{
-		{"exp", c.Expiry == nil}, {"iat", c.IssuedAt == nil},
-		{"irt_agency", c.Agency == ""}, {"irt_role", c.Role == ""},
+		{"exp", c.Expiry == nil},
+		{"iat", c.IssuedAt == nil},
+		{"irt_agency", c.Agency == ""},
+		{"irt_role", c.Role == ""},
 	} {
 		if claim.missing {
 			return nil, errToken("it lacks the claim " + claim.name)
@@ -80,8 +82,10 @@ func readClaims(payload []byte, raw string) (*token, error) {
 	case c.Expiry.Time().Sub(c.IssuedAt.Time()) > MaxLifetime:
 		return nil, errToken(fmt.Sprintf("it is valid for longer than %v", MaxLifetime))
 	}
-	t := &token{agency: c.Agency, practitioner: c.Practitioner, role: role, id: c.ID, issuer: c.Issuer,
-		notBefore: c.IssuedAt.Time(), expiry: c.Expiry.Time()}
+	t := &token{
+		agency: c.Agency, practitioner: c.Practitioner, role: role, id: c.ID, issuer: c.Issuer,
+		notBefore: c.IssuedAt.Time(), expiry: c.Expiry.Time(),
+	}
 	if c.NotBefore != nil && c.NotBefore.Time().After(t.notBefore) {
 		t.notBefore = c.NotBefore.Time()
 	}

@@ -95,8 +95,7 @@ func UnaryCall(log *slog.Logger, limits Limits) grpc.UnaryServerInterceptor {
 }
 
 // StreamCall is UnaryCall for streams, without a time limit.
-func StreamCall(log *slog.Logger, limits Limits) grpc.StreamServerInterceptor {
-	limits = limits.withDefaults()
+func StreamCall(log *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		start := time.Now()
 		ctx, c := newCall(ss.Context())

@@ -58,7 +58,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return c.CodecV2.Unmarshal(data, v)
 	}
 	if data.Len() > MaxRequest {
-		mark(m, faultSize, uint64(data.Len()))
+		mark(m, faultSize, data.Len())
 		return nil
 	}
 	if err := c.CodecV2.Unmarshal(data, v); err != nil {
@@ -75,10 +75,10 @@ func decodeFault(err error) uint64 {
 }
 
 // mark empties m and leaves the fault in it.
-func mark(m proto.Message, fault, size uint64) {
+func mark(m proto.Message, fault uint64, size int) {
 	proto.Reset(m)
 	b := protowire.AppendTag(nil, faultField, protowire.Fixed64Type)
-	b = protowire.AppendFixed64(b, fault<<56|size)
+	b = protowire.AppendFixed64(b, fault<<56|uint64(size)) //nolint:gosec // a length is not negative
 	m.ProtoReflect().SetUnknown(b)
 }
 
@@ -95,7 +95,7 @@ func decoded(m protoreflect.Message) error {
 	}
 	switch v >> 56 {
 	case faultSize:
-		return TooLarge(int(v&(1<<56-1)), MaxRequest) //nolint:gosec // 56 bits fit
+		return TooLarge(int(v&(1<<56-1)), MaxRequest)
 	case faultUTF8:
 		return Malformed("a text in it is not UTF-8")
 	default:

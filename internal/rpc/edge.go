@@ -122,9 +122,11 @@ func internal(cause error, stack []byte) error {
 		stack = p.Stack
 	}
 	id := newID()
-	return &edgeError{cause: cause, id: id, stack: stack,
+	return &edgeError{
+		cause: cause, id: id, stack: stack,
 		st: newStatus(codes.Internal, irtv1.ErrorReason_ERROR_REASON_INTERNAL, map[string]string{"id": id},
-			"The hub has failed. Tell its operator this id, which its log holds too: "+id+".")}
+			"The hub has failed. Tell its operator this id, which its log holds too: "+id+"."),
+	}
 }
 
 // newID returns 16 random hexadecimal digits.

@@ -171,6 +171,13 @@ func TooManyMatches(msg string) error {
 	return Error(codes.FailedPrecondition, irtv1.ErrorReason_ERROR_REASON_TOO_MANY_MATCHES, msg)
 }
 
+// InsufficientCriteria says that a search could fit more than one child.
+func InsufficientCriteria() error {
+	return Error(codes.InvalidArgument, irtv1.ErrorReason_ERROR_REASON_SEARCH_CRITERIA_INSUFFICIENT,
+		"This is not enough to search by. Give family_name and date_of_birth, "+
+			"or given_name, date_of_birth, sex and postcode.")
+}
+
 // TooLarge says that a request of that many bytes is larger than allowed.
 func TooLarge(size, allowed int) error {
 	return Error(codes.ResourceExhausted, irtv1.ErrorReason_ERROR_REASON_TOO_LARGE,

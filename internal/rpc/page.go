@@ -80,7 +80,7 @@ func (p *PageTokens) Encode(method string, req proto.Message, cursor []byte) (st
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(p.aead.Seal(nil, nil, cursor, bound)), nil
+	return base64.RawURLEncoding.EncodeToString(p.aead.Seal(nil, nil, cursor, bound)), nil //nolint:gosec // the nonce is random: NewGCMWithRandomNonce
 }
 
 // Decode opens the page_token of a request: nil for the first page, and
@@ -93,7 +93,7 @@ func (p *PageTokens) Decode(method string, req proto.Message, token string) (cur
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil {
 		return nil, errPageToken()
 	}

@@ -50,40 +50,58 @@ var nothing = Decision{RuleID: "DEFAULT_DENY", Words: "No rule allows it."}
 
 // sensitiveInvolvement withholds from everybody but the agency itself that it is
 // involved: SI 2007/2182, sensitive services.
-var sensitiveInvolvement = rule{"SENSITIVE_OWN_AGENCY",
+var sensitiveInvolvement = rule{
+	"SENSITIVE_OWN_AGENCY",
 	"Only the agency itself sees that a sensitive service (sexual health, mental health, substance misuse) is involved. " +
 		"Ask the data manager of the hub for brokered contact.", false,
-	func(q Question) bool { return q.Action == SeeInvolvement && q.Sensitive && !own(q) }}
+	func(q Question) bool { return q.Action == SeeInvolvement && q.Sensitive && !own(q) },
+}
 
 var rules = []rule{
-	{"CALLER_UNKNOWN", "The caller or the owner is not known.", false,
-		func(q Question) bool { return q.Caller.Agency == "" || q.Owner == "" }},
+	{
+		"CALLER_UNKNOWN", "The caller or the owner is not known.", false,
+		func(q Question) bool { return q.Caller.Agency == "" || q.Owner == "" },
+	},
 	sensitiveInvolvement,
-	{"SENSITIVE_DIRECTORY", "Practitioners of a sensitive service are shown to their own agency and to data managers.", false,
+	{
+		"SENSITIVE_DIRECTORY", "Practitioners of a sensitive service are shown to their own agency and to data managers.", false,
 		func(q Question) bool {
 			return q.Action == ReadPractitioner && q.Sensitive && !own(q) && !is(q, irtv1.Role_ROLE_DATA_MANAGER)
-		}},
-	{"INVOLVEMENT_OPEN", "Who works with a child is shown to those who work with children.", true,
-		func(q Question) bool { return q.Action == SeeInvolvement }},
-	{"DIRECTORY_OPEN", "The directory is open to every caller of the hub.", true,
-		func(q Question) bool { return q.Action == ReadPractitioner }},
-	{"OWN_RECORDS", "An agency reads and writes its own records.", true,
+		},
+	},
+	{
+		"INVOLVEMENT_OPEN", "Who works with a child is shown to those who work with children.", true,
+		func(q Question) bool { return q.Action == SeeInvolvement },
+	},
+	{
+		"DIRECTORY_OPEN", "The directory is open to every caller of the hub.", true,
+		func(q Question) bool { return q.Action == ReadPractitioner },
+	},
+	{
+		"OWN_RECORDS", "An agency reads and writes its own records.", true,
 		func(q Question) bool {
 			return (q.Action == ReadRecord || q.Action == WriteRecord) && own(q) &&
 				is(q, irtv1.Role_ROLE_AGENCY_SYSTEM, irtv1.Role_ROLE_PRACTITIONER)
-		}},
-	{"DATA_MANAGER_RECORDS", "Data managers keep the index correct across agencies.", true,
+		},
+	},
+	{
+		"DATA_MANAGER_RECORDS", "Data managers keep the index correct across agencies.", true,
 		func(q Question) bool {
 			return (q.Action == ReadRecord || q.Action == WriteRecord) && is(q, irtv1.Role_ROLE_DATA_MANAGER)
-		}},
-	{"OWN_PRACTITIONERS", "An agency's system keeps its own practitioners.", true,
+		},
+	},
+	{
+		"OWN_PRACTITIONERS", "An agency's system keeps its own practitioners.", true,
 		func(q Question) bool {
 			return q.Action == WritePractitioner && own(q) && is(q, irtv1.Role_ROLE_AGENCY_SYSTEM)
-		}},
-	{"DIRECTORY_KEEPERS", "Data managers and hub operators keep the directory.", true,
+		},
+	},
+	{
+		"DIRECTORY_KEEPERS", "Data managers and hub operators keep the directory.", true,
 		func(q Question) bool {
 			return q.Action == WritePractitioner && is(q, irtv1.Role_ROLE_DATA_MANAGER, irtv1.Role_ROLE_HUB_OPERATOR)
-		}},
+		},
+	},
 }
 
 func own(q Question) bool { return q.Caller.Agency == q.Owner }
