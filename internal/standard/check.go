@@ -84,8 +84,8 @@ type checker struct {
 
 	record *irtv1.ChildRecord // the record being walked, where it is one
 	at     *fieldPlan
-	prefix string    // of its path
-	place  []int32   // field numbers and indexes that lead to it
+	prefix string  // of its path
+	place  []int32 // field numbers and indexes that lead to it
 
 	broken map[string]bool // paths that protovalidate found broken
 	found  []placedFault

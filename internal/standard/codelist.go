@@ -1,6 +1,7 @@
 package standard
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -91,20 +92,24 @@ func foldForm(s string) string {
 	}, s)
 }
 
-// codeLists are all lists in the order in which the standard prints them.
-var codeLists = []*codeList{
+// textLists are the lists of texts; those of enums are enumLists.
+var textLists = []*codeList{
 	sexes, ethnicities, disabilities, upnUnknownReasons, omissionReasons, verificationStatuses,
 	carerRelationships, involvementRoles, sensitiveBases, referralSources, needs, closureReasons,
-	agencyKinds, purposes, roles,
 }
 
-var codeListsByID = func() map[string]*codeList {
-	byID := make(map[string]*codeList, len(codeLists))
-	for _, l := range codeLists {
-		byID[l.id] = l
+// textListByID is nil where there is none of that id.
+func textListByID(id string) *codeList {
+	for _, l := range textLists {
+		if l.id == id {
+			return l
+		}
 	}
-	return byID
-}()
+	return nil
+}
+
+// allLists are in the order in which the standard prints them.
+func allLists() []*codeList { return slices.Concat(textLists, enumLists()) }
 
 // codeListName is the resource name of a code list, standard/codeLists/{id}.
 func codeListName(id string) string { return "standard/codeLists/" + id }
@@ -112,8 +117,9 @@ func codeListName(id string) string { return "standard/codeLists/" + id }
 // CodeLists gives every code list with its codes, in a settled order. The
 // messages are the caller's own.
 func CodeLists() []*irtv1.CodeList {
-	lists := make([]*irtv1.CodeList, len(codeLists))
-	for i, l := range codeLists {
+	all := allLists()
+	lists := make([]*irtv1.CodeList, len(all))
+	for i, l := range all {
 		lists[i] = l.message()
 	}
 	return lists
@@ -122,12 +128,12 @@ func CodeLists() []*irtv1.CodeList {
 // CodeListByName gives the code list of a resource name, standard/codeLists/{id},
 // and whether there is one.
 func CodeListByName(name string) (*irtv1.CodeList, bool) {
-	id, isName := strings.CutPrefix(name, codeListName(""))
-	l, known := codeListsByID[id]
-	if !isName || !known {
-		return nil, false
+	for _, l := range allLists() {
+		if codeListName(l.id) == name {
+			return l.message(), true
+		}
 	}
-	return l.message(), true
+	return nil, false
 }
 
 func (l *codeList) message() *irtv1.CodeList {

@@ -17,33 +17,47 @@ var verificationStatuses = newCodeList(codeList{
 	},
 })
 
+const (
+	hl7RoleCode     = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+	hl7ContactRole  = "http://terminology.hl7.org/CodeSystem/v2-0131"
+	hl7Relationship = "http://terminology.hl7.org/CodeSystem/v2-0063"
+)
+
 var carerRelationships = newCodeList(codeList{
 	id: "carer-relationship", title: "Relationship of a carer to the child", version: "3.0.0",
-	source: "HL7 v3 RoleCode (http://terminology.hl7.org/CodeSystem/v3-RoleCode), the part that describes carers",
+	source: "FHIR UK Core PersonRelationshipType: the part of HL7 v3 RoleCode that describes carers, and O and U of HL7 v2 table 0131; CARER is this hub's own",
 	codes: []code{
-		{code: "MTH", display: "Mother", aliases: []string{"mum", "mummy", "mam", "mom", "birth mother"}},
-		{code: "FTH", display: "Father", aliases: []string{"dad", "daddy", "birth father"}},
-		{code: "PRN", display: "Parent"},
-		{code: "STPMTH", display: "Stepmother", aliases: []string{"step mum", "step mom"}},
-		{code: "STPFTH", display: "Stepfather", aliases: []string{"step dad"}},
-		{code: "STPPRN", display: "Step-parent"},
-		{code: "ADOPTM", display: "Adoptive mother", aliases: []string{"adopted mother"}},
-		{code: "ADOPTF", display: "Adoptive father", aliases: []string{"adopted father"}},
-		{code: "ADOPTP", display: "Adoptive parent", aliases: []string{"adopted parent"}},
-		{code: "MTHFOST", display: "Foster mother", aliases: []string{"foster mum"}},
-		{code: "FTHFOST", display: "Foster father", aliases: []string{"foster dad"}},
-		{code: "PRNFOST", display: "Foster parent", aliases: []string{"foster carer", "foster"}},
-		{code: "GRMTH", display: "Grandmother", aliases: []string{"gran", "granny", "nan", "nana", "grandma"}},
-		{code: "GRFTH", display: "Grandfather", aliases: []string{"grandad", "granddad", "grandpa"}},
-		{code: "GRPRN", display: "Grandparent"},
-		{code: "AUNT", display: "Aunt", aliases: []string{"auntie", "aunty"}},
-		{code: "UNCLE", display: "Uncle"},
-		{code: "SIS", display: "Sister"},
-		{code: "BRO", display: "Brother"},
-		{code: "SIB", display: "Sibling"},
-		{code: "COUSN", display: "Cousin"},
-		{code: "GUARD", display: "Guardian", aliases: []string{"legal guardian", "special guardian"}},
-		{code: "FAMMEMB", display: "Family member", aliases: []string{"other relative", "relative", "other family member"}},
-		{code: "FRND", display: "Friend", aliases: []string{"family friend"}},
+		relationship("MTH", "Mother", "mum", "mummy", "mam", "mom", "birth mother"),
+		relationship("FTH", "Father", "dad", "daddy", "birth father"),
+		relationship("PRN", "Parent"),
+		relationship("STPMTH", "Stepmother", "step mum", "step mom"),
+		relationship("STPFTH", "Stepfather", "step dad"),
+		relationship("STPPRN", "Step-parent"),
+		relationship("ADOPTM", "Adoptive mother", "adopted mother"),
+		relationship("ADOPTF", "Adoptive father", "adopted father"),
+		relationship("ADOPTP", "Adoptive parent", "adopted parent"),
+		relationship("MTHFOST", "Foster mother", "foster mum"),
+		relationship("FTHFOST", "Foster father", "foster dad"),
+		relationship("PRNFOST", "Foster parent", "foster carer"),
+		relationship("GRMTH", "Grandmother", "gran", "granny", "nan", "nana", "grandma"),
+		relationship("GRFTH", "Grandfather", "grandad", "granddad", "grandpa"),
+		relationship("GRPRN", "Grandparent"),
+		relationship("AUNT", "Aunt", "auntie", "aunty"),
+		relationship("UNCLE", "Uncle"),
+		relationship("SIS", "Sister"),
+		relationship("BRO", "Brother"),
+		relationship("SIB", "Sibling"),
+		relationship("COUSN", "Cousin"),
+		relationship("GUARD", "Guardian", "legal guardian", "special guardian"),
+		relationship("FAMMEMB", "Family member", "relative", "other relative", "other family member"),
+		relationship("FRND", "Friend", "family friend"),
+		{"CARER", "Carer, relationship not stated", []string{"carer", "parent/carer", "main carer"}, []mapping{{hl7Relationship, "CGV"}}},
+		{"O", "Other", nil, []mapping{{hl7ContactRole, "O"}}},
+		{"U", "Unknown", []string{"not known"}, []mapping{{hl7ContactRole, "U"}}},
 	},
 })
+
+// relationship is a code of HL7 v3 RoleCode.
+func relationship(c, display string, aliases ...string) code {
+	return code{code: c, display: display, aliases: aliases, maps: []mapping{{hl7RoleCode, c}}}
+}

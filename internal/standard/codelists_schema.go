@@ -2,38 +2,65 @@ package standard
 
 import (
 	"strings"
+	"sync"
+	"unicode"
 
 	irtv1 "irthub/gen/irt/v1"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Lists whose codes are enums of the schema, so that they cannot differ from it.
-// Their display texts are the comments of the enum values.
-var (
-	agencyKinds = enumList("agency-kind", "Kind of agency", irtv1.AgencyKind(0).Descriptor(), nil)
-	purposes    = enumList("purpose", "Purpose of an access", irtv1.Purpose(0).Descriptor(), nil)
-	roles       = enumList("role", "Role of a caller", irtv1.Role(0).Descriptor(), tokenRole)
-)
+// enumLists are the enums of the schema as code lists, so that they cannot differ
+// from it. In JSON a field of an enum takes the value's full name, which stands
+// as a mapping. They are made when first asked for: reading the schema's comments
+// takes milliseconds that every start of a command would pay.
+var enumLists = sync.OnceValue(func() []*codeList {
+	var lists []*codeList
+	for _, file := range schemaFiles() {
+		for i := range file.Enums().Len() {
+			lists = append(lists, enumList(file.Enums().Get(i)))
+		}
+	}
+	return lists
+})
 
-// tokenRole is the form of a role in tokens and on the command line.
-func tokenRole(code string) string { return strings.ToLower(strings.ReplaceAll(code, "_", "-")) }
+// enumListID is the id of an enum's list: agency-kind for AgencyKind.
+func enumListID(enum protoreflect.EnumDescriptor) string {
+	return strings.ReplaceAll(strings.ToLower(spaced(string(enum.Name()))), " ", "-")
+}
 
-// enumList makes a code list of an enum: its values without their common prefix,
-// and without the value "not stated".
-func enumList(id, title string, enum protoreflect.EnumDescriptor, alias func(string) string) *codeList {
+// spaced parts a name such as AgencyKind into words: Agency kind.
+func spaced(name string) string {
+	var words strings.Builder
+	for i, r := range name {
+		if i > 0 && unicode.IsUpper(r) {
+			words.WriteByte(' ')
+			r = unicode.ToLower(r)
+		}
+		words.WriteRune(r)
+	}
+	return words.String()
+}
+
+// enumList leaves out the prefix of the values, and the value "not stated".
+func enumList(enum protoreflect.EnumDescriptor) *codeList {
 	values := enum.Values()
 	prefix := strings.TrimSuffix(string(values.Get(0).Name()), "UNSPECIFIED")
-	l := codeList{id: id, title: title, version: Version, source: "IRT Hub: " + string(enum.FullName())}
+	l := codeList{
+		id: enumListID(enum), title: spaced(string(enum.Name())), version: Version,
+		source: "IRT Hub: the schema's " + string(enum.FullName()),
+	}
 	for i := 1; i < values.Len(); i++ {
 		value := values.Get(i)
-		name := string(value.Name())
-		c := code{code: strings.TrimPrefix(name, prefix), display: schemaComment(value.FullName())}
-		c.maps = []mapping{{system: string(enum.FullName()), code: name}}
-		if alias != nil {
-			c.aliases = []string{alias(c.code)}
+		c := code{code: strings.TrimPrefix(string(value.Name()), prefix), display: schemaComment(value.FullName())}
+		c.maps = []mapping{{system: string(enum.FullName()), code: string(value.Name())}}
+		if enum.FullName() == irtv1.Role(0).Descriptor().FullName() {
+			c.aliases = []string{tokenRole(c.code)}
 		}
 		l.codes = append(l.codes, c)
 	}
 	return newCodeList(l)
 }
+
+// tokenRole is the form of a role in tokens and on the command line.
+func tokenRole(code string) string { return strings.ToLower(strings.ReplaceAll(code, "_", "-")) }

@@ -68,7 +68,7 @@ func planMessage(all map[protoreflect.FullName]*messagePlan, message protoreflec
 // takeRules panics on an id that is not registered, which the first call of Check
 // in any test shows.
 func (p *fieldPlan) takeRules(s *irtv1.FieldStandard) {
-	p.codes = codeListsByID[s.GetCodeList()]
+	p.codes = textListByID(s.GetCodeList())
 	for _, id := range s.GetRules() {
 		rule, known := rulesByID[id]
 		switch {
