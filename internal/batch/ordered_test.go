@@ -1,0 +1,73 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"irthub/internal/batch"
+)
+
+func counter(n int) func() (int, error) {
+	i := 0
+	return func() (int, error) {
+		if i == n {
+			return 0, io.EOF
+		}
+		i++
+		return i, nil
+	}
+}
+
+func TestOrderedKeepsOrderWithinItsWindow(t *testing.T) {
+	t.Parallel()
+	const window = 8
+	var working, most atomic.Int64
+	do := func(_ context.Context, i int) int {
+		if n := working.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer working.Add(-1)
+		time.Sleep(rand.N(time.Millisecond)) //nolint:forbidigo // work that takes a while, differently each time
+		return i
+	}
+	want := 1
+	err := batch.Ordered(t.Context(), window, counter(500), do, func(i int) error {
+		if i != want {
+			t.Errorf("result %d came when %d was due", i, want)
+		}
+		want++
+		return nil
+	})
+	if err != nil || want != 501 {
+		t.Fatalf("got %d results, error %v", want-1, err)
+	}
+	// One more than the window may be in work: the one whose result is awaited.
+	if most.Load() > window+2 {
+		t.Errorf("%d inputs were in work at once, with a window of %d", most.Load(), window)
+	}
+}
+
+func TestOrderedEndsWithTheFirstError(t *testing.T) {
+	t.Parallel()
+	full := errors.New("full")
+	do := func(_ context.Context, i int) int { return i }
+	err := batch.Ordered(t.Context(), 4, counter(1000), do, func(i int) error {
+		if i == 10 {
+			return full
+		}
+		return nil
+	})
+	if !errors.Is(err, full) {
+		t.Errorf("emit failed with %v, Ordered returned %v", full, err)
+	}
+	broken := errors.New("broken off")
+	err = batch.Ordered(t.Context(), 4, func() (int, error) { return 0, broken }, do, func(int) error { return nil })
+	if !errors.Is(err, broken) {
+		t.Errorf("next failed with %v, Ordered returned %v", broken, err)
+	}
+}

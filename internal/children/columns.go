@@ -1,0 +1,256 @@
+package children
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+// columnKind is how a field of the standard is stored.
+type columnKind int
+
+const (
+	textColumn  columnKind = iota // text, '' when empty
+	dateColumn                    // date, NULL when empty; an ISO string in the schema
+	boolColumn                    // boolean
+	textsColumn                   // text[]
+	carersColumn
+)
+
+// column is a field that a child record and a child share: the column of that
+// name in child_records and in children, and how the one survives into the other.
+type column struct {
+	name    string
+	number  int32 // of the field in Child, for provenance
+	kind    columnKind
+	record  protoreflect.FieldDescriptor
+	child   protoreflect.FieldDescriptor
+	group   string // fields of one group are taken from one record
+	trusted []irtv1.AgencyKind
+}
+
+// personColumns are all such fields, in the schema's order. Adding a field to
+// the standard means adding it to both messages and, by migration, to both
+// tables with their history twins: no code.
+var (
+	personColumns = sharedColumns()
+	personList    = columnList(personColumns)
+)
+
+func sharedColumns() []column {
+	record := (&irtv1.ChildRecord{}).ProtoReflect().Descriptor().Fields()
+	fields := (&irtv1.Child{}).ProtoReflect().Descriptor().Fields()
+	var shared []column
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		in := record.ByName(fd.Name())
+		if in == nil || hubsOwn(fd) {
+			continue
+		}
+		std := proto.GetExtension(fd.Options(), irtv1.E_Standard).(*irtv1.FieldStandard)
+		shared = append(shared, column{
+			name: string(fd.Name()), number: int32(fd.Number()), kind: kindOf(fd),
+			record: in, child: fd, group: std.GetGroup(), trusted: std.GetTrustedSources(),
+		})
+	}
+	return shared
+}
+
+// hubsOwn tells the fields that both messages have and that no agency says.
+func hubsOwn(fd protoreflect.FieldDescriptor) bool {
+	switch fd.Name() {
+	case "name", "state", "create_time", "update_time", "etag":
+		return true
+	}
+	return false
+}
+
+func kindOf(fd protoreflect.FieldDescriptor) columnKind {
+	switch {
+	case fd.IsList() && fd.Kind() == protoreflect.MessageKind:
+		return carersColumn
+	case fd.IsList():
+		return textsColumn
+	case fd.Kind() == protoreflect.BoolKind:
+		return boolColumn
+	case strings.HasPrefix(string(fd.Name()), "date_of_"), strings.HasSuffix(string(fd.Name()), "_date"),
+		strings.HasSuffix(string(fd.Name()), "_date_of_birth"):
+		return dateColumn
+	}
+	return textColumn
+}
+
+func columnList(columns []column) []string {
+	names := make([]string, len(columns))
+	for i := range columns {
+		names[i] = columns[i].name
+	}
+	return names
+}
+
+// appendValues adds m's person fields, in the order of personColumns, as values
+// for COPY. field picks the descriptor of m's message from a column.
+func appendValues(values []any, m protoreflect.Message, field func(*column) protoreflect.FieldDescriptor) ([]any, error) {
+	for i := range personColumns {
+		v, err := columnValue(&personColumns[i], m, field(&personColumns[i]))
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+func recordField(c *column) protoreflect.FieldDescriptor { return c.record }
+func childField(c *column) protoreflect.FieldDescriptor  { return c.child }
+
+func columnValue(c *column, m protoreflect.Message, fd protoreflect.FieldDescriptor) (any, error) {
+	switch c.kind {
+	case textColumn:
+		return m.Get(fd).String(), nil
+	case boolColumn:
+		return m.Get(fd).Bool(), nil
+	case dateColumn:
+		return dateValue(m.Get(fd).String())
+	case textsColumn:
+		return texts(m.Get(fd).List()), nil
+	case carersColumn:
+		return carersJSON(m.Get(fd).List())
+	}
+	return nil, fmt.Errorf("children: column %s has no kind", c.name)
+}
+
+// dateValue turns an ISO date that has passed validation into a value for SQL.
+func dateValue(iso string) (pgtype.Date, error) {
+	if iso == "" {
+		return pgtype.Date{}, nil
+	}
+	t, err := time.Parse(time.DateOnly, iso)
+	if err != nil {
+		return pgtype.Date{}, fmt.Errorf("children: a date that validation let through: %w", err)
+	}
+	return pgtype.Date{Time: t, Valid: true}, nil
+}
+
+func texts(l protoreflect.List) []string {
+	s := make([]string, l.Len())
+	for i := range s {
+		s[i] = l.Get(i).String()
+	}
+	return s
+}
+
+var (
+	noCarers   = []byte("[]")
+	storedJSON = protojson.MarshalOptions{UseProtoNames: true}
+	readJSON   = protojson.UnmarshalOptions{DiscardUnknown: true} // written by a newer hub
+)
+
+func carersJSON(l protoreflect.List) ([]byte, error) {
+	if l.Len() == 0 {
+		return noCarers, nil
+	}
+	var b bytes.Buffer
+	b.WriteByte('[')
+	for i := range l.Len() {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		one, err := storedJSON.Marshal(l.Get(i).Message().Interface())
+		if err != nil {
+			return nil, fmt.Errorf("children: storing a carer: %w", err)
+		}
+		b.Write(one)
+	}
+	b.WriteByte(']')
+	return b.Bytes(), nil
+}
+
+// personScan receives the person columns of one row. It is used again for
+// every row of a query.
+type personScan struct{ into []any }
+
+func newPersonScan() *personScan {
+	s := &personScan{into: make([]any, len(personColumns))}
+	for i := range personColumns {
+		switch personColumns[i].kind {
+		case textColumn:
+			s.into[i] = new(string)
+		case boolColumn:
+			s.into[i] = new(bool)
+		case dateColumn:
+			s.into[i] = new(pgtype.Date)
+		case textsColumn:
+			s.into[i] = new([]string)
+		case carersColumn:
+			s.into[i] = new([]byte)
+		}
+	}
+	return s
+}
+
+// fill sets the fields of m that are not empty in the row last scanned.
+func (s *personScan) fill(m protoreflect.Message, field func(*column) protoreflect.FieldDescriptor) error {
+	for i := range personColumns {
+		fd := field(&personColumns[i])
+		switch v := s.into[i].(type) {
+		case *string:
+			if *v != "" {
+				m.Set(fd, protoreflect.ValueOfString(*v))
+			}
+		case *bool:
+			if *v {
+				m.Set(fd, protoreflect.ValueOfBool(true))
+			}
+		case *pgtype.Date:
+			if v.Valid {
+				m.Set(fd, protoreflect.ValueOfString(v.Time.Format(time.DateOnly)))
+			}
+		case *[]string:
+			fillTexts(m, fd, *v)
+		case *[]byte:
+			if err := fillCarers(m, fd, *v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func fillTexts(m protoreflect.Message, fd protoreflect.FieldDescriptor, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	l := m.Mutable(fd).List()
+	for _, v := range values {
+		l.Append(protoreflect.ValueOfString(v))
+	}
+}
+
+func fillCarers(m protoreflect.Message, fd protoreflect.FieldDescriptor, stored []byte) error {
+	if len(stored) <= len(noCarers) {
+		return nil
+	}
+	var each []json.RawMessage
+	if err := json.Unmarshal(stored, &each); err != nil {
+		return fmt.Errorf("children: reading carers: %w", err)
+	}
+	l := m.Mutable(fd).List()
+	for _, one := range each {
+		carer := &irtv1.Carer{}
+		if err := readJSON.Unmarshal(one, carer); err != nil {
+			return fmt.Errorf("children: reading a carer: %w", err)
+		}
+		l.Append(protoreflect.ValueOfMessage(carer.ProtoReflect()))
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package children
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+// source is where some fields of a child come from: the record of one agency,
+// at one version. It is stored as JSON with each child.
+type source struct {
+	Agency string  `json:"a"`
+	Micros int64   `json:"t"` // when the hub came to know that version, µs since 1970
+	Fields []int32 `json:"f"` // field numbers in Child
+}
+
+// kindOfAgency tells what an agency is; agencies.Directory is one.
+type kindOfAgency func(agencyID string) irtv1.AgencyKind
+
+// compose makes the child that its active records describe together. For each
+// field (or group of fields) it takes the record that has it and whose agency
+// is trusted most for it by the schema; among equals the one changed most
+// recently; then the one with the lower id, so that the result does not depend
+// on the order of the records.
+func compose(records []*record, kind kindOfAgency) (*irtv1.Child, []source) {
+	byRecency := slices.Clone(records)
+	slices.SortFunc(byRecency, func(a, b *record) int {
+		if c := b.knownFrom.Compare(a.knownFrom); c != 0 {
+			return c
+		}
+		return slices.Compare(a.id[:], b.id[:])
+	})
+	c := composition{
+		child: &irtv1.Child{}, records: byRecency, kind: kind,
+		chosen: map[string]*record{}, taken: map[*record][]int32{},
+	}
+	for i := range personColumns {
+		c.take(&personColumns[i])
+	}
+	return c.child, c.sources()
+}
+
+type composition struct {
+	child   *irtv1.Child
+	records []*record
+	kind    kindOfAgency
+	chosen  map[string]*record // by group
+	taken   map[*record][]int32
+}
+
+func (c *composition) take(col *column) {
+	from := c.choose(col)
+	if from == nil {
+		return
+	}
+	in := from.person.ProtoReflect()
+	if !in.Has(col.record) {
+		return
+	}
+	set(c.child.ProtoReflect(), col.child, in.Get(col.record))
+	c.taken[from] = append(c.taken[from], col.number)
+}
+
+// set copies a value between two messages. Lists are shared, not copied: a
+// record's content never changes once it is read.
+func set(m protoreflect.Message, fd protoreflect.FieldDescriptor, v protoreflect.Value) {
+	if !fd.IsList() {
+		m.Set(fd, v)
+		return
+	}
+	to, from := m.Mutable(fd).List(), v.List()
+	for i := range from.Len() {
+		to.Append(from.Get(i))
+	}
+}
+
+func (c *composition) choose(col *column) *record {
+	if col.group == "" {
+		return c.mostTrusted(col.trusted, func(r *record) bool { return r.person.ProtoReflect().Has(col.record) })
+	}
+	if r, done := c.chosen[col.group]; done {
+		return r
+	}
+	// The group's first field says whom to trust and is preferred to be there: an
+	// NHS number before the reason why another agency has none. Where nobody is
+	// trusted more (the address), the most recent that has any of it wins: "no
+	// known address" replaces the address before it.
+	var r *record
+	if len(col.trusted) > 0 {
+		r = c.mostTrusted(col.trusted, func(r *record) bool { return r.person.ProtoReflect().Has(col.record) })
+	}
+	if r == nil {
+		r = c.mostTrusted(col.trusted, func(r *record) bool { return hasAnyOf(r, col.group) })
+	}
+	c.chosen[col.group] = r
+	return r
+}
+
+func (c *composition) mostTrusted(trusted []irtv1.AgencyKind, has func(*record) bool) *record {
+	var best *record
+	bestRank := len(trusted) + 1
+	for _, r := range c.records {
+		if rank := rankOf(trusted, c.kind(r.agency)); rank < bestRank && has(r) {
+			best, bestRank = r, rank
+		}
+	}
+	return best
+}
+
+func rankOf(trusted []irtv1.AgencyKind, kind irtv1.AgencyKind) int {
+	if i := slices.Index(trusted, kind); i >= 0 {
+		return i
+	}
+	return len(trusted)
+}
+
+func hasAnyOf(r *record, group string) bool {
+	m := r.person.ProtoReflect()
+	return slices.ContainsFunc(personColumns, func(col column) bool {
+		return col.group == group && m.Has(col.record)
+	})
+}
+
+func (c *composition) sources() []source {
+	all := make([]source, 0, len(c.taken))
+	for _, r := range c.records {
+		if fields := c.taken[r]; len(fields) > 0 {
+			all = append(all, source{Agency: r.agency, Micros: r.knownFrom.UnixMicro(), Fields: fields})
+		}
+	}
+	return all
+}
+
+// provenance shows the sources. show tells which agencies may be named.
+func provenance(stored []byte, show func(agencyID string) bool) ([]*irtv1.Provenance, error) {
+	var all []source
+	if err := json.Unmarshal(stored, &all); err != nil {
+		return nil, fmt.Errorf("children: reading provenance: %w", err)
+	}
+	out := make([]*irtv1.Provenance, len(all))
+	for i, s := range all {
+		out[i] = &irtv1.Provenance{UpdateTime: timestamp(time.UnixMicro(s.Micros)), Fields: fieldNames(s.Fields)}
+		if show(s.Agency) {
+			out[i].Agency = "agencies/" + s.Agency
+		}
+	}
+	return out, nil
+}
+
+func fieldNames(numbers []int32) []string {
+	names := make([]string, 0, len(numbers))
+	for _, n := range numbers {
+		if name, ok := nameOfField[n]; ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+var nameOfField = func() map[int32]string {
+	names := make(map[int32]string, len(personColumns))
+	for i := range personColumns {
+		names[personColumns[i].number] = personColumns[i].name
+	}
+	return names
+}()

@@ -1,0 +1,129 @@
+package children
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/rpc"
+	"irthub/internal/standard"
+)
+
+// entry is one version of a child of the index.
+type entry struct {
+	id         uuid.UUID
+	state      irtv1.ChildState
+	mergedInto uuid.NullUUID
+	person     *irtv1.Child // the person fields alone
+	provenance []byte       // JSON of []source
+	created    time.Time
+	knownFrom  time.Time
+	revision   int32
+}
+
+func childName(id uuid.UUID) string { return "children/" + standard.FormatChildID(id) }
+
+// parseChildName reads children/{child}. What is not such a name names no
+// child, which is all that a caller is told.
+func parseChildName(name string) (uuid.UUID, error) {
+	id, ok := strings.CutPrefix(name, "children/")
+	if !ok {
+		return uuid.Nil, rpc.NotFound("child")
+	}
+	child, err := standard.ParseChildID(id)
+	if err != nil {
+		return uuid.Nil, rpc.NotFound("child")
+	}
+	return child, nil
+}
+
+// sameAs tells whether a newly composed version says nothing new. A record that
+// was sent again with the same content does not make a version of the child.
+func (e *entry) sameAs(o *entry) bool {
+	return e.state == o.state && e.mergedInto == o.mergedInto && proto.Equal(e.person, o.person) &&
+		sameSources(e.provenance, o.provenance)
+}
+
+func sameSources(a, b []byte) bool {
+	var x, y []source
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil || len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if x[i].Agency != y[i].Agency || len(x[i].Fields) != len(y[i].Fields) {
+			return false
+		}
+	}
+	return true
+}
+
+// entryColumns are the columns of children, in the order of entryScan and
+// (*entry).values.
+var entryColumns = append(append([]string{"child_id", "state", "merged_into"}, personList...),
+	"provenance", "create_time", "known_from", "revision")
+
+var entryList = strings.Join(entryColumns, ", ")
+
+func (e *entry) values() ([]any, error) {
+	v := make([]any, 0, len(entryColumns))
+	v = append(v, [16]byte(e.id), int16(e.state), nullUUID(e.mergedInto))
+	v, err := appendValues(v, e.person.ProtoReflect(), childField)
+	if err != nil {
+		return nil, err
+	}
+	return append(v, e.provenance, e.created, e.knownFrom, e.revision), nil
+}
+
+func nullUUID(id uuid.NullUUID) *[16]byte {
+	if !id.Valid {
+		return nil
+	}
+	return (*[16]byte)(&id.UUID)
+}
+
+// entryScan reads rows that begin with entryColumns and may go on with others.
+type entryScan struct {
+	person *personScan
+	state  int16
+	merged *[16]byte
+}
+
+func newEntryScan() *entryScan { return &entryScan{person: newPersonScan()} }
+
+func (s *entryScan) scan(rows pgx.Rows, more ...any) (*entry, error) {
+	e := &entry{person: &irtv1.Child{}}
+	s.merged = nil
+	into := append([]any{(*[16]byte)(&e.id), &s.state, &s.merged}, s.person.into...)
+	into = append(append(into, &e.provenance, &e.created, &e.knownFrom, &e.revision), more...)
+	if err := rows.Scan(into...); err != nil {
+		return nil, fmt.Errorf("children: reading a child: %w", err)
+	}
+	e.state = irtv1.ChildState(s.state)
+	if s.merged != nil {
+		e.mergedInto = uuid.NullUUID{UUID: *s.merged, Valid: true}
+	}
+	return e, s.person.fill(e.person.ProtoReflect(), childField)
+}
+
+func scanEntries(rows pgx.Rows) ([]*entry, error) {
+	defer rows.Close()
+	scan := newEntryScan()
+	var all []*entry
+	for rows.Next() {
+		e, err := scan.scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("children: reading children: %w", err)
+	}
+	return all, nil
+}

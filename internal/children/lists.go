@@ -1,0 +1,313 @@
+package children
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/audit"
+	"irthub/internal/identity"
+	"irthub/internal/match"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+const (
+	pageDefault = 50
+	pageMost    = 1000
+	// candidatesMost is how many candidates MatchChild shows.
+	candidatesMost = 10
+)
+
+// ListChildRecords implements irtv1.ChildServiceServer.
+func (s *Service) ListChildRecords(ctx context.Context, req *irtv1.ListChildRecordsRequest) (*irtv1.ListChildRecordsResponse, error) {
+	access := audit.FromContext(ctx)
+	agency, ok := strings.CutPrefix(req.GetParent(), "agencies/")
+	if !ok || agency == "" {
+		return nil, rpc.NotFound("agency")
+	}
+	var child uuid.UUID
+	if req.GetChild() != "" {
+		id, err := parseChildName(req.GetChild())
+		if err != nil {
+			return nil, err
+		}
+		v, err := s.follow(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		child = v.entry.id
+		access.AddChild(child)
+	}
+	after, err := s.tokens.Decode("ListChildRecords", req, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	var out *irtv1.ListChildRecordsResponse
+	switch {
+	case agency != "-" && !sharing.MayReadRecord(identity.FromContext(ctx), agency):
+		return nil, rpc.Denied()
+	case child != uuid.Nil:
+		out, err = s.recordsOfChild(ctx, child, agency)
+	case agency == "-":
+		return nil, rpc.Invalid([]standard.Fault{{
+			Field: "child", RuleID: "REQUIRED", Description: "The parent agencies/- lists the records of one child.",
+			Action: "Name the child, or one agency as the parent.",
+		}})
+	default:
+		out, err = s.recordsOfAgency(ctx, req, agency, after)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range out.GetChildRecords() {
+		access.AddReturned(r.GetName())
+	}
+	return out, nil
+}
+
+// recordsOfChild lists what the caller may see of the records linked to a child.
+// They are few, so they come in one page.
+func (s *Service) recordsOfChild(ctx context.Context, child uuid.UUID, agency string) (*irtv1.ListChildRecordsResponse, error) {
+	records, err := queryRecords(ctx, s.pool, `SELECT `+recordList+` FROM child_records
+		WHERE child_id = $1 ORDER BY create_time, record_id LIMIT $2`, [16]byte(child), pageMost)
+	if err != nil {
+		return nil, err
+	}
+	caller := identity.FromContext(ctx)
+	out := &irtv1.ListChildRecordsResponse{}
+	for _, r := range records {
+		if agency != "-" && r.agency != agency {
+			continue
+		}
+		if sharing.MayReadRecord(caller, r.agency) {
+			out.ChildRecords = append(out.ChildRecords, r.message())
+		}
+	}
+	return out, nil
+}
+
+// recordsOfAgency pages through an agency's records. They lie together by key:
+// the record id begins with the agency.
+func (s *Service) recordsOfAgency(ctx context.Context, req *irtv1.ListChildRecordsRequest, agency string, after []byte) (*irtv1.ListChildRecordsResponse, error) {
+	size := int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))
+	first, last := standard.RecordRange(agency)
+	if len(after) == len(first) {
+		copy(first[:], after)
+	}
+	records, err := queryRecords(ctx, s.pool, `SELECT `+recordList+` FROM child_records
+		WHERE record_id > $1 AND record_id <= $2 AND agency_id = $3 ORDER BY record_id LIMIT $4`,
+		[16]byte(first), [16]byte(last), agency, size+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &irtv1.ListChildRecordsResponse{}
+	if len(records) > size {
+		records = records[:size]
+		out.NextPageToken, err = s.tokens.Encode("ListChildRecords", req, records[size-1].id[:])
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range records {
+		audit.FromContext(ctx).AddChild(r.childID)
+		out.ChildRecords = append(out.ChildRecords, r.message())
+	}
+	return out, nil
+}
+
+// ListChildVersions implements irtv1.ChildServiceServer.
+func (s *Service) ListChildVersions(ctx context.Context, req *irtv1.ListChildVersionsRequest) (*irtv1.ListChildVersionsResponse, error) {
+	access := audit.FromContext(ctx)
+	id, err := parseChildName(req.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	before := int32(1<<31 - 1)
+	if cursor, err := s.tokens.Decode("ListChildVersions", req, req.GetPageToken()); err != nil {
+		return nil, err
+	} else if len(cursor) == 4 {
+		before = int32(binary.BigEndian.Uint32(cursor)) //nolint:gosec // sealed by us
+	}
+	access.AddChild(id)
+	size := int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))
+	versions, err := s.versions(ctx, id, req, before, size+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &irtv1.ListChildVersionsResponse{}
+	if len(versions) > size {
+		versions = versions[:size]
+		cursor := binary.BigEndian.AppendUint32(nil, uint32(versions[size-1].entry.revision)) //nolint:gosec // positive
+		if out.NextPageToken, err = s.tokens.Encode("ListChildVersions", req, cursor); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range versions {
+		m, err := s.message(identity.FromContext(ctx), &view{entry: v.entry})
+		if err != nil {
+			return nil, err
+		}
+		one := &irtv1.ChildVersion{Child: m, KnownFrom: timestamp(v.entry.knownFrom)}
+		if v.knownTo != nil {
+			one.KnownTo = timestamp(*v.knownTo)
+		}
+		out.ChildVersions = append(out.ChildVersions, one)
+	}
+	access.AddReturned(req.GetParent() + "/versions")
+	return out, nil
+}
+
+type version struct {
+	entry   *entry
+	knownTo *time.Time
+}
+
+func (s *Service) versions(ctx context.Context, id uuid.UUID, req *irtv1.ListChildVersionsRequest, before int32, limit int) ([]version, error) {
+	var at *time.Time
+	if req.GetKnownAt() != nil {
+		t := req.GetKnownAt().AsTime()
+		at = &t
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT * FROM (
+			SELECT `+entryList+`, NULL::timestamptz AS known_to FROM children WHERE child_id = $1
+			UNION ALL
+			SELECT `+entryList+`, known_to FROM children_history WHERE child_id = $1
+		) v
+		WHERE revision < $2 AND ($3::timestamptz IS NULL OR known_from <= $3 AND (known_to IS NULL OR known_to > $3))
+		ORDER BY revision DESC LIMIT $4`, [16]byte(id), before, at, limit)
+	if err != nil {
+		return nil, fmt.Errorf("children: listing versions: %w", err)
+	}
+	defer rows.Close()
+	scan := newEntryScan()
+	var all []version
+	for rows.Next() {
+		var v version
+		if v.entry, err = scan.scan(rows, &v.knownTo); err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("children: listing versions: %w", err)
+	}
+	if len(all) == 0 && req.GetPageToken() == "" {
+		return nil, rpc.NotFound("child")
+	}
+	return all, nil
+}
+
+// scored shows how a record compares with each candidate by itself, and what
+// submitting it would decide.
+func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UUID][]*record, narrowed bool) *irtv1.MatchChildResponse {
+	var all []match.Candidate
+	out := &irtv1.MatchChildResponse{}
+	for _, id := range ids {
+		own := appendCandidates(nil, id, members[id], uuid.Nil)
+		if len(own) == 0 {
+			continue
+		}
+		all = append(all, own...)
+		d := s.model.Decide(f, own)
+		why := explain(&d, s.model.Version, true)
+		why.Narrowed = narrowed
+		out.Candidates = append(out.Candidates, &irtv1.MatchCandidate{Child: childName(id), Match: why})
+	}
+	d := s.model.Decide(f, all)
+	out.Decision = bandDecision[d.Band]
+	slices.SortStableFunc(out.Candidates, func(a, b *irtv1.MatchCandidate) int {
+		return cmp.Compare(b.GetMatch().GetWeight(), a.GetMatch().GetWeight())
+	})
+	out.Candidates = out.Candidates[:min(len(out.Candidates), candidatesMost)]
+	return out
+}
+
+// ListMatchReviews implements irtv1.MatchServiceServer.
+func (s *Service) ListMatchReviews(ctx context.Context, req *irtv1.ListMatchReviewsRequest) (*irtv1.ListMatchReviewsResponse, error) {
+	access := audit.FromContext(ctx)
+	cursor, err := s.tokens.Decode("ListMatchReviews", req, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	size := int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))
+	reviews, keys, err := s.reviews(ctx, cursor, size+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &irtv1.ListMatchReviewsResponse{}
+	if len(reviews) > size {
+		reviews = reviews[:size]
+		if out.NextPageToken, err = s.tokens.Encode("ListMatchReviews", req, keys[size-1]); err != nil {
+			return nil, err
+		}
+	}
+	out.MatchReviews = reviews
+	for _, r := range reviews {
+		access.AddReturned(r.GetName())
+		for _, name := range []string{r.GetChild(), r.GetCandidateChild()} {
+			if id, err := parseChildName(name); err == nil {
+				access.AddChild(id)
+			}
+		}
+	}
+	return out, nil
+}
+
+// reviews reads reviews, the oldest first, and for each the cursor that stands
+// after it: 8 bytes of time in µs and the id.
+func (s *Service) reviews(ctx context.Context, cursor []byte, limit int) ([]*irtv1.MatchReview, [][]byte, error) {
+	caller := identity.FromContext(ctx)
+	onlyAgency := caller.Agency
+	if sharing.MayReadRecord(caller, "-") { // any agency's
+		onlyAgency = ""
+	}
+	var since time.Time
+	var afterID [16]byte
+	if len(cursor) == 24 {
+		since = time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))) //nolint:gosec // sealed by us
+		copy(afterID[:], cursor[8:])
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT v.review_id, v.agency_id, v.local_id, r.child_id, v.candidate_child_id, v.match, v.create_time
+		FROM match_reviews v JOIN child_records r ON r.record_id = v.record_id
+		WHERE (v.create_time, v.review_id) > ($1, $2) AND ($3 = '' OR v.agency_id = $3)
+		ORDER BY v.create_time, v.review_id LIMIT $4`, since, afterID, onlyAgency, limit)
+	if err != nil {
+		return nil, nil, fmt.Errorf("children: listing reviews: %w", err)
+	}
+	defer rows.Close()
+	var all []*irtv1.MatchReview
+	var cursors [][]byte
+	for rows.Next() {
+		var id, child, candidate [16]byte
+		var agency, localID string
+		var why []byte
+		var created time.Time
+		if err := rows.Scan(&id, &agency, &localID, &child, &candidate, &why, &created); err != nil {
+			return nil, nil, fmt.Errorf("children: reading a review: %w", err)
+		}
+		m := &irtv1.MatchExplanation{}
+		if err := readJSON.Unmarshal(why, m); err != nil {
+			return nil, nil, fmt.Errorf("children: reading a review: %w", err)
+		}
+		all = append(all, &irtv1.MatchReview{
+			Name:        "matchReviews/" + uuid.UUID(id).String(),
+			ChildRecord: "agencies/" + agency + "/childRecords/" + localID,
+			Child:       childName(child), CandidateChild: childName(candidate),
+			Match: proto.CloneOf(m), CreateTime: timestamp(created),
+		})
+		cursors = append(cursors, append(binary.BigEndian.AppendUint64(nil, uint64(created.UnixMicro())), id[:]...)) //nolint:gosec // after 1970
+	}
+	return all, cursors, rows.Err()
+}

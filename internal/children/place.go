@@ -1,0 +1,273 @@
+package children
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/match"
+	"irthub/internal/standard"
+)
+
+// blockCap is how many records one blocking key may bring. A block that holds
+// more is narrowed to that many and the answer says so; the other keys of the
+// record still find its like.
+const blockCap = 64
+
+// blocks tells which children share a blocking key.
+type blocks struct {
+	byKey map[uint64][]uuid.UUID
+	full  map[uint64]bool
+}
+
+func newBlocks() blocks {
+	return blocks{byKey: map[uint64][]uuid.UUID{}, full: map[uint64]bool{}}
+}
+
+func (b *blocks) add(keys []uint64, child uuid.UUID) {
+	for _, k := range keys {
+		if !slices.Contains(b.byKey[k], child) {
+			b.byKey[k] = append(b.byKey[k], child)
+		}
+	}
+}
+
+// children are those that share any of the keys, the oldest first, so that the
+// outcome does not depend on the order in which the database found them.
+func (b *blocks) children(keys []uint64) (ids []uuid.UUID, narrowed bool) {
+	for _, k := range keys {
+		narrowed = narrowed || b.full[k]
+		for _, id := range b.byKey[k] {
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.SortFunc(ids, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
+	return ids, narrowed
+}
+
+// findCandidates reads, in two queries for the whole batch, every child that
+// shares a blocking key with any of the submissions, with all its records.
+func (w *write) findCandidates(ctx context.Context, pending []int) error {
+	var keys []uint64
+	for _, i := range pending {
+		keys = append(keys, w.subs[i].keys...)
+	}
+	index, err := findBlocks(ctx, w.from, keys)
+	if err != nil {
+		return err
+	}
+	w.index = index
+	wanted := map[uuid.UUID]bool{}
+	for _, ids := range index.byKey {
+		for _, id := range ids {
+			wanted[id] = true
+		}
+	}
+	for _, r := range w.existing {
+		wanted[r.childID] = true
+	}
+	w.members, err = findMembers(ctx, w.from, wanted)
+	if err != nil {
+		return err
+	}
+	w.used = make(map[uuid.UUID][]*record, len(w.members))
+	for id, records := range w.members {
+		w.used[id] = slices.Clone(records)
+	}
+	return nil
+}
+
+func findBlocks(ctx context.Context, q querier, keys []uint64) (blocks, error) {
+	b := newBlocks()
+	if len(keys) == 0 {
+		return b, nil
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	signed := make([]int64, len(keys))
+	for i, k := range keys {
+		signed[i] = int64(k) //nolint:gosec // a key never has the upper bit set
+	}
+	// LATERAL with a bound inside is what keeps both look-ups nested loops over
+	// their indexes, whatever the planner thinks of the size of the tables.
+	rows, err := q.Query(ctx, `
+		SELECT q.key, r.child_id
+		FROM unnest($1::bigint[]) AS q(key)
+		CROSS JOIN LATERAL (SELECT m.record_id FROM match_keys m WHERE m.key = q.key LIMIT $2) m
+		CROSS JOIN LATERAL (SELECT r.child_id FROM child_records r WHERE r.record_id = m.record_id LIMIT 1) r`,
+		signed, blockCap+1)
+	if err != nil {
+		return b, fmt.Errorf("children: finding candidates: %w", err)
+	}
+	defer rows.Close()
+	count := map[uint64]int{}
+	for rows.Next() {
+		var key int64
+		var child [16]byte
+		if err := rows.Scan(&key, &child); err != nil {
+			return b, fmt.Errorf("children: reading candidates: %w", err)
+		}
+		k := uint64(key) //nolint:gosec // see above
+		if count[k]++; count[k] > blockCap {
+			b.full[k] = true
+			continue
+		}
+		b.add([]uint64{k}, child)
+	}
+	return b, rows.Err()
+}
+
+// findMembers reads the active records of the children.
+func findMembers(ctx context.Context, q querier, wanted map[uuid.UUID]bool) (map[uuid.UUID][]*record, error) {
+	members := make(map[uuid.UUID][]*record, len(wanted))
+	if len(wanted) == 0 {
+		return members, nil
+	}
+	ids := make([]uuid.UUID, 0, len(wanted))
+	for id := range wanted {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
+	records, err := queryRecords(ctx, q, `
+		SELECT `+recordList+`
+		FROM unnest($1::uuid[]) AS q(wanted_id)
+		CROSS JOIN LATERAL (
+			SELECT `+recordList+` FROM child_records WHERE child_id = q.wanted_id AND state = 1
+			ORDER BY record_id OFFSET 0) r`, uuids(ids))
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		members[r.childID] = append(members[r.childID], r)
+	}
+	return members, nil
+}
+
+// review is a pair for a person to decide.
+type review struct {
+	record    *record
+	candidate uuid.UUID
+	match     *irtv1.MatchExplanation
+}
+
+// id is derived from the pair, so that one pair is one review however often it
+// comes up.
+func (r *review) id() uuid.UUID {
+	return standard.ReviewID(r.record.id, r.candidate)
+}
+
+// match finds the child of a record that is new or says something new about
+// the person, and returns why.
+func (w *write) match(sub *submission, old, fresh *record) *irtv1.MatchExplanation {
+	d, narrowed := w.decide(sub)
+	stays := w.stays(sub, old)
+	switch {
+	case stays && d.Band != match.BandLink:
+		fresh.childID = old.childID
+	case stays && uuid.UUID(d.Child) != old.childID && len(without(w.members[old.childID], sub.id)) > 0:
+		// It still agrees with its own child's other records: two children that
+		// look alike are for a person to merge.
+		fresh.childID = old.childID
+		d.Band, d.SuspectedDuplicate, d.RunnerUp.Child = match.BandReview, false, d.Child
+	case d.Band == match.BandLink:
+		fresh.childID = d.Child
+		w.leave(old, fresh)
+	default:
+		fresh.childID = standard.NewChildID()
+		w.created[fresh.childID] = true
+		w.leave(old, fresh)
+	}
+	why := explain(&d, w.s.model.Version, sub.explain)
+	why.Narrowed = narrowed
+	fresh.matched = matched{
+		decision: why.GetDecision(), probability: float32(why.GetProbability()),
+		weight: float32(why.GetWeight()), rule: why.GetRuleId(), model: why.GetModelVersion(),
+	}
+	w.raise(&d, fresh)
+	return why
+}
+
+// raise holds for review the pairs that the decision leaves to a person.
+func (w *write) raise(d *match.Decision, fresh *record) {
+	candidate := uuid.UUID(d.Child)
+	if d.SuspectedDuplicate {
+		candidate = d.RunnerUp.Child
+	} else if d.Band != match.BandReview {
+		return
+	}
+	if candidate == uuid.Nil || candidate == fresh.childID {
+		return
+	}
+	full := explain(d, w.s.model.Version, true)
+	full.Decision = irtv1.MatchDecision_MATCH_DECISION_REVIEW
+	w.reviews = append(w.reviews, review{record: fresh, candidate: candidate, match: full})
+}
+
+func (w *write) decide(sub *submission) (d match.Decision, narrowed bool) {
+	ids, narrowed := w.index.children(sub.keys)
+	var candidates []match.Candidate
+	for _, id := range ids {
+		candidates = appendCandidates(candidates, id, w.members[id], sub.id)
+	}
+	return w.s.model.Decide(&sub.features, candidates), narrowed
+}
+
+func appendCandidates(to []match.Candidate, child uuid.UUID, members []*record, except uuid.UUID) []match.Candidate {
+	for _, r := range members {
+		if r.id != except {
+			to = append(to, match.Candidate{Child: match.ChildKey(child), Features: r.features()})
+		}
+	}
+	return to
+}
+
+// stays tells whether a changed record may stay where it is: it is alone there,
+// or its own child's other records do not speak against it.
+func (w *write) stays(sub *submission, old *record) bool {
+	if old == nil {
+		return false
+	}
+	others := appendCandidates(nil, old.childID, w.members[old.childID], sub.id)
+	return len(others) == 0 || w.s.model.Decide(&sub.features, others).Band != match.BandNew
+}
+
+// leave moves a record out of its old child. A child that nobody else speaks of
+// becomes one with the new one, and its name leads there from now on.
+func (w *write) leave(old, fresh *record) {
+	if old == nil || old.childID == fresh.childID {
+		return
+	}
+	alone := len(without(w.members[old.childID], fresh.id)) == 0
+	if alone {
+		w.merged[old.childID] = fresh.childID
+	}
+	w.moves = append(w.moves, move{record: fresh.id, from: old.childID, to: fresh.childID, whole: alone})
+}
+
+// explain puts a decision into the standard's words.
+func explain(d *match.Decision, model string, fields bool) *irtv1.MatchExplanation {
+	why := &irtv1.MatchExplanation{
+		Decision: bandDecision[d.Band], Probability: d.Result.Probability, Weight: d.Result.Weight,
+		RuleId: strings.ToUpper(d.Rule), ModelVersion: model,
+	}
+	if fields && len(d.Result.Fields) > 0 {
+		why.FieldWeights = append(why.FieldWeights, &irtv1.MatchFieldWeight{Field: "prior", Level: "prior", Weight: d.Result.PriorWeight})
+		for _, f := range d.Result.Fields {
+			why.FieldWeights = append(why.FieldWeights, &irtv1.MatchFieldWeight{Field: f.Field, Level: f.Level, Weight: f.Weight})
+		}
+	}
+	return why
+}
+
+var bandDecision = map[match.Band]irtv1.MatchDecision{
+	match.BandLink:   irtv1.MatchDecision_MATCH_DECISION_LINK,
+	match.BandReview: irtv1.MatchDecision_MATCH_DECISION_REVIEW,
+	match.BandNew:    irtv1.MatchDecision_MATCH_DECISION_NEW,
+}

@@ -1,0 +1,226 @@
+package children
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/batch"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+)
+
+// view is what GetChild reads about one child.
+type view struct {
+	entry *entry
+	known bool // to agencies, today
+	lead  *irtv1.LeadProfessional
+}
+
+// errNoChild says that no entry has the id.
+var errNoChild = errors.New("children: no such child")
+
+// readQuery reads the children of a batch in one go. The part that a caller may
+// be shown is decided afterwards, one caller at a time. LATERAL with OFFSET 0
+// keeps it nested loops over primary keys, whatever the planner thinks of the
+// size of the tables.
+var readQuery = `
+	SELECT c.*, k.known, l.lead_agency, l.lead_local, l.lead_practitioner, l.lead_name,
+		l.lead_telephone, l.lead_email, l.lead_start, l.lead_end
+	FROM unnest($1::uuid[]) AS q(wanted_id)
+	CROSS JOIN LATERAL (SELECT ` + entryList + ` FROM children WHERE child_id = q.wanted_id OFFSET 0) c
+	CROSS JOIN LATERAL (
+		SELECT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = q.wanted_id
+			AND i.start_date <= $2 AND (i.end_date IS NULL OR i.end_date >= $2)) AS known) k
+	LEFT JOIN LATERAL (
+		SELECT l.agency_id AS lead_agency, i.local_id AS lead_local, l.practitioner_id AS lead_practitioner,
+			p.display_name AS lead_name, p.telephone AS lead_telephone, p.email AS lead_email,
+			l.start_date AS lead_start, l.end_date AS lead_end
+		FROM lead_professionals l
+		JOIN involvements i ON i.child_id = l.child_id AND i.involvement_id = l.involvement_id
+		LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id
+		WHERE l.child_id = q.wanted_id AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2)
+		LIMIT 1) l ON true`
+
+// leadScan receives the lead professional's columns, all NULL where there is none.
+type leadScan struct {
+	agency, local, practitioner, name, telephone, email pgtype.Text
+	start, end                                          pgtype.Date
+}
+
+func (l *leadScan) into() []any {
+	return []any{&l.agency, &l.local, &l.practitioner, &l.name, &l.telephone, &l.email, &l.start, &l.end}
+}
+
+func (s *Service) leadOf(l *leadScan) *irtv1.LeadProfessional {
+	if !l.agency.Valid {
+		return nil
+	}
+	agency, _ := s.directory.Get(l.agency.String)
+	lead := &irtv1.LeadProfessional{
+		Involvement:             "agencies/" + l.agency.String + "/involvements/" + l.local.String,
+		Agency:                  "agencies/" + l.agency.String,
+		AgencyDisplayName:       agency.DisplayName,
+		Practitioner:            "agencies/" + l.agency.String + "/practitioners/" + l.practitioner.String,
+		PractitionerDisplayName: l.name.String,
+		Telephone:               firstText(l.telephone.String, agency.Telephone),
+		Email:                   firstText(l.email.String, agency.Email),
+		StartDate:               l.start.Time.Format(time.DateOnly),
+	}
+	if l.end.Valid {
+		lead.EndDate = l.end.Time.Format(time.DateOnly)
+	}
+	return lead
+}
+
+func firstText(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// read answers many point reads with one query.
+func (s *Service) read(ctx context.Context, ids []uuid.UUID) ([]batch.Outcome[*view], error) {
+	rows, err := s.pool.Query(ctx, readQuery, uuids(ids), s.today())
+	if err != nil {
+		return nil, fmt.Errorf("children: reading children: %w", err)
+	}
+	views, err := s.scanViews(rows, len(ids))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]batch.Outcome[*view], len(ids))
+	for i, id := range ids {
+		// A child asked for twice in a batch has two rows, so that no two
+		// callers share a message.
+		if found := views[id]; len(found) > 0 {
+			out[i].Value, views[id] = found[0], found[1:]
+		} else {
+			out[i].Err = errNoChild
+		}
+	}
+	return out, nil
+}
+
+func (s *Service) scanViews(rows pgx.Rows, expected int) (map[uuid.UUID][]*view, error) {
+	defer rows.Close()
+	scan := newEntryScan()
+	views := make(map[uuid.UUID][]*view, expected)
+	for rows.Next() {
+		v := &view{}
+		var lead leadScan
+		e, err := scan.scan(rows, append([]any{&v.known}, lead.into()...)...)
+		if err != nil {
+			return nil, err
+		}
+		v.entry, v.lead = e, s.leadOf(&lead)
+		views[e.id] = append(views[e.id], v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("children: reading children: %w", err)
+	}
+	return views, nil
+}
+
+// mergesAtMost bounds the chain of merged entries that is followed.
+const mergesAtMost = 16
+
+// follow reads a child, or the one it was merged into.
+func (s *Service) follow(ctx context.Context, id uuid.UUID) (*view, error) {
+	for range mergesAtMost {
+		v, err := s.reader.Do(ctx, id)
+		if errors.Is(err, errNoChild) {
+			return nil, rpc.NotFound("child")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !v.entry.mergedInto.Valid {
+			return v, nil
+		}
+		id = v.entry.mergedInto.UUID
+	}
+	return nil, fmt.Errorf("children: more than %d merges in a row", mergesAtMost)
+}
+
+// message shows a child to a caller: the one place where a child is made ready
+// to leave the hub.
+func (s *Service) message(c identity.Caller, v *view) (*irtv1.Child, error) {
+	e := v.entry
+	m := proto.CloneOf(e.person)
+	m.Name = childName(e.id)
+	m.State = e.state
+	if e.mergedInto.Valid {
+		m.MergedInto = childName(e.mergedInto.UUID)
+	}
+	m.KnownToAgencies, m.LeadProfessional = v.known, v.lead
+	m.School = directoryEntry(s.directory.ByURN(m.GetSchoolUrn()))
+	m.GpPractice = directoryEntry(s.directory.ByODSCode(m.GetGpPracticeCode()))
+	m.CreateTime, m.UpdateTime = timestamp(e.created), timestamp(e.knownFrom)
+	m.Etag = rpc.Etag(e.id, e.revision)
+	var err error
+	m.Provenance, err = provenance(e.provenance, func(agency string) bool {
+		facts, _ := s.directory.Get(agency)
+		return !facts.Sensitive || sharing.SensitiveVisible(c, agency)
+	})
+	return m, err
+}
+
+// historical reads a child as the hub knew it at an instant.
+func (s *Service) historical(ctx context.Context, id uuid.UUID, at time.Time) (*view, error) {
+	for range mergesAtMost {
+		v, err := s.knownAt(ctx, id, at)
+		if err != nil {
+			return nil, err
+		}
+		if !v.entry.mergedInto.Valid {
+			return v, nil
+		}
+		id = v.entry.mergedInto.UUID
+	}
+	return nil, fmt.Errorf("children: more than %d merges in a row", mergesAtMost)
+}
+
+// versions of a table that were known at $2, the present one or a past one.
+func versionsAt(table, columns, key string) string {
+	return `SELECT ` + columns + ` FROM ` + table + ` WHERE ` + key + ` = $1 AND known_from <= $2
+		UNION ALL
+		SELECT ` + columns + ` FROM ` + table + `_history WHERE ` + key + ` = $1 AND known_from <= $2 AND known_to > $2`
+}
+
+var knownAtQuery = `
+	WITH c AS (` + versionsAt("children", entryList, "child_id") + `),
+	i AS (` + versionsAt("involvements", "child_id, involvement_id, local_id, start_date, end_date", "child_id") + `),
+	l AS (` + versionsAt("lead_professionals", "agency_id, practitioner_id, involvement_id, start_date, end_date", "child_id") + `)
+	SELECT c.*,
+		EXISTS (SELECT 1 FROM i WHERE i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)),
+		l.agency_id, i.local_id, l.practitioner_id, p.display_name, p.telephone, p.email, l.start_date, l.end_date
+	FROM c
+	LEFT JOIN l ON l.start_date <= $3 AND (l.end_date IS NULL OR l.end_date >= $3)
+	LEFT JOIN i ON i.involvement_id = l.involvement_id
+	LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id
+	LIMIT 1`
+
+func (s *Service) knownAt(ctx context.Context, id uuid.UUID, at time.Time) (*view, error) {
+	rows, err := s.pool.Query(ctx, knownAtQuery, [16]byte(id), at, dateOf(at))
+	if err != nil {
+		return nil, fmt.Errorf("children: reading a past version: %w", err)
+	}
+	views, err := s.scanViews(rows, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(views[id]) == 0 {
+		return nil, rpc.NotFound("child")
+	}
+	return views[id][0], nil
+}

@@ -1,0 +1,195 @@
+package children
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/audit"
+	"irthub/internal/identity"
+	"irthub/internal/match"
+	"irthub/internal/rpc"
+	"irthub/internal/standard"
+)
+
+const (
+	searchDefault = 20
+	searchMost    = 50
+	// searchFloor is the least score shown: below it a child agrees with what is
+	// asked no better than its siblings do.
+	searchFloor = 0.6
+)
+
+// LookupChild implements irtv1.ChildServiceServer.
+func (s *Service) LookupChild(ctx context.Context, req *irtv1.LookupChildRequest) (*irtv1.Child, error) {
+	id, err := s.identified(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return s.show(ctx, id)
+}
+
+func (s *Service) identified(ctx context.Context, req *irtv1.LookupChildRequest) (uuid.UUID, error) {
+	switch by := req.GetIdentifier().(type) {
+	case *irtv1.LookupChildRequest_NhsNumber:
+		n := standard.NormaliseNHSNumber(by.NhsNumber)
+		if !standard.ValidNHSNumber(n) {
+			return uuid.Nil, rpc.Invalid([]standard.Fault{standard.FaultOf("NHS_NUMBER_CHECK_DIGIT", "nhs_number")})
+		}
+		return s.carrying(ctx, match.Person{NHSNumber: n}, func(r *irtv1.ChildRecord) bool { return r.GetNhsNumber() == n })
+	case *irtv1.LookupChildRequest_Upn:
+		u := standard.NormaliseUPN(by.Upn)
+		return s.carrying(ctx, match.Person{UPN: u}, func(r *irtv1.ChildRecord) bool { return r.GetUpn() == u })
+	case *irtv1.LookupChildRequest_ChildRecord:
+		r, err := s.ownRecord(ctx, by.ChildRecord)
+		if err != nil {
+			return uuid.Nil, err
+		}
+		if r.state != irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
+			return uuid.Nil, rpc.NotFound("child record")
+		}
+		return r.childID, nil
+	}
+	return uuid.Nil, rpc.NotFound("child")
+}
+
+// carrying finds the one child with a record that carries an identifier. The
+// identifier is a blocking key, so that it needs no index of its own.
+func (s *Service) carrying(ctx context.Context, p match.Person, carries func(*irtv1.ChildRecord) bool) (uuid.UUID, error) {
+	f := match.Prepare(p)
+	_, members, _, err := s.candidates(ctx, match.Keys(&f))
+	if err != nil {
+		return uuid.Nil, err
+	}
+	var found []uuid.UUID
+	for id, records := range members {
+		if slices.ContainsFunc(records, func(r *record) bool { return carries(r.person) }) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return uuid.Nil, rpc.NotFound("child")
+	case 1:
+		return found[0], nil
+	}
+	return uuid.Nil, rpc.TooManyMatches("more than one child carries this identifier: ask the data manager to review them")
+}
+
+// candidates reads the children that share a blocking key, the oldest first.
+func (s *Service) candidates(ctx context.Context, keys []uint64) ([]uuid.UUID, map[uuid.UUID][]*record, bool, error) {
+	index, err := findBlocks(ctx, s.pool, slices.Clone(keys))
+	if err != nil {
+		return nil, nil, false, err
+	}
+	ids, narrowed := index.children(keys)
+	wanted := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	members, err := findMembers(ctx, s.pool, wanted)
+	return ids, members, narrowed, err
+}
+
+// SearchChildren implements irtv1.ChildServiceServer.
+func (s *Service) SearchChildren(ctx context.Context, req *irtv1.SearchChildrenRequest) (*irtv1.SearchChildrenResponse, error) {
+	if err := enoughCriteria(req); err != nil {
+		return nil, err
+	}
+	hits, err := s.search(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if len(hits) > searchMost {
+		return nil, rpc.TooManyMatches("more than 50 children fit: add given name, sex or postcode")
+	}
+	hits = hits[:min(len(hits), int(rpc.PageSize(req.GetPageSize(), searchDefault, searchMost)))]
+	return s.searchResults(ctx, hits)
+}
+
+// enoughCriteria keeps a search from becoming a way to browse: the least sets of
+// criteria are those of the NHS Personal Demographics Service.
+func enoughCriteria(req *irtv1.SearchChildrenRequest) error {
+	born := req.GetDateOfBirth() != ""
+	if born && req.GetFamilyName() != "" {
+		return nil
+	}
+	if born && req.GetGivenName() != "" && req.GetSex() != "" && req.GetPostcode() != "" {
+		return nil
+	}
+	return rpc.InsufficientCriteria()
+}
+
+type hit struct {
+	child uuid.UUID
+	score float64
+}
+
+func (s *Service) search(ctx context.Context, req *irtv1.SearchChildrenRequest) ([]hit, error) {
+	sought := match.Prepare(match.Person{
+		GivenName: req.GetGivenName(), FamilyName: req.GetFamilyName(), DateOfBirth: req.GetDateOfBirth(),
+		Sex: req.GetSex(), Postcode: req.GetPostcode(),
+	})
+	ids, members, _, err := s.candidates(ctx, match.Keys(&sought))
+	if err != nil {
+		return nil, err
+	}
+	exact := s.evidence(&sought, &sought)
+	var hits []hit
+	for _, id := range ids {
+		best := 0.0
+		for _, r := range members[id] {
+			best = max(best, s.evidence(&sought, r.features())/exact)
+		}
+		if best >= searchFloor {
+			hits = append(hits, hit{id, min(best, 1)})
+		}
+	}
+	slices.SortFunc(hits, func(a, b hit) int {
+		if c := cmp.Compare(b.score, a.score); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.child[:], b.child[:])
+	})
+	return hits, nil
+}
+
+// evidence is what the fields say in sum, without the prior: what is sought
+// compared with itself gives the most there can be.
+func (s *Service) evidence(a, b *match.Features) float64 {
+	r := s.model.Explain(a, b)
+	return r.Weight - r.PriorWeight
+}
+
+func (s *Service) searchResults(ctx context.Context, hits []hit) (*irtv1.SearchChildrenResponse, error) {
+	caller, access := identity.FromContext(ctx), audit.FromContext(ctx)
+	out := &irtv1.SearchChildrenResponse{Results: make([]*irtv1.SearchResult, 0, len(hits))}
+	if len(hits) == 0 {
+		return out, nil
+	}
+	ids := make([]uuid.UUID, len(hits))
+	for i, h := range hits {
+		ids[i] = h.child
+	}
+	views, err := s.read(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range views {
+		if v.Err != nil { // merged away since it was found
+			continue
+		}
+		child, err := s.message(caller, v.Value)
+		if err != nil {
+			return nil, err
+		}
+		access.AddChild(v.Value.entry.id)
+		access.AddReturned(child.GetName())
+		out.Results = append(out.Results, &irtv1.SearchResult{Child: child, Score: hits[i].score})
+	}
+	return out, nil
+}

@@ -1,0 +1,345 @@
+// Package children keeps the index: the records that agencies submit, the
+// children they are linked to, and the answers to questions about children.
+//
+// A record travels through the write pipeline (submit.go): many are matched
+// (place.go), linked and stored (store.go) in one transaction, and the children
+// they touch are composed anew (compose.go). Point reads travel through a
+// coalescer (read.go). service.go and lists.go are the RPCs.
+package children
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/batch"
+	"irthub/internal/identity"
+	"irthub/internal/match"
+	"irthub/internal/pg"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// Service implements irtv1.ChildServiceServer and irtv1.MatchServiceServer.
+type Service struct {
+	irtv1.UnimplementedChildServiceServer
+	irtv1.UnimplementedMatchServiceServer
+
+	pool      *pgxpool.Pool
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
+	access    *audit.Writer
+	model     *match.Model
+
+	writer *batch.Batcher[*submission, *answer]
+	reader *batch.Batcher[uuid.UUID, *view]
+}
+
+// New starts the service's write pipeline and read coalescer; Close ends them.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
+	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, model: match.Default()}
+	s.writer = batch.New(batch.Options{
+		Name: "child records", MaxBatch: 512, MaxQueue: 4096, Timeout: time.Minute,
+		RetrySingly: true, Hopeless: pg.Unavailable,
+	}, s.submit)
+	s.reader = batch.New(batch.Options{Name: "child reads", Hopeless: pg.Unavailable}, s.read)
+	return s
+}
+
+// Close writes what was accepted and refuses what comes after.
+func (s *Service) Close(ctx context.Context) error {
+	return errors.Join(s.writer.Close(ctx), s.reader.Close(ctx))
+}
+
+// today is the day in England, by which involvements are in force or not.
+func (s *Service) today() time.Time { return standard.Today() }
+
+// dateOf is the day in England at an instant.
+func dateOf(at time.Time) time.Time { return standard.DayOf(at) }
+
+// SubmitChildRecord implements irtv1.ChildServiceServer.
+func (s *Service) SubmitChildRecord(ctx context.Context, req *irtv1.SubmitChildRecordRequest) (*irtv1.SubmitChildRecordResponse, error) {
+	sub, err := s.admit(ctx, req.GetChildRecord(), req.GetStrict())
+	if err != nil {
+		return nil, err
+	}
+	sub.explain = true
+	sub.etag = firstText(sub.etag, rpc.IfMatch(ctx))
+	if req.GetValidateOnly() {
+		return s.rehearse(ctx, sub)
+	}
+	a, err := s.writeNow(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	return a.response(), nil
+}
+
+// writeNow puts a unary call's submission through the pipeline, or refuses it at
+// once where too much is waiting. The pipeline records the access.
+func (s *Service) writeNow(ctx context.Context, sub *submission) (*answer, error) {
+	sub.access = audit.FromContext(ctx)
+	a, err := s.writer.TryDo(ctx, sub)
+	if errors.Is(err, batch.ErrFull) {
+		return nil, rpc.Overloaded()
+	}
+	if err != nil {
+		return nil, err
+	}
+	sub.access.Recorded()
+	return a, nil
+}
+
+// SubmitOptions are those of a SubmitChildRecordRequest.
+type SubmitOptions struct{ Strict, ValidateOnly bool }
+
+// Submit takes one record through admission and the write pipeline, waiting for a
+// place there: for streams and files, which are slowed down rather than refused.
+// The caller and the access entry are those of ctx; the record has an entry of
+// its own beside it. The answer does not explain the match field by field. Errors
+// are as of SubmitChildRecord.
+func (s *Service) Submit(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*irtv1.SubmitChildRecordResponse, error) {
+	resp, err := s.submitWaiting(ctx, r, o)
+	if err == nil {
+		return resp, nil
+	}
+	refusal := audit.FromContext(ctx).Fork()
+	refusal.SetQueryName(r.GetName())
+	refusal.Finish(err)
+	if auditErr := s.access.Write(ctx, refusal); auditErr != nil {
+		return nil, rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send the record again.")
+	}
+	return nil, err
+}
+
+func (s *Service) submitWaiting(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*irtv1.SubmitChildRecordResponse, error) {
+	sub, err := s.admit(ctx, r, o.Strict)
+	if err != nil {
+		return nil, err
+	}
+	if o.ValidateOnly {
+		return s.rehearse(ctx, sub)
+	}
+	sub.access = audit.FromContext(ctx)
+	a, err := s.writer.Do(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	return a.response(), nil
+}
+
+// admit is what a record passes before it may enter the pipeline: whose it is,
+// the standard, normalisation.
+func (s *Service) admit(ctx context.Context, r *irtv1.ChildRecord, strict bool) (*submission, error) {
+	if r == nil {
+		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("REQUIRED", "child_record")})
+	}
+	agency, localID, named := recordName(r.GetName())
+	if named && !sharing.MayWrite(identity.FromContext(ctx), agency) {
+		return nil, rpc.Denied()
+	}
+	standard.Normalise(r)
+	faults, queries := standard.Check(r, standard.Options{Strict: strict})
+	if len(faults) > 0 {
+		return nil, rpc.Invalid(rpc.Prefix("child_record", faults))
+	}
+	return &submission{
+		id: standard.RecordID(agency, localID), agency: agency, localID: localID,
+		person: personFields(r), queries: queryTexts(queries), etag: r.GetEtag(),
+	}, nil
+}
+
+// recordName takes agencies/{agency}/childRecords/{local_id} apart.
+func recordName(name string) (agency, localID string, ok bool) {
+	rest, ok := strings.CutPrefix(name, "agencies/")
+	if !ok {
+		return "", "", false
+	}
+	agency, localID, ok = strings.Cut(rest, "/childRecords/")
+	return agency, localID, ok && agency != "" && localID != "" && !strings.Contains(localID, "/")
+}
+
+// personFields copies what an agency says of the person, and nothing that only
+// the hub may say.
+func personFields(r *irtv1.ChildRecord) *irtv1.ChildRecord {
+	p := &irtv1.ChildRecord{}
+	from, to := r.ProtoReflect(), p.ProtoReflect()
+	for i := range personColumns {
+		if fd := personColumns[i].record; from.Has(fd) {
+			set(to, fd, from.Get(fd))
+		}
+	}
+	return p
+}
+
+func (a *answer) response() *irtv1.SubmitChildRecordResponse {
+	m := a.record.message()
+	return &irtv1.SubmitChildRecordResponse{
+		ChildRecord: m, Child: m.GetChild(), Outcome: a.outcome, Match: a.match, Queries: m.GetQueries(),
+	}
+}
+
+// rehearse answers as if the record had been submitted, and writes nothing.
+func (s *Service) rehearse(ctx context.Context, sub *submission) (*irtv1.SubmitChildRecordResponse, error) {
+	sub.prepare()
+	out := make([]outcome, 1)
+	w := &write{s: s, from: s.pool, subs: []*submission{sub}, out: out, todo: []int{0}, now: time.Now()}
+	if err := w.rehearse(ctx); err != nil {
+		return nil, err
+	}
+	if out[0].Err != nil {
+		return nil, out[0].Err
+	}
+	resp := out[0].Value.response()
+	resp.ValidateOnly = true
+	if w.created[out[0].Value.record.childID] {
+		resp.Child, resp.ChildRecord.Child = "", ""
+	} else {
+		audit.FromContext(ctx).AddChild(out[0].Value.record.childID)
+	}
+	return resp, nil
+}
+
+// WithdrawChildRecord implements irtv1.ChildServiceServer.
+func (s *Service) WithdrawChildRecord(ctx context.Context, req *irtv1.WithdrawChildRecordRequest) (*irtv1.ChildRecord, error) {
+	agency, localID, ok := recordName(req.GetName())
+	if !ok {
+		return nil, rpc.NotFound("child record")
+	}
+	if !sharing.MayWrite(identity.FromContext(ctx), agency) {
+		return nil, rpc.Denied()
+	}
+	a, err := s.writeNow(ctx, &submission{
+		id: standard.RecordID(agency, localID), agency: agency, localID: localID,
+		etag: firstText(req.GetEtag(), rpc.IfMatch(ctx)), withdraw: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.record.message(), nil
+}
+
+// GetChildRecord implements irtv1.ChildServiceServer.
+func (s *Service) GetChildRecord(ctx context.Context, req *irtv1.GetChildRecordRequest) (*irtv1.ChildRecord, error) {
+	access := audit.FromContext(ctx)
+	r, err := s.ownRecord(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	access.AddChild(r.childID)
+	access.AddReturned(r.name())
+	return r.message(), nil
+}
+
+// ownRecord reads a record that the caller may read.
+func (s *Service) ownRecord(ctx context.Context, name string) (*record, error) {
+	agency, localID, ok := recordName(name)
+	if !ok {
+		return nil, rpc.NotFound("child record")
+	}
+	if !sharing.MayReadRecord(identity.FromContext(ctx), agency) {
+		return nil, rpc.Denied()
+	}
+	found, err := queryRecords(ctx, s.pool, `SELECT `+recordList+` FROM child_records WHERE record_id = $1`,
+		[16]byte(standard.RecordID(agency, localID)))
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, rpc.NotFound("child record")
+	}
+	return found[0], nil
+}
+
+// GetChild implements irtv1.ChildServiceServer.
+func (s *Service) GetChild(ctx context.Context, req *irtv1.GetChildRequest) (*irtv1.Child, error) {
+	id, err := parseChildName(req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if req.GetKnownAt() == nil {
+		return s.show(ctx, id)
+	}
+	if err := req.GetKnownAt().CheckValid(); err != nil {
+		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("DATE_INVALID", "known_at")})
+	}
+	v, err := s.historical(ctx, id, req.GetKnownAt().AsTime())
+	if err != nil {
+		return nil, err
+	}
+	return s.disclose(ctx, v)
+}
+
+// show reads a child as it is now and discloses it.
+func (s *Service) show(ctx context.Context, id uuid.UUID) (*irtv1.Child, error) {
+	v, err := s.follow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.disclose(ctx, v)
+}
+
+// disclose makes a child ready for the caller and notes in the access log what
+// it is shown.
+func (s *Service) disclose(ctx context.Context, v *view) (*irtv1.Child, error) {
+	access := audit.FromContext(ctx)
+	access.AddChild(v.entry.id)
+	m, err := s.message(identity.FromContext(ctx), v)
+	if err != nil {
+		return nil, err
+	}
+	access.AddReturned(m.GetName())
+	for _, w := range m.GetWithheld() {
+		access.AddWithheld(w.GetRuleId())
+	}
+	return m, nil
+}
+
+func directoryEntry(a agencies.Agency, found bool) *irtv1.DirectoryEntry {
+	if !found {
+		return nil
+	}
+	return &irtv1.DirectoryEntry{
+		Agency: "agencies/" + a.ID, DisplayName: a.DisplayName, Kind: a.Kind,
+		Telephone: a.Telephone, Email: a.Email,
+	}
+}
+
+// kindOf tells what an agency is, for survivorship.
+func (s *Service) kindOf(agencyID string) irtv1.AgencyKind {
+	a, _ := s.directory.Get(agencyID)
+	return a.Kind
+}
+
+// MatchChild implements irtv1.MatchServiceServer.
+func (s *Service) MatchChild(ctx context.Context, req *irtv1.MatchChildRequest) (*irtv1.MatchChildResponse, error) {
+	access := audit.FromContext(ctx)
+	r := proto.CloneOf(req.GetChildRecord())
+	standard.Normalise(r)
+	faults, _ := standard.Check(&irtv1.MatchChildRequest{ChildRecord: r}, standard.Options{})
+	if len(faults) > 0 {
+		return nil, rpc.Invalid(faults)
+	}
+	f := match.Prepare(personOf(r))
+	ids, members, narrowed, err := s.candidates(ctx, match.Keys(&f))
+	if err != nil {
+		return nil, err
+	}
+	out := s.scored(&f, ids, members, narrowed)
+	for _, c := range out.GetCandidates() {
+		access.AddReturned(c.GetChild())
+		if id, err := parseChildName(c.GetChild()); err == nil {
+			access.AddChild(id)
+		}
+	}
+	return out, nil
+}

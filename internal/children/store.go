@@ -1,0 +1,398 @@
+package children
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/match"
+)
+
+// Matching must not run twice at once on two records of one child, or the child
+// would be made twice. So a write takes a lock on what its records could share
+// with others before it looks for candidates: each blocking key, and the record
+// itself, falls on one of lockStripes advisory locks. Stripes and not keys,
+// because a batch must not fill PostgreSQL's lock table; taken in order, so
+// that two writes never wait for each other. A large batch would take most of
+// them anyway, and takes one lock on the whole index instead.
+const (
+	lockStripes   = 1024
+	lockClass     = 0x495254 // "IRT": apart from anybody else's advisory locks
+	wholeIndex    = -1
+	stripesAtMost = 256
+)
+
+func (w *write) lock(ctx context.Context, pending []int) error {
+	stripes := w.stripes(pending)
+	b := &pgx.Batch{}
+	// The hub's statements all go by key; on tables too new to have statistics
+	// the planner would read them whole, and keep that plan.
+	b.Queue(`SET LOCAL enable_seqscan = off`)
+	if len(stripes) > stripesAtMost {
+		b.Queue(`SELECT pg_advisory_xact_lock($1, $2)`, lockClass, wholeIndex)
+	} else {
+		b.Queue(`SELECT pg_advisory_xact_lock_shared($1, $2)`, lockClass, wholeIndex)
+		b.Queue(`SELECT pg_advisory_xact_lock($1, s) FROM unnest($2::int[]) AS s`, lockClass, stripes)
+	}
+	// Not now(), which is when the transaction began: it may have waited since.
+	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&w.now) })
+	if err := w.tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("children: locking: %w", err)
+	}
+	return nil
+}
+
+func (w *write) stripes(pending []int) []int32 {
+	var taken [lockStripes]bool
+	for _, i := range pending {
+		sub := w.subs[i]
+		taken[stripeOf(uint64(sub.id[14])<<8|uint64(sub.id[15]))] = true
+		for _, k := range sub.keys {
+			taken[stripeOf(k)] = true
+		}
+	}
+	var stripes []int32
+	for s, t := range taken {
+		if t {
+			stripes = append(stripes, int32(s)) //nolint:gosec // below lockStripes
+		}
+	}
+	return stripes
+}
+
+func stripeOf(k uint64) uint64 { return k % lockStripes }
+
+// errStale makes the transaction start again: between matching and locking,
+// another one changed a child that this one decided upon.
+var errStale = &pgconn.PgError{Code: "40001", Severity: "ERROR", Message: "a candidate child changed while it was matched"}
+
+// lockTouched locks the stored children that the batch changes, in order, and
+// makes sure that they are still what was matched against.
+func (w *write) lockTouched(ctx context.Context) (map[uuid.UUID]*entry, error) {
+	stored := map[uuid.UUID]bool{}
+	for id := range w.touched {
+		if !w.created[id] {
+			stored[id] = true
+		}
+	}
+	if len(stored) == 0 {
+		return nil, nil
+	}
+	entries, err := w.lockEntries(ctx, stored)
+	if err != nil {
+		return nil, err
+	}
+	members, err := findMembers(ctx, w.tx, stored)
+	if err != nil {
+		return nil, err
+	}
+	for id := range stored {
+		e := entries[id]
+		if e == nil || e.mergedInto.Valid || !sameVersions(members[id], w.used[id]) {
+			return nil, errStale
+		}
+	}
+	return entries, nil
+}
+
+func (w *write) lockEntries(ctx context.Context, stored map[uuid.UUID]bool) (map[uuid.UUID]*entry, error) {
+	ids := make([]uuid.UUID, 0, len(stored))
+	for id := range stored {
+		ids = append(ids, id)
+	}
+	rows, err := w.tx.Query(ctx, `SELECT `+entryList+` FROM children
+		WHERE child_id = ANY($1::uuid[]) ORDER BY child_id FOR UPDATE`, uuids(ids))
+	if err != nil {
+		return nil, fmt.Errorf("children: locking children: %w", err)
+	}
+	all, err := scanEntries(rows)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[uuid.UUID]*entry, len(all))
+	for _, e := range all {
+		byID[e.id] = e
+	}
+	return byID, nil
+}
+
+func sameVersions(a, b []*record) bool {
+	return slices.EqualFunc(a, b, func(x, y *record) bool { return x.id == y.id && x.revision == y.revision })
+}
+
+// store writes everything the batch came to: superseded versions to history,
+// present versions, keys, reviews, and what follows a record to another child.
+func (w *write) store(ctx context.Context, entries map[uuid.UUID]*entry) error {
+	next, err := w.composeTouched(entries)
+	if err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return w.storeEntries(ctx, next) },
+		w.storeRecords,
+		w.storeKeys,
+		w.storeReviews,
+		w.storeMoves,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// composeTouched makes the new versions of the children touched, leaving out
+// those about which nothing new is said.
+func (w *write) composeTouched(entries map[uuid.UUID]*entry) ([]*entry, error) {
+	next := make([]*entry, 0, len(w.touched))
+	for id := range w.touched {
+		e, err := w.compose(id, entries[id])
+		if err != nil {
+			return nil, err
+		}
+		if before := entries[id]; before == nil || !e.sameAs(before) {
+			next = append(next, e)
+		}
+	}
+	// Ids grow with time, so rows in their order fill the index's last page
+	// instead of touching it everywhere.
+	slices.SortFunc(next, func(a, b *entry) int { return bytes.Compare(a.id[:], b.id[:]) })
+	return next, nil
+}
+
+func (w *write) compose(id uuid.UUID, before *entry) (*entry, error) {
+	e := &entry{id: id, state: irtv1.ChildState_CHILD_STATE_ACTIVE, created: w.now, knownFrom: w.now, revision: 1}
+	if before != nil {
+		e.created, e.revision, e.knownFrom = before.created, before.revision+1, after(w.now, before.knownFrom)
+		e.person, e.provenance = before.person, before.provenance
+	}
+	into, isMerged := w.merged[id]
+	switch {
+	case isMerged:
+		e.state, e.mergedInto = irtv1.ChildState_CHILD_STATE_MERGED, uuid.NullUUID{UUID: into, Valid: true}
+	case len(w.members[id]) == 0:
+		e.state = irtv1.ChildState_CHILD_STATE_WITHDRAWN
+	default:
+		person, sources := compose(w.members[id], w.s.kindOf)
+		stored, err := json.Marshal(sources)
+		if err != nil {
+			return nil, fmt.Errorf("children: storing provenance: %w", err)
+		}
+		e.person, e.provenance = person, stored
+	}
+	return e, nil
+}
+
+func (w *write) storeEntries(ctx context.Context, next []*entry) error {
+	var superseded []uuid.UUID
+	rows := make([][]any, len(next))
+	for i, e := range next {
+		if e.revision > 1 {
+			superseded = append(superseded, e.id)
+		}
+		v, err := e.values()
+		if err != nil {
+			return err
+		}
+		rows[i] = v
+	}
+	if err := w.supersede(ctx, "children", "child_id", entryList, superseded); err != nil {
+		return err
+	}
+	return w.copyIn(ctx, "children", entryColumns, rows)
+}
+
+func (w *write) storeRecords(ctx context.Context) error {
+	var superseded []uuid.UUID
+	slices.SortFunc(w.fresh, func(a, b *record) int { return bytes.Compare(a.id[:], b.id[:]) })
+	rows := make([][]any, len(w.fresh))
+	for i, r := range w.fresh {
+		if r.revision > 1 {
+			superseded = append(superseded, r.id)
+		}
+		v, err := r.values()
+		if err != nil {
+			return err
+		}
+		rows[i] = v
+	}
+	if err := w.supersede(ctx, "child_records", "record_id", recordList, superseded); err != nil {
+		return err
+	}
+	return w.copyIn(ctx, "child_records", recordColumns, rows)
+}
+
+// supersede moves present versions to the history twin, where they were known
+// until the new version is.
+func (w *write) supersede(ctx context.Context, table, key, columns string, ids []uuid.UUID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	tag, err := w.tx.Exec(ctx, `
+		WITH old AS (DELETE FROM `+table+` WHERE `+key+` = ANY($1::uuid[]) RETURNING `+columns+`)
+		INSERT INTO `+table+`_history (`+columns+`, known_to)
+		SELECT `+columns+`, greatest($2::timestamptz, known_from + interval '1 microsecond') FROM old`,
+		uuids(ids), w.now)
+	if err != nil {
+		return fmt.Errorf("children: superseding %s: %w", table, err)
+	}
+	if int(tag.RowsAffected()) != len(ids) {
+		return errStale
+	}
+	return nil
+}
+
+func (w *write) copyIn(ctx context.Context, table string, columns []string, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	n, err := w.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
+	if err != nil {
+		return fmt.Errorf("children: storing %s: %w", table, err)
+	}
+	if int(n) != len(rows) {
+		return fmt.Errorf("children: stored %d of %d rows of %s", n, len(rows), table)
+	}
+	return nil
+}
+
+// storeKeys brings the blocking keys of the changed records up to date.
+func (w *write) storeKeys(ctx context.Context) error {
+	type pair struct {
+		key    int64
+		record uuid.UUID
+	}
+	var add, drop []pair
+	for _, r := range w.fresh {
+		had, has := map[uint64]bool{}, map[uint64]bool{}
+		if old := w.existing[r.id]; old != nil && old.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
+			for _, k := range match.Keys(old.features()) {
+				had[k] = true
+			}
+		}
+		if r.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
+			for _, k := range match.Keys(r.features()) {
+				has[k] = true
+			}
+		}
+		for k := range has {
+			if !had[k] {
+				add = append(add, pair{int64(k), r.id}) //nolint:gosec // a key never has the upper bit set
+			}
+		}
+		for k := range had {
+			if !has[k] {
+				drop = append(drop, pair{int64(k), r.id}) //nolint:gosec // as above
+			}
+		}
+	}
+	if len(drop) > 0 {
+		keys, records := make([]int64, len(drop)), make([]uuid.UUID, len(drop))
+		for i, p := range drop {
+			keys[i], records[i] = p.key, p.record
+		}
+		if _, err := w.tx.Exec(ctx, `DELETE FROM match_keys m USING unnest($1::bigint[], $2::uuid[]) AS d(key, record_id)
+			WHERE m.key = d.key AND m.record_id = d.record_id`, keys, uuids(records)); err != nil {
+			return fmt.Errorf("children: dropping match keys: %w", err)
+		}
+	}
+	slices.SortFunc(add, func(a, b pair) int {
+		if a.key != b.key {
+			return int(min(max(a.key-b.key, -1), 1))
+		}
+		return bytes.Compare(a.record[:], b.record[:])
+	})
+	rows := make([][]any, len(add))
+	for i, p := range add {
+		rows[i] = []any{p.key, [16]byte(p.record)}
+	}
+	return w.copyIn(ctx, "match_keys", []string{"key", "record_id"}, rows)
+}
+
+// storeReviews replaces the reviews of the records that were matched again.
+func (w *write) storeReviews(ctx context.Context) error {
+	var again []uuid.UUID
+	for _, r := range w.fresh {
+		if r.revision > 1 {
+			again = append(again, r.id)
+		}
+	}
+	if len(again) > 0 {
+		if _, err := w.tx.Exec(ctx, `DELETE FROM match_reviews WHERE record_id = ANY($1::uuid[])`, uuids(again)); err != nil {
+			return fmt.Errorf("children: closing reviews: %w", err)
+		}
+	}
+	for i := range w.reviews {
+		r := &w.reviews[i]
+		why, err := storedJSON.Marshal(r.match)
+		if err != nil {
+			return fmt.Errorf("children: storing a review: %w", err)
+		}
+		if _, err := w.tx.Exec(ctx, `INSERT INTO match_reviews
+				(review_id, record_id, agency_id, local_id, candidate_child_id, match, create_time)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (review_id) DO NOTHING`,
+			[16]byte(r.id()), [16]byte(r.record.id), r.record.agency, r.record.localID,
+			[16]byte(r.candidate), why, w.now); err != nil {
+			return fmt.Errorf("children: storing a review: %w", err)
+		}
+	}
+	return nil
+}
+
+const (
+	involvementColumns = `involvement_id, agency_id, local_id, record_id, record_local_id, role, practitioner_id,
+		start_date, end_date, sensitive, sensitive_basis, create_time`
+	leadColumns = `involvement_id, agency_id, practitioner_id, start_date, end_date`
+)
+
+// storeMoves takes involvements and lead professionals along with a record that
+// came to another child. Moves are rare, so they go one by one.
+func (w *write) storeMoves(ctx context.Context) error {
+	for _, m := range w.moves {
+		for _, sql := range []string{moveInvolvements, moveLeads} {
+			if _, err := w.tx.Exec(ctx, sql, [16]byte(m.from), [16]byte(m.to), [16]byte(m.record), m.whole, w.now); err != nil {
+				return fmt.Errorf("children: moving involvements: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+var moveInvolvements = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM involvements WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
+		RETURNING COLUMNS, known_from, revision
+	), kept AS (
+		INSERT INTO involvements_history (child_id, COLUMNS, known_from, revision, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO involvements (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
+	"COLUMNS", involvementColumns)
+
+// A lead professional goes along with the involvement; where the new child has
+// one already, that one stays and the other is history.
+var moveLeads = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM lead_professionals l WHERE l.child_id = $1::uuid
+			AND ($4::bool OR l.involvement_id IN (
+				SELECT i.involvement_id FROM involvements i WHERE i.child_id = $2::uuid AND i.record_id = $3::uuid))
+		RETURNING COLUMNS, known_from
+	), kept AS (
+		INSERT INTO lead_professionals_history (child_id, COLUMNS, known_from, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO lead_professionals (child_id, COLUMNS, known_from)
+	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone g
+	WHERE NOT EXISTS (
+		SELECT 1 FROM lead_professionals l WHERE l.child_id = $2::uuid
+			AND l.start_date <= coalesce(g.end_date, 'infinity') AND g.start_date <= coalesce(l.end_date, 'infinity'))`,
+	"COLUMNS", leadColumns)

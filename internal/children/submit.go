@@ -1,0 +1,318 @@
+package children
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/audit"
+	"irthub/internal/batch"
+	"irthub/internal/match"
+	"irthub/internal/pg"
+	"irthub/internal/rpc"
+)
+
+// submission is one record on its way through the write pipeline: normalised,
+// checked, and allowed.
+type submission struct {
+	id       uuid.UUID
+	agency   string
+	localID  string
+	person   *irtv1.ChildRecord // the person fields alone; nil to withdraw
+	queries  []string
+	etag     string // of the version it replaces; empty: whichever
+	withdraw bool
+	explain  bool // whether the answer wants the evidence field by field
+	access   *audit.Entry
+
+	features match.Features // set by prepare
+	keys     []uint64
+}
+
+// prepare does, outside any lock, what matching needs.
+func (s *submission) prepare() {
+	if s.person == nil {
+		return
+	}
+	s.features = match.Prepare(personOf(s.person))
+	s.keys = match.Keys(&s.features)
+}
+
+// answer is what became of a submission.
+type answer struct {
+	record  *record
+	outcome irtv1.SubmitOutcome
+	match   *irtv1.MatchExplanation
+}
+
+type outcome = batch.Outcome[*answer]
+
+// submit is the write pipeline's batch: one transaction, a handful of
+// statements, whatever the number of records. Records are independent; one
+// that is refused is refused alone.
+func (s *Service) submit(ctx context.Context, subs []*submission) ([]outcome, error) {
+	out := make([]outcome, len(subs))
+	for _, round := range rounds(subs) {
+		err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
+			w := &write{s: s, from: tx, tx: tx, subs: subs, out: out, todo: round}
+			return w.run(ctx)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("children: submitting %d records: %w", len(subs), err)
+		}
+	}
+	return out, nil
+}
+
+// rounds splits a batch so that no record stands twice in a round: the second
+// version of a record must find the first one written.
+func rounds(subs []*submission) [][]int {
+	var all [][]int
+	nth := make(map[uuid.UUID]int, len(subs))
+	for i, sub := range subs {
+		sub.prepare()
+		n := nth[sub.id]
+		nth[sub.id]++
+		if n == len(all) {
+			all = append(all, nil)
+		}
+		all[n] = append(all[n], i)
+	}
+	return all
+}
+
+// write is one transaction of the pipeline.
+type write struct {
+	s    *Service
+	from querier // what is read comes from here: tx, or for a rehearsal the pool
+	tx   pgx.Tx
+	subs []*submission
+	out  []outcome
+	todo []int // indexes of subs
+
+	now      time.Time             // when the hub comes to know this
+	existing map[uuid.UUID]*record // stored versions of the records submitted
+	index    blocks                // the children that may be meant
+	members  map[uuid.UUID][]*record
+	used     map[uuid.UUID][]*record // members as they were read, for the check after locking
+
+	fresh   []*record // versions to store
+	moves   []move
+	reviews []review
+	merged  map[uuid.UUID]uuid.UUID
+	touched map[uuid.UUID]bool
+	created map[uuid.UUID]bool
+}
+
+// move takes a record's involvements to its new child; whole, all of the old
+// child's, because it is no child of its own any more.
+type move struct {
+	record   uuid.UUID
+	from, to uuid.UUID
+	whole    bool
+}
+
+func (w *write) run(ctx context.Context) error {
+	if err := w.load(ctx, w.todo); err != nil {
+		return err
+	}
+	pending := w.settle(w.todo)
+	if len(pending) > 0 {
+		if err := w.change(ctx, pending); err != nil {
+			return err
+		}
+	}
+	return w.audit(ctx)
+}
+
+// change matches and stores what settle left over, under the locks.
+func (w *write) change(ctx context.Context, pending []int) error {
+	if err := w.lock(ctx, pending); err != nil {
+		return err
+	}
+	if err := w.load(ctx, pending); err != nil { // another process may have been first
+		return err
+	}
+	pending = w.settle(pending)
+	if err := w.findCandidates(ctx, pending); err != nil {
+		return err
+	}
+	w.placeAll(pending)
+	entries, err := w.lockTouched(ctx)
+	if err != nil {
+		return err
+	}
+	return w.store(ctx, entries)
+}
+
+func (w *write) load(ctx context.Context, which []int) error {
+	ids := make([]uuid.UUID, len(which))
+	for n, i := range which {
+		ids[n] = w.subs[i].id
+	}
+	records, err := queryRecords(ctx, w.from,
+		`SELECT `+recordList+` FROM child_records WHERE record_id = ANY($1::uuid[])`, uuids(ids))
+	if err != nil {
+		return err
+	}
+	w.existing = make(map[uuid.UUID]*record, len(records))
+	for _, r := range records {
+		w.existing[r.id] = r
+	}
+	return nil
+}
+
+// settle answers what needs no change, and returns the rest.
+func (w *write) settle(which []int) (pending []int) {
+	for _, i := range which {
+		sub, old := w.subs[i], w.existing[w.subs[i].id]
+		w.out[i] = outcome{}
+		switch {
+		case sub.withdraw && old == nil:
+			w.out[i].Err = rpc.NotFound("child record")
+		case sub.etag != "" && (old == nil || sub.etag != old.etag()):
+			w.out[i].Err = rpc.Aborted("child record")
+		case old != nil && old.says(sub):
+			w.out[i].Value = &answer{record: old, outcome: irtv1.SubmitOutcome_SUBMIT_OUTCOME_UNCHANGED, match: old.explanation()}
+		default:
+			pending = append(pending, i)
+		}
+	}
+	return pending
+}
+
+// says tells whether the stored version is already what is submitted.
+func (r *record) says(sub *submission) bool {
+	if sub.withdraw {
+		return r.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_WITHDRAWN
+	}
+	return r.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE && proto.Equal(r.person, sub.person)
+}
+
+// explanation is how the record was matched when it was stored.
+func (r *record) explanation() *irtv1.MatchExplanation {
+	return &irtv1.MatchExplanation{
+		Decision: r.matched.decision, Probability: float64(r.matched.probability),
+		Weight: float64(r.matched.weight), RuleId: r.matched.rule, ModelVersion: r.matched.model,
+	}
+}
+
+// rehearse does all of it but lock and store.
+func (w *write) rehearse(ctx context.Context) error {
+	if err := w.load(ctx, w.todo); err != nil {
+		return err
+	}
+	pending := w.settle(w.todo)
+	if err := w.findCandidates(ctx, pending); err != nil {
+		return err
+	}
+	w.placeAll(pending)
+	return nil
+}
+
+func (w *write) placeAll(pending []int) {
+	w.merged, w.touched, w.created = map[uuid.UUID]uuid.UUID{}, map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	for _, i := range pending {
+		w.place(i)
+	}
+}
+
+// place decides where a submission belongs and puts its new version there.
+func (w *write) place(i int) {
+	sub := w.subs[i]
+	old := w.existing[sub.id]
+	fresh := w.version(sub, old)
+	w.out[i].Value = &answer{record: fresh, outcome: irtv1.SubmitOutcome_SUBMIT_OUTCOME_CREATED}
+	if old != nil {
+		w.out[i].Value.outcome = irtv1.SubmitOutcome_SUBMIT_OUTCOME_UPDATED
+	}
+	switch {
+	case sub.withdraw:
+		fresh.childID, fresh.matched = old.childID, old.matched
+	case old != nil && old.state == fresh.state && reflect.DeepEqual(personOf(old.person), personOf(fresh.person)):
+		fresh.childID, fresh.matched = old.childID, old.matched // nothing that matching looks at
+		w.out[i].Value.match = old.explanation()
+	default:
+		w.out[i].Value.match = w.match(sub, old, fresh)
+	}
+	w.settleIn(old, fresh, sub.keys)
+}
+
+// version makes the new version of a record, not yet placed.
+func (w *write) version(sub *submission, old *record) *record {
+	r := &record{
+		id: sub.id, agency: sub.agency, localID: sub.localID, person: sub.person, queries: sub.queries,
+		state:   irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE,
+		created: w.now, knownFrom: w.now, revision: 1, prepared: &sub.features,
+	}
+	if old != nil {
+		r.created, r.revision = old.created, old.revision+1
+		r.knownFrom = after(w.now, old.knownFrom)
+	}
+	if sub.withdraw {
+		r.person, r.queries, r.prepared = old.person, old.queries, old.prepared
+		r.state = irtv1.ChildRecordState_CHILD_RECORD_STATE_WITHDRAWN
+	}
+	return r
+}
+
+// after is now, or just after the version before should the clock have been set
+// back: known times of one thing never overlap.
+func after(now, before time.Time) time.Time {
+	if now.After(before) {
+		return now
+	}
+	return before.Add(time.Microsecond)
+}
+
+// settleIn updates the view of the index that the rest of the batch is matched
+// against.
+func (w *write) settleIn(old, fresh *record, keys []uint64) {
+	w.fresh = append(w.fresh, fresh)
+	w.touched[fresh.childID] = true
+	if old != nil {
+		w.touched[old.childID] = true
+		w.members[old.childID] = without(w.members[old.childID], fresh.id)
+	}
+	if fresh.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
+		w.members[fresh.childID] = append(w.members[fresh.childID], fresh)
+		w.index.add(keys, fresh.childID)
+	}
+}
+
+// without returns a new slice, because w.used may hold the old one.
+func without(records []*record, id uuid.UUID) []*record {
+	kept := make([]*record, 0, len(records))
+	for _, r := range records {
+		if r.id != id {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// audit stores an access entry for every submission that is answered, with what
+// was done for it. Those refused are recorded by their callers' interceptors.
+func (w *write) audit(ctx context.Context) error {
+	entries := make([]*audit.Entry, 0, len(w.todo))
+	for _, i := range w.todo {
+		if a := w.out[i].Value; a != nil {
+			// A fork, because a transaction that is retried must not say it twice.
+			e := w.subs[i].access.Fork()
+			e.SetQueryName(a.record.name())
+			e.AddChild(a.record.childID)
+			e.AddReturned(a.record.name())
+			entries = append(entries, e)
+		}
+	}
+	if err := audit.Insert(ctx, w.tx, entries); err != nil {
+		return fmt.Errorf("children: recording access: %w", err)
+	}
+	return nil
+}
