@@ -21,9 +21,7 @@ var validator = sync.OnceValue(func() protovalidate.Validator {
 		protovalidate.WithMessageDescriptors(schemaMessages()...),
 		protovalidate.WithDisableLazy(),
 	)
-	if err != nil {
-		panic("standard: bounds of the schema: " + err.Error())
-	}
+	must(err)
 	return v
 })
 
@@ -66,7 +64,7 @@ func (c *checker) addViolation(message protoreflect.MessageDescriptor, v *protov
 			message, path = v.FieldDescriptor.Message(), path+"."
 		}
 		field := message.Fields().ByName(protoreflect.Name(rule.Field))
-		c.found = append(c.found, newFault(rule, path+rule.Field, append(place, int32(field.Number()))))
+		c.found = append(c.found, newFault(rule, path+rule.Field, append(place, int(field.Number()))))
 		return
 	}
 	if c.broken[path] {
@@ -80,12 +78,12 @@ func (c *checker) addViolation(message protoreflect.MessageDescriptor, v *protov
 	c.found = append(c.found, fault)
 }
 
-func placeOf(path *validate.FieldPath) []int32 {
-	var place []int32
+func placeOf(path *validate.FieldPath) []int {
+	var place []int
 	for _, e := range path.GetElements() {
-		place = append(place, e.GetFieldNumber())
+		place = append(place, int(e.GetFieldNumber()))
 		if e.WhichSubscript() == validate.FieldPathElement_Index_case {
-			place = append(place, int32(e.GetIndex()))
+			place = append(place, clamp(e.GetIndex()))
 		}
 	}
 	return place

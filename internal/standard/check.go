@@ -84,8 +84,8 @@ type checker struct {
 
 	record *irtv1.ChildRecord // the record being walked, where it is one
 	at     *fieldPlan
-	prefix string  // of its path
-	place  []int32 // field numbers and indexes that lead to it
+	prefix string // of its path
+	place  []int  // field numbers and indexes that lead to it
 
 	broken map[string]bool // paths that protovalidate found broken
 	found  []placedFault
@@ -95,7 +95,7 @@ type checker struct {
 type placedFault struct {
 	Fault
 	rule  *Rule
-	place []int32
+	place []int
 }
 
 // field is the name of the field being checked.
@@ -116,7 +116,7 @@ func (c *checker) walk(m protoreflect.Message, plan *messagePlan, prefix string)
 	for i := range plan.fields {
 		f := &plan.fields[i]
 		c.at, c.prefix = f, prefix
-		c.place = append(c.place[:depth], int32(f.field.Number()))
+		c.place = append(c.place[:depth], int(f.field.Number()))
 		switch {
 		case f.nested != nil:
 			c.walkNested(m, f, prefix)
@@ -143,7 +143,7 @@ func (c *checker) walkNested(m protoreflect.Message, f *fieldPlan, prefix string
 	}
 	list := m.Get(f.field).List()
 	for i := range list.Len() {
-		c.place = append(c.place, int32(i))
+		c.place = append(c.place, i)
 		c.walk(list.Get(i).Message(), f.nested, name+"["+strconv.Itoa(i)+"].")
 		c.place = c.place[:len(c.place)-1]
 	}
@@ -255,13 +255,13 @@ func (c *checker) path(index int) string {
 func (c *checker) add(rule *Rule, index int) *placedFault {
 	place := slices.Clone(c.place)
 	if index != noIndex {
-		place = append(place, int32(index))
+		place = append(place, index)
 	}
 	c.found = append(c.found, newFault(rule, c.path(index), place))
 	return &c.found[len(c.found)-1]
 }
 
-func newFault(rule *Rule, path string, place []int32) placedFault {
+func newFault(rule *Rule, path string, place []int) placedFault {
 	fault := Fault{Field: path, RuleID: rule.ID, Description: rule.Description, Action: rule.Action}
 	return placedFault{Fault: fault, rule: rule, place: place}
 }
@@ -281,4 +281,15 @@ func (c *checker) graded(strict bool) (errors, queries []Fault) {
 		}
 	}
 	return errors, queries
+}
+
+// Queries gives faults in the form in which answers and records carry them.
+func Queries(faults []Fault) []*irtv1.Query {
+	var queries []*irtv1.Query
+	for _, f := range faults {
+		queries = append(queries, &irtv1.Query{
+			RuleId: f.RuleID, Field: f.Field, Description: f.Description, Action: f.Action,
+		})
+	}
+	return queries
 }

@@ -13,8 +13,11 @@ var sexes = newCodeList(codeList{
 	codes: []code{
 		{"F", "Female", []string{"2", "girl"}, []mapping{{fhirGender, "female"}}},
 		{"M", "Male", []string{"1", "boy"}, []mapping{{fhirGender, "male"}}},
-		{"U", "Not specified", []string{"0", "9", "X", "I", "other", "unknown", "indeterminate", "not known", "not stated"},
-			[]mapping{{fhirGender, "unknown"}, {fhirGender, "other"}}},
+		{
+			"U", "Not specified",
+			[]string{"0", "9", "X", "I", "other", "unknown", "indeterminate", "not known", "not stated"},
+			[]mapping{{fhirGender, "unknown"}, {fhirGender, "other"}},
+		},
 	},
 })
 

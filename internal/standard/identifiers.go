@@ -85,25 +85,22 @@ func UPNAuthority(s string) (la int, listed bool) {
 	return la, upnAuthorities[la]
 }
 
-// upnAuthorities are the numbers that the first three digits of a UPN may be:
-// local authorities of England and Wales present and past, as the Department for
-// Education lists them for the check of UPNs.
-var upnAuthorities = authoritySet([][2]int{
-	{1, 5}, {201, 213}, {301, 320}, {330, 336}, {340, 344}, {350, 359}, {370, 373},
-	{380, 384}, {390, 394}, {420, 420}, {660, 681}, {701, 708}, {800, 803}, {805, 808},
-	{810, 813}, {815, 816}, {820, 823}, {825, 826}, {830, 831}, {835, 841}, {845, 846},
-	{850, 852}, {855, 857}, {860, 861}, {865, 896}, {908, 909}, {916, 916}, {919, 919},
-	{921, 921}, {925, 926}, {928, 929}, {931, 931}, {933, 933}, {935, 938}, {940, 941},
-})
+// upnAuthorityRanges are the numbers that the second to fourth characters of a
+// UPN may be: local authorities present and past, as the Department for Education
+// lists them for the check of UPNs.
+const upnAuthorityRanges = "001-005 201-213 301-320 330-336 340-344 350-359 370-373 380-384 390-394 " +
+	"420-420 660-681 701-708 800-803 805-808 810-813 815-816 820-823 825-826 830-831 835-841 845-846 " +
+	"850-852 855-857 860-861 865-896 908-909 916-916 919-919 921-921 925-926 928-929 931-931 933-933 " +
+	"935-938 940-941"
 
-func authoritySet(ranges [][2]int) (set [1000]bool) {
-	for _, r := range ranges {
-		for la := r[0]; la <= r[1]; la++ {
-			set[la] = true
+var upnAuthorities = func() (listed [1000]bool) {
+	for r := range strings.FieldsSeq(upnAuthorityRanges) {
+		for la := atoi(r[:3]); la <= atoi(r[4:]); la++ {
+			listed[la] = true
 		}
 	}
-	return set
-}
+	return listed
+}()
 
 // ValidULN reports whether s is ten digits, the first not zero, whose sum
 // weighted 10 to 1 leaves 10 when divided by 11. Source: Learning Records

@@ -40,7 +40,9 @@ func JSON(w io.Writer) error {
 // page writes Markdown; an error of its writer comes out of Flush.
 type page struct{ w *bufio.Writer }
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
+func (p *page) line(format string, args ...any) {
+	_, _ = fmt.Fprintf(p.w, format+"\n", args...)
+}
 
 func (p *page) introduction(s *irtv1.Standard) {
 	p.line("# The standard, version %s\n", s.GetVersion())

@@ -16,7 +16,7 @@ func Normalise(r *irtv1.ChildRecord) {
 	normaliseNames(r)
 	normaliseIdentifiers(r)
 	normaliseDetails(r)
-	for _, c := range r.Carers {
+	for _, c := range r.GetCarers() {
 		if c != nil {
 			normaliseCarer(c)
 		}
@@ -30,79 +30,79 @@ func normaliseNames(r *irtv1.ChildRecord) {
 	} {
 		*s = CleanText(*s)
 	}
-	r.FormerFamilyNames = cleanList(r.FormerFamilyNames, CleanText)
+	r.FormerFamilyNames = cleanList(r.GetFormerFamilyNames(), CleanText)
 }
 
 func normaliseIdentifiers(r *irtv1.ChildRecord) {
-	r.NhsNumber = removeSeparators(r.NhsNumber)
-	r.NhsNumberOmissionReason = normaliseCode(omissionReasons, r.NhsNumberOmissionReason)
-	r.NhsNumberVerificationStatus = normaliseCode(verificationStatuses, r.NhsNumberVerificationStatus)
-	r.Upn = strings.ToUpper(removeSeparators(r.Upn))
-	r.UpnUnknownReason = normaliseCode(upnUnknownReasons, r.UpnUnknownReason)
-	r.FormerUpn = strings.ToUpper(removeSeparators(r.FormerUpn))
-	r.Uln = removeSeparators(r.Uln)
-	r.LaChildId = CleanText(r.LaChildId)
+	r.NhsNumber = removeSeparators(r.GetNhsNumber())
+	r.NhsNumberOmissionReason = normaliseCode(omissionReasons, r.GetNhsNumberOmissionReason())
+	r.NhsNumberVerificationStatus = normaliseCode(verificationStatuses, r.GetNhsNumberVerificationStatus())
+	r.Upn = strings.ToUpper(removeSeparators(r.GetUpn()))
+	r.UpnUnknownReason = normaliseCode(upnUnknownReasons, r.GetUpnUnknownReason())
+	r.FormerUpn = strings.ToUpper(removeSeparators(r.GetFormerUpn()))
+	r.Uln = removeSeparators(r.GetUln())
+	r.LaChildId = CleanText(r.GetLaChildId())
 }
 
 func normaliseDetails(r *irtv1.ChildRecord) {
-	r.Sex = normaliseCode(sexes, r.Sex)
-	r.AddressLines = cleanList(r.AddressLines, CleanText)
-	r.Postcode = NormalisePostcode(r.Postcode)
-	r.Uprn = removeSpaces(r.Uprn)
-	r.AddressStartDate = CleanText(r.AddressStartDate)
-	r.Telephone = normaliseTelephone(r.Telephone)
-	r.Email = CleanText(r.Email)
-	r.SchoolUrn = removeSpaces(r.SchoolUrn)
-	r.SchoolStartDate = CleanText(r.SchoolStartDate)
-	r.GpPracticeCode = strings.ToUpper(removeSpaces(r.GpPracticeCode))
-	r.Ethnicity = normaliseCode(ethnicities, r.Ethnicity)
-	r.Disabilities = withoutRepeats(cleanList(r.Disabilities, func(s string) string {
+	r.Sex = normaliseCode(sexes, r.GetSex())
+	r.AddressLines = cleanList(r.GetAddressLines(), CleanText)
+	r.Postcode = NormalisePostcode(r.GetPostcode())
+	r.Uprn = removeSpaces(r.GetUprn())
+	r.AddressStartDate = CleanText(r.GetAddressStartDate())
+	r.Telephone = normaliseTelephone(r.GetTelephone())
+	r.Email = CleanText(r.GetEmail())
+	r.SchoolUrn = removeSpaces(r.GetSchoolUrn())
+	r.SchoolStartDate = CleanText(r.GetSchoolStartDate())
+	r.GpPracticeCode = strings.ToUpper(removeSpaces(r.GetGpPracticeCode()))
+	r.Ethnicity = normaliseCode(ethnicities, r.GetEthnicity())
+	r.Disabilities = withoutRepeats(cleanList(r.GetDisabilities(), func(s string) string {
 		return normaliseCode(disabilities, s)
 	}))
 }
 
 func normaliseCarer(c *irtv1.Carer) {
-	c.DisplayName = CleanText(c.DisplayName)
-	c.Relationship = normaliseCode(carerRelationships, c.Relationship)
-	c.Telephone = normaliseTelephone(c.Telephone)
-	c.Email = CleanText(c.Email)
+	c.DisplayName = CleanText(c.GetDisplayName())
+	c.Relationship = normaliseCode(carerRelationships, c.GetRelationship())
+	c.Telephone = normaliseTelephone(c.GetTelephone())
+	c.Email = CleanText(c.GetEmail())
 }
 
 // NormaliseInvolvement does for an involvement what Normalise does for a record.
 func NormaliseInvolvement(i *irtv1.Involvement) {
-	i.Role = normaliseCode(involvementRoles, i.Role)
-	i.StartDate = CleanText(i.StartDate)
-	i.EndDate = CleanText(i.EndDate)
-	i.SensitiveBasis = normaliseCode(sensitiveBases, i.SensitiveBasis)
+	i.Role = normaliseCode(involvementRoles, i.GetRole())
+	i.StartDate = CleanText(i.GetStartDate())
+	i.EndDate = CleanText(i.GetEndDate())
+	i.SensitiveBasis = normaliseCode(sensitiveBases, i.GetSensitiveBasis())
 }
 
 // NormaliseAgency does for an agency what Normalise does for a record.
 func NormaliseAgency(a *irtv1.Agency) {
-	a.DisplayName = CleanText(a.DisplayName)
-	a.Urn = removeSpaces(a.Urn)
-	a.OdsCode = strings.ToUpper(removeSpaces(a.OdsCode))
-	a.AddressLines = cleanList(a.AddressLines, CleanText)
-	a.Postcode = NormalisePostcode(a.Postcode)
-	a.Telephone = normaliseTelephone(a.Telephone)
-	a.OutOfHoursTelephone = normaliseTelephone(a.OutOfHoursTelephone)
-	a.Email = CleanText(a.Email)
+	a.DisplayName = CleanText(a.GetDisplayName())
+	a.Urn = removeSpaces(a.GetUrn())
+	a.OdsCode = strings.ToUpper(removeSpaces(a.GetOdsCode()))
+	a.AddressLines = cleanList(a.GetAddressLines(), CleanText)
+	a.Postcode = NormalisePostcode(a.GetPostcode())
+	a.Telephone = normaliseTelephone(a.GetTelephone())
+	a.OutOfHoursTelephone = normaliseTelephone(a.GetOutOfHoursTelephone())
+	a.Email = CleanText(a.GetEmail())
 }
 
 // NormalisePractitioner does for a practitioner what Normalise does for a record.
 func NormalisePractitioner(p *irtv1.Practitioner) {
-	p.DisplayName = CleanText(p.DisplayName)
-	p.JobTitle = CleanText(p.JobTitle)
-	p.Telephone = normaliseTelephone(p.Telephone)
-	p.Email = CleanText(p.Email)
+	p.DisplayName = CleanText(p.GetDisplayName())
+	p.JobTitle = CleanText(p.GetJobTitle())
+	p.Telephone = normaliseTelephone(p.GetTelephone())
+	p.Email = CleanText(p.GetEmail())
 }
 
 // NormaliseSearch does for a search what Normalise does for a record.
 func NormaliseSearch(q *irtv1.SearchChildrenRequest) {
-	q.GivenName = CleanText(q.GivenName)
-	q.FamilyName = CleanText(q.FamilyName)
-	q.DateOfBirth = CleanText(q.DateOfBirth)
-	q.Sex = normaliseCode(sexes, q.Sex)
-	q.Postcode = NormalisePostcode(q.Postcode)
+	q.GivenName = CleanText(q.GetGivenName())
+	q.FamilyName = CleanText(q.GetFamilyName())
+	q.DateOfBirth = CleanText(q.GetDateOfBirth())
+	q.Sex = normaliseCode(sexes, q.GetSex())
+	q.Postcode = NormalisePostcode(q.GetPostcode())
 }
 
 // NormaliseNHSNumber takes out the spaces and hyphens with which an NHS number

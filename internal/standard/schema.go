@@ -35,19 +35,22 @@ var schemaImage []byte
 // schemaComments gives the leading comment of each element by its full name.
 var schemaComments = sync.OnceValue(func() map[protoreflect.FullName]string {
 	var set descriptorpb.FileDescriptorSet
-	if err := proto.Unmarshal(schemaImage, &set); err != nil {
-		panic("standard: embedded schema: " + err.Error())
-	}
+	must(proto.Unmarshal(schemaImage, &set))
 	comments := make(map[protoreflect.FullName]string)
 	for _, file := range set.GetFile() {
 		fd, err := protodesc.NewFile(file, protoregistry.GlobalFiles)
-		if err != nil {
-			panic("standard: embedded schema: " + err.Error())
-		}
+		must(err)
 		collectComments(comments, fd)
 	}
 	return comments
 })
+
+// must stops the program where what was built into it is broken.
+func must(err error) {
+	if err != nil {
+		panic("standard: the schema in this binary: " + err.Error()) //nolint:forbidigo // a fault of the build, which the first test of any package meets
+	}
+}
 
 func collectComments(comments map[protoreflect.FullName]string, file protoreflect.FileDescriptor) {
 	add := func(d protoreflect.Descriptor) {

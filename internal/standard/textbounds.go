@@ -1,6 +1,7 @@
 package standard
 
 import (
+	"math"
 	"regexp"
 	"sync"
 	"unicode/utf8"
@@ -33,7 +34,7 @@ func readTextBounds(field protoreflect.FieldDescriptor) *textBounds {
 	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
 	b := &textBounds{isList: field.IsList()}
 	if b.isList {
-		b.maxItems = int(rules.GetRepeated().GetMaxItems())
+		b.maxItems = clamp(rules.GetRepeated().GetMaxItems())
 		if !onlySets(rules, "ignore", "repeated") || !onlySets(rules.GetRepeated(), "max_items", "items") {
 			return nil
 		}
@@ -44,12 +45,15 @@ func readTextBounds(field protoreflect.FieldDescriptor) *textBounds {
 		return nil
 	}
 	b.ignoreEmpty = rules.GetIgnore() == validate.Ignore_IGNORE_IF_ZERO_VALUE
-	b.minLen, b.maxLen = int(texts.GetMinLen()), int(texts.GetMaxLen())
+	b.minLen, b.maxLen = clamp(texts.GetMinLen()), clamp(texts.GetMaxLen())
 	if texts.HasPattern() {
 		b.pattern, b.matches = texts.GetPattern(), matcher(texts.GetPattern())
 	}
 	return b
 }
+
+// clamp is for bounds of the schema, which are far below.
+func clamp(n uint64) int { return int(min(n, math.MaxInt32)) }
 
 // onlySets reports whether a message has no fields set but those named.
 func onlySets(m proto.Message, names ...protoreflect.Name) bool {
@@ -78,7 +82,7 @@ func matcher(pattern string) func(string) bool {
 
 // hasNoControl knows that the category Cc is U+0000 to U+001F and U+007F to U+009F.
 func hasNoControl(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == 0x7F {
 			return false
 		} else if c == 0xC2 && i+1 < len(s) && s[i+1] >= 0x80 && s[i+1] < 0xA0 {
