@@ -1,0 +1,217 @@
+package involvement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// Sizes of a page of involvements, as the schema states them.
+const (
+	defaultPage = 100
+	largestPage = 1000
+)
+
+// question is what a list is asked: in force on which day, as known when.
+type question struct {
+	caller  identity.Caller
+	child   uuid.UUID
+	day     time.Time
+	knownAt time.Time // zero: now
+	ended   bool      // in force or not
+	today   bool      // in force today, as known now: what is nearly always asked
+	size    int
+	after   *position
+}
+
+// page is an answer to a question.
+type page struct {
+	child    uuid.UUID // the one that answers: what the child asked about has become
+	rows     []*shown
+	more     bool
+	withheld bool
+}
+
+// ListInvolvements implements irt.v1.InvolvementService.
+func (s *Service) ListInvolvements(ctx context.Context, req *irtv1.ListInvolvementsRequest) (*irtv1.ListInvolvementsResponse, error) {
+	q, err := s.question(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	var p *page
+	if q.today && q.after == nil {
+		p, err = s.listToday(ctx, q)
+	} else {
+		p, err = s.listStored(ctx, q)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.listAnswer(ctx, req, q, p)
+}
+
+// question reads a request. Where only known_at is given, the day is that of the
+// instant: what could anyone have seen here then.
+func (s *Service) question(ctx context.Context, req *irtv1.ListInvolvementsRequest) (*question, error) {
+	child, err := parseChildName(req.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	q := &question{
+		caller: identity.FromContext(ctx), child: child, ended: req.GetIncludeEnded(),
+		size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage)),
+	}
+	if err := q.readTimes(req, s.today()); err != nil {
+		return nil, err
+	}
+	cursor, err := s.tokens.Decode(irtv1.InvolvementService_ListInvolvements_FullMethodName, req, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	q.after, err = parsePosition(cursor)
+	return q, err
+}
+
+// clockSkew is how far a caller's clock may be ahead of the hub's.
+const clockSkew = time.Minute
+
+func (q *question) readTimes(req *irtv1.ListInvolvementsRequest, today time.Time) error {
+	var faults []standard.Fault
+	asOf, err := parseDay(req.GetAsOf())
+	switch {
+	case err != nil:
+		faults = append(faults, ruleFault("DATE_INVALID", "as_of"))
+	case !asOf.IsZero() && q.ended:
+		faults = append(faults, standard.Fault{
+			Field: "include_ended", RuleID: "AS_OF_OR_ENDED",
+			Description: "as_of asks for one day, and include_ended for every day.", Action: "Send one of the two.",
+		})
+	}
+	if req.GetKnownAt() != nil {
+		q.knownAt = req.GetKnownAt().AsTime()
+		if !req.GetKnownAt().IsValid() || q.knownAt.After(time.Now().Add(clockSkew)) || q.knownAt.Year() < 2000 {
+			faults = append(faults, standard.Fault{
+				Field: "known_at", RuleID: "KNOWN_AT_RANGE",
+				Description: "The instant is in the future, or before the year 2000.",
+				Action:      "Send an instant of the past, or leave it out to ask what is known now.",
+			})
+		}
+	}
+	if len(faults) > 0 {
+		return rpc.Invalid(faults)
+	}
+	switch {
+	case !asOf.IsZero():
+		q.day = asOf
+	case !q.knownAt.IsZero():
+		q.day = standard.DayOf(q.knownAt)
+	default:
+		q.day = today
+	}
+	q.today = !q.ended && q.knownAt.IsZero() && q.day.Equal(today)
+	return nil
+}
+
+// listAnswer shows a page and notes it in the access log.
+func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListInvolvementsRequest, q *question, p *page) (*irtv1.ListInvolvementsResponse, error) {
+	e := audit.FromContext(ctx)
+	e.AddChild(p.child)
+	out := &irtv1.ListInvolvementsResponse{}
+	names := make([]string, 0, len(p.rows))
+	for _, v := range p.rows {
+		m, err := s.message(ctx, q.caller, v)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, m.GetName())
+		out.Involvements = append(out.Involvements, m)
+	}
+	e.AddReturned(names...)
+	if p.withheld {
+		notice := sharing.Withheld()
+		e.AddWithheld(notice.GetRuleId())
+		out.Withheld = append(out.Withheld, notice)
+	}
+	if p.more {
+		cursor := positionOf(&p.rows[len(p.rows)-1].version).cursor()
+		token, err := s.tokens.Encode(irtv1.InvolvementService_ListInvolvements_FullMethodName, req, cursor)
+		if err != nil {
+			return nil, fmt.Errorf("involvement: making a page token: %w", err)
+		}
+		out.NextPageToken = token
+	}
+	return out, nil
+}
+
+// mergesAtMost bounds the chain of merged entries that is followed.
+const mergesAtMost = 16
+
+var errMerges = errors.New("involvement: too many merges in a row")
+
+// listToday answers from the read coalescer, which has no room for a child with
+// very many involvements: those are read by themselves.
+func (s *Service) listToday(ctx context.Context, q *question) (*page, error) {
+	child := q.child
+	for range mergesAtMost {
+		l, err := s.reader.Do(ctx, child)
+		switch {
+		case err != nil:
+			return nil, err
+		case !l.known:
+			return nil, rpc.NotFound("child")
+		case l.mergedInto != uuid.Nil:
+			child = l.mergedInto
+		case len(l.rows) > coalescedRows:
+			return s.listStored(ctx, q)
+		default:
+			return s.show(ctx, q, child, l.rows)
+		}
+	}
+	return nil, errMerges
+}
+
+// show leaves out what the caller may not see, before anything is counted.
+func (s *Service) show(ctx context.Context, q *question, child uuid.UUID, rows []*shown) (*page, error) {
+	p := &page{child: child, rows: make([]*shown, 0, len(rows))}
+	for _, v := range rows {
+		visible, err := s.visible(ctx, q.caller, &v.version)
+		switch {
+		case err != nil:
+			return nil, err
+		case !visible:
+			p.withheld = true
+		case len(p.rows) == q.size:
+			p.more = true
+		default:
+			p.rows = append(p.rows, v)
+		}
+	}
+	return p, nil
+}
+
+// visible tells whether a caller may see that an agency is involved. It asks the
+// database about an agency that this process has not heard of.
+func (s *Service) visible(ctx context.Context, c identity.Caller, v *version) (bool, error) {
+	var a agencies.Agency
+	if !v.sensitive {
+		var err error
+		if a, _, err = s.directory.Find(ctx, v.agency); err != nil {
+			return false, err
+		}
+	}
+	if v.sensitive || a.Sensitive {
+		return sharing.SensitiveVisible(c, v.agency), nil
+	}
+	return true, nil
+}

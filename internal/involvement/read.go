@@ -1,0 +1,202 @@
+package involvement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
+
+	"irthub/internal/batch"
+	"irthub/internal/rpc"
+)
+
+// coalescedRows is how many involvements of one child the read coalescer brings;
+// it reads one more, to know when there are more.
+const coalescedRows = 200
+
+// listing is a child's involvements in force today, the longest-standing first,
+// sensitive ones included: it is never shown as it is. It is shared by the callers
+// who asked at the same moment, and never changed.
+type listing struct {
+	known      bool
+	mergedInto uuid.UUID
+	rows       []*shown
+}
+
+// readSQL reads the involvements of many children in one statement, so that each
+// child is seen at one instant. LATERAL with a bound keeps every look-up a nested
+// loop over a primary key, whatever the planner thinks of the size of the tables.
+var readSQL = `
+	SELECT q.wanted, c.merged_into, c.lead, ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `
+	FROM unnest($1::uuid[]) AS q(wanted)
+	CROSS JOIN LATERAL (
+		SELECT merged_into, (
+			SELECT l.involvement_id FROM lead_professionals l
+			WHERE l.child_id = q.wanted AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2)
+			LIMIT 1) AS lead
+		FROM children WHERE child_id = q.wanted OFFSET 0) c
+	LEFT JOIN LATERAL (
+		SELECT ` + columns + ` FROM involvements
+		WHERE child_id = q.wanted AND start_date <= $2 AND (end_date IS NULL OR end_date >= $2)
+		ORDER BY start_date, involvement_id LIMIT $3) i ON true
+	LEFT JOIN LATERAL (
+		SELECT ` + contactColumns + ` FROM practitioners
+		WHERE agency_id = i.agency_id AND practitioner_id = i.practitioner_id OFFSET 0) p ON true`
+
+// read answers many lists with one query.
+func (s *Service) read(ctx context.Context, children []uuid.UUID) ([]batch.Outcome[*listing], error) {
+	listings := make(map[uuid.UUID]*listing, len(children))
+	for _, id := range children {
+		listings[id] = &listing{}
+	}
+	distinct := make([][16]byte, 0, len(listings))
+	for id := range listings {
+		distinct = append(distinct, id)
+	}
+	rows, err := s.pool.Query(ctx, readSQL, distinct, s.today(), coalescedRows+1)
+	if err != nil {
+		return nil, fmt.Errorf("involvement: listing: %w", err)
+	}
+	if err := scanListings(rows, listings); err != nil {
+		return nil, err
+	}
+	out := make([]batch.Outcome[*listing], len(children))
+	for i, id := range children {
+		out[i].Value = listings[id]
+	}
+	return out, nil
+}
+
+func scanListings(rows pgx.Rows, listings map[uuid.UUID]*listing) error {
+	defer rows.Close()
+	for rows.Next() {
+		var wanted [16]byte
+		var merged, lead zeronull.UUID
+		v := &shown{}
+		into, done := v.version.scan()
+		into = append([]any{&wanted, &merged, &lead}, append(into, v.contact.scan()...)...)
+		if err := rows.Scan(into...); err != nil {
+			return fmt.Errorf("involvement: reading a list: %w", err)
+		}
+		done()
+		l := listings[wanted]
+		l.known, l.mergedInto = true, uuid.UUID(merged)
+		if v.id != uuid.Nil {
+			v.lead = v.id == uuid.UUID(lead)
+			l.rows = append(l.rows, v)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("involvement: reading lists: %w", err)
+	}
+	return nil
+}
+
+var getSQL = `
+	SELECT ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `, EXISTS (
+		SELECT 1 FROM lead_professionals l WHERE l.child_id = i.child_id AND l.involvement_id = i.involvement_id
+			AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2))
+	FROM involvements i
+	LEFT JOIN practitioners p ON p.agency_id = i.agency_id AND p.practitioner_id = i.practitioner_id
+	WHERE i.involvement_id = $1`
+
+// get returns one involvement as it is now, or nil.
+func (s *Service) get(ctx context.Context, id uuid.UUID) (*shown, error) {
+	rows, err := s.pool.Query(ctx, getSQL, [16]byte(id), s.today())
+	if err != nil {
+		return nil, fmt.Errorf("involvement: getting one: %w", err)
+	}
+	v, err := pgx.CollectOneRow(rows, scanShown)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil //nolint:nilnil // none is not an error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("involvement: getting one: %w", err)
+	}
+	return v, nil
+}
+
+// scanShown reads columns, contactColumns and whether it is the lead's.
+func scanShown(row pgx.CollectableRow) (*shown, error) {
+	v := &shown{}
+	into, done := v.version.scan()
+	err := row.Scan(append(append(into, v.contact.scan()...), &v.lead)...)
+	done()
+	return v, err
+}
+
+// survivor is the child that one has become by merging; itself where it has not
+// been merged.
+func (s *Service) survivor(ctx context.Context, child uuid.UUID) (uuid.UUID, error) {
+	var asked, survivor [16]byte
+	err := s.pool.QueryRow(ctx, survivorsSQL("$1"), [][16]byte{child}).Scan(&asked, &survivor)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, rpc.NotFound("child")
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("involvement: finding a child: %w", err)
+	}
+	return survivor, nil
+}
+
+// termsAtMost is how many lead professionals of a child are listed.
+const termsAtMost = 1000
+
+var termsSQL = `
+	SELECT ` + qualify(leadColumns, "l") + `, ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `
+	FROM lead_professionals l
+	JOIN involvements i ON i.child_id = l.child_id AND i.involvement_id = l.involvement_id
+	LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id
+	WHERE l.child_id = $1
+	ORDER BY l.start_date DESC LIMIT $2`
+
+// terms are the lead professionals of a child, the latest first.
+func (s *Service) terms(ctx context.Context, child uuid.UUID) ([]*term, error) {
+	rows, err := s.pool.Query(ctx, termsSQL, [16]byte(child), termsAtMost)
+	if err != nil {
+		return nil, fmt.Errorf("involvement: listing lead professionals: %w", err)
+	}
+	terms, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*term, error) {
+		t := &term{}
+		lead, leadDone := t.period.scan()
+		v, versionDone := t.version.scan()
+		err := row.Scan(append(append(lead, v...), t.contact.scan()...)...)
+		leadDone()
+		versionDone()
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("involvement: reading lead professionals: %w", err)
+	}
+	return terms, nil
+}
+
+// position is a place in a list: lists are sorted by first day, then by id.
+type position struct {
+	start time.Time
+	id    uuid.UUID
+}
+
+func positionOf(v *version) *position { return &position{v.start, v.id} }
+
+const dayLength = len(time.DateOnly)
+
+func (p *position) cursor() []byte { return append([]byte(isoDate(p.start)), p.id[:]...) }
+
+func parsePosition(cursor []byte) (*position, error) {
+	if cursor == nil {
+		return nil, nil //nolint:nilnil // the beginning
+	}
+	if len(cursor) != dayLength+len(uuid.UUID{}) {
+		return nil, fmt.Errorf("involvement: a page token of %d bytes", len(cursor))
+	}
+	start, err := time.Parse(time.DateOnly, string(cursor[:dayLength]))
+	if err != nil {
+		return nil, fmt.Errorf("involvement: a page token without a day: %w", err)
+	}
+	return &position{start, uuid.UUID(cursor[dayLength:])}, nil
+}

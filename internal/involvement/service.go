@@ -1,0 +1,243 @@
+// Package involvement says who is working with a child: which agency, which
+// practitioner, in what role, since when, and how they are reached; and which of
+// them is the lead professional. It keeps two times: the period in which an
+// involvement holds, and what the hub knew of it when.
+package involvement
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/batch"
+	"irthub/internal/identity"
+	"irthub/internal/pg"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// Service is irt.v1.InvolvementService.
+type Service struct {
+	irtv1.UnimplementedInvolvementServiceServer
+
+	pool      *pgxpool.Pool
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
+	today     func() time.Time
+
+	writer *batch.Batcher[*change, *answer]
+	reader *batch.Batcher[uuid.UUID, *listing]
+}
+
+// New starts the service's write pipeline and read coalescer, which use up to
+// two connections each; Close ends them.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
+	s := &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+	s.writer = batch.New(batch.Options{
+		Name: "involvements", RetrySingly: true, Hopeless: pg.Unavailable,
+	}, s.run)
+	s.reader = batch.New(batch.Options{Name: "involvement reads", Hopeless: pg.Unavailable}, s.read)
+	return s
+}
+
+// Close writes what was accepted and refuses what comes after.
+func (s *Service) Close(ctx context.Context) error {
+	return errors.Join(s.writer.Close(ctx), s.reader.Close(ctx))
+}
+
+// sensitive tells whether an involvement is withheld from other agencies: by
+// itself, or because its agency has become a sensitive service since.
+func (s *Service) sensitive(v *version) bool {
+	a, _ := s.directory.Get(v.agency)
+	return v.sensitive || a.Sensitive
+}
+
+// SubmitInvolvement implements irt.v1.InvolvementService.
+func (s *Service) SubmitInvolvement(ctx context.Context, req *irtv1.SubmitInvolvementRequest) (*irtv1.Involvement, error) {
+	c, err := s.admit(ctx, req.GetInvolvement())
+	if err != nil {
+		return nil, err
+	}
+	if req.GetValidateOnly() {
+		a, err := s.rehearse(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		audit.FromContext(ctx).AddChild(a.shown.childID)
+		return s.message(ctx, c.caller, &a.shown)
+	}
+	a, err := s.write(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return s.message(ctx, c.caller, &a.shown)
+}
+
+// admit is what an involvement passes before it may enter the pipeline: whose it
+// is, whether it is in the standard's form, and what it refers to.
+func (s *Service) admit(ctx context.Context, given *irtv1.Involvement) (*change, error) {
+	agency, localID, ok := parseName(given.GetName())
+	if !ok { // there is no agency to ask about; the check says what is wrong with the name
+		return nil, rpc.Invalid(nameFaults(given))
+	}
+	c := s.newChange(ctx, agency, localID, given.GetEtag())
+	if !sharing.MayWrite(c.caller, agency) {
+		return nil, rpc.Denied()
+	}
+	facts, found, err := s.directory.Find(ctx, agency)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, rpc.NotFound("agency")
+	}
+	inv := proto.CloneOf(given)
+	standard.NormaliseInvolvement(inv)
+	inv.Sensitive = inv.GetSensitive() || facts.Sensitive
+	if inv.GetSensitive() && !sharing.SensitiveVisible(c.caller, agency) {
+		return nil, rpc.Denied()
+	}
+	c.submit, err = submissionOf(inv, agency)
+	return c, err
+}
+
+// nameFaults are those of an involvement whose name is not one.
+func nameFaults(given *irtv1.Involvement) []standard.Fault {
+	faults, _ := standard.Check(&irtv1.SubmitInvolvementRequest{Involvement: &irtv1.Involvement{Name: given.GetName()}}, standard.Options{})
+	var named []standard.Fault
+	for _, f := range faults {
+		if f.Field == "involvement.name" {
+			named = append(named, f)
+		}
+	}
+	if len(named) == 0 {
+		named = []standard.Fault{{
+			Field: "involvement.name", RuleID: "REQUIRED", Description: "The name is missing.",
+			Action: "Send agencies/{agency}/involvements/{local_id}.",
+		}}
+	}
+	return named
+}
+
+func (s *Service) newChange(ctx context.Context, agency, localID, etag string) *change {
+	return &change{
+		id: standard.InvolvementID(agency, localID), agency: agency, localID: localID,
+		caller: identity.FromContext(ctx), access: audit.FromContext(ctx),
+		fits: func(present string) error { return rpc.CheckEtag(ctx, etag, present) },
+	}
+}
+
+// submissionOf checks an involvement and takes from it what is stored.
+func submissionOf(inv *irtv1.Involvement, agency string) (*submission, error) {
+	faults, _ := standard.Check(&irtv1.SubmitInvolvementRequest{Involvement: inv}, standard.Options{})
+	sub := &submission{role: inv.GetRole(), sensitive: inv.GetSensitive(), basis: inv.GetSensitiveBasis()}
+	if name := inv.GetChildRecord(); name != "" {
+		owner, localID, ok := parseRecordName(name)
+		if !ok || owner != agency {
+			faults = append(faults, recordForeign)
+		}
+		sub.recordID, sub.recordLocalID = standard.RecordID(owner, localID), localID
+	}
+	if name := inv.GetPractitioner(); name != "" {
+		owner, id, ok := agencies.ParsePractitionerName(name)
+		if !ok || owner != agency {
+			faults = append(faults, practitionerForeign)
+		}
+		sub.practitioner = id
+	}
+	if len(faults) > 0 {
+		return nil, rpc.Invalid(faults)
+	}
+	sub.start, _ = parseDay(inv.GetStartDate()) // which the check has found to be days
+	sub.end, _ = parseDay(inv.GetEndDate())
+	if inv.GetChild() != "" {
+		child, err := parseChildName(inv.GetChild())
+		if err != nil {
+			return nil, err
+		}
+		sub.child = child
+	}
+	return sub, nil
+}
+
+// parseDay reads a date of the standard; "" is the zero time.
+func parseDay(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	return standard.ParseDate(s)
+}
+
+// write puts a change through the pipeline, or refuses it at once where too much
+// is waiting. The pipeline records the access.
+func (s *Service) write(ctx context.Context, c *change) (*answer, error) {
+	a, err := s.writer.TryDo(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	c.access.Recorded()
+	return a, nil
+}
+
+// EndInvolvement implements irt.v1.InvolvementService.
+func (s *Service) EndInvolvement(ctx context.Context, req *irtv1.EndInvolvementRequest) (*irtv1.Involvement, error) {
+	agency, localID, ok := parseName(req.GetName())
+	if !ok {
+		return nil, rpc.NotFound("involvement")
+	}
+	c := s.newChange(ctx, agency, localID, req.GetEtag())
+	if !sharing.MayWrite(c.caller, agency) {
+		return nil, rpc.Denied()
+	}
+	day, err := parseDay(req.GetEndDate())
+	if err != nil {
+		return nil, rpc.Invalid([]standard.Fault{ruleFault("DATE_INVALID", "end_date")})
+	}
+	c.end = &ending{day}
+	a, err := s.write(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return s.message(ctx, c.caller, &a.shown)
+}
+
+// GetInvolvement implements irt.v1.InvolvementService.
+func (s *Service) GetInvolvement(ctx context.Context, req *irtv1.GetInvolvementRequest) (*irtv1.Involvement, error) {
+	agency, localID, ok := parseName(req.GetName())
+	if !ok {
+		return nil, rpc.NotFound("involvement")
+	}
+	caller := identity.FromContext(ctx)
+	if !sharing.MayReadRecord(caller, agency) {
+		return nil, rpc.Denied()
+	}
+	v, err := s.get(ctx, standard.InvolvementID(agency, localID))
+	if err != nil {
+		return nil, err
+	}
+	// To a data manager a sensitive involvement is the same as none.
+	if v == nil || s.sensitive(&v.version) && !sharing.SensitiveVisible(caller, agency) {
+		return nil, rpc.NotFound("involvement")
+	}
+	e := audit.FromContext(ctx)
+	e.AddChild(v.childID)
+	e.AddReturned(v.name())
+	return s.message(ctx, caller, v)
+}
+
+// message shows an involvement to a caller who may see it.
+func (s *Service) message(ctx context.Context, c identity.Caller, v *shown) (*irtv1.Involvement, error) {
+	a, _, err := s.directory.Find(ctx, v.agency)
+	if err != nil {
+		return nil, err
+	}
+	return v.message(a, sharing.MayReadRecord(c, v.agency)), nil
+}

@@ -1,0 +1,185 @@
+package involvement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
+
+	"irthub/internal/sharing"
+)
+
+// listStored answers any question by queries of its own: about other days, about
+// what was known at an instant, and page by page.
+func (s *Service) listStored(ctx context.Context, q *question) (*page, error) {
+	child, err := s.answering(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.pageOf(ctx, q, child)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{child: child}
+	if len(rows) > q.size {
+		rows, p.more = rows[:q.size], true
+	}
+	for _, v := range rows {
+		visible, err := s.visible(ctx, q.caller, &v.version)
+		if err != nil {
+			return nil, err
+		}
+		if visible { // the query leaves them out already, unless the directory has changed since
+			p.rows = append(p.rows, v)
+		}
+	}
+	p.more = p.more && len(p.rows) > 0
+	p.withheld, err = s.anythingHidden(ctx, q, child)
+	return p, err
+}
+
+// answering is the child that answers a question: what the one asked about has
+// become or, for a question about what was known at an instant, had become then.
+// If the hub had not heard of the child then, nothing was known of it.
+func (s *Service) answering(ctx context.Context, q *question) (uuid.UUID, error) {
+	survivor, err := s.survivor(ctx, q.child)
+	if err != nil || q.knownAt.IsZero() {
+		return survivor, err
+	}
+	child := q.child
+	for range mergesAtMost {
+		into, err := s.mergedIntoAt(ctx, child, q.knownAt)
+		if err != nil || into == uuid.Nil {
+			return child, err
+		}
+		child = into
+	}
+	return child, errMerges
+}
+
+// mergedIntoAt is the child that one was merged into, as known at an instant.
+func (s *Service) mergedIntoAt(ctx context.Context, child uuid.UUID, at time.Time) (into uuid.UUID, err error) {
+	err = s.pool.QueryRow(ctx, versionsAt("children", "merged_into", "$1", "$2"), [16]byte(child), at).
+		Scan((*zeronull.UUID)(&into))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, nil
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("involvement: finding a child's past version: %w", err)
+	}
+	return into, nil
+}
+
+// versionsAt selects, from a table and its history, the versions of a child's
+// rows that the hub knew at an instant.
+func versionsAt(table, columns, child, instant string) string {
+	return `SELECT ` + columns + ` FROM ` + table + `
+			WHERE child_id = ` + child + ` AND known_from <= ` + instant + `
+		UNION ALL
+		SELECT ` + columns + ` FROM ` + table + `_history
+			WHERE child_id = ` + child + ` AND known_from <= ` + instant + ` AND known_to > ` + instant
+}
+
+// notHidden is the rule of sharing.SensitiveVisible in SQL, so that pages are
+// counted by what the caller sees. What is found to be sensitive now is hidden in
+// every earlier version too.
+const notHidden = `(i.agency_id = @own OR NOT (i.sensitive OR i.agency_id = ANY(@sensitive::text[])
+		OR EXISTS (SELECT 1 FROM involvements n WHERE n.involvement_id = i.involvement_id AND n.sensitive)))`
+
+// pageSQL lists the versions that source selects; leads selects the periods.
+func pageSQL(source, leads string) string {
+	return `
+	WITH i AS (` + source + `), l AS (` + leads + `)
+	SELECT ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `,
+		EXISTS (SELECT 1 FROM l WHERE l.involvement_id = i.involvement_id
+			AND l.start_date <= @day AND (l.end_date IS NULL OR l.end_date >= @day))
+	FROM i
+	LEFT JOIN LATERAL (
+		SELECT ` + contactColumns + ` FROM practitioners
+		WHERE agency_id = i.agency_id AND practitioner_id = i.practitioner_id OFFSET 0) p ON true
+	WHERE (@ended OR i.start_date <= @day AND (i.end_date IS NULL OR i.end_date >= @day))
+		AND (i.start_date, i.involvement_id) > (@after_start, @after_id)
+		AND ` + notHidden + `
+	ORDER BY i.start_date, i.involvement_id LIMIT @limit`
+}
+
+var (
+	pageNowSQL = pageSQL(
+		`SELECT `+columns+` FROM involvements WHERE child_id = @child`,
+		`SELECT `+leadColumns+` FROM lead_professionals WHERE child_id = @child`)
+	pageThenSQL = pageSQL(
+		versionsAt("involvements", columns, "@child", "@known_at"),
+		versionsAt("lead_professionals", leadColumns, "@child", "@known_at"))
+)
+
+func (s *Service) pageOf(ctx context.Context, q *question, child uuid.UUID) ([]*shown, error) {
+	sql, after := pageNowSQL, q.after
+	args := s.hiddenArguments(q)
+	args["child"], args["day"], args["ended"], args["limit"] = [16]byte(child), nullDate(q.day), q.ended, q.size+1
+	if !q.knownAt.IsZero() {
+		sql, args["known_at"] = pageThenSQL, q.knownAt
+	}
+	if after == nil {
+		after = &position{start: beforeAll}
+	}
+	args["after_start"], args["after_id"] = nullDate(after.start), [16]byte(after.id)
+	rows, err := s.pool.Query(ctx, sql, args)
+	if err != nil {
+		return nil, fmt.Errorf("involvement: listing a page: %w", err)
+	}
+	page, err := pgx.CollectRows(rows, scanShown)
+	if err != nil {
+		return nil, fmt.Errorf("involvement: reading a page: %w", err)
+	}
+	return page, nil
+}
+
+func (s *Service) hiddenArguments(q *question) pgx.NamedArgs {
+	own := ""
+	if sharing.SensitiveVisible(q.caller, q.caller.Agency) {
+		own = q.caller.Agency
+	}
+	sensitive := s.directory.Sensitive()
+	if sensitive == nil {
+		sensitive = []string{} // nothing is = ANY(NULL), nor is it not
+	}
+	return pgx.NamedArgs{"own": own, "sensitive": sensitive}
+}
+
+// beforeAll is before any day of the standard.
+var beforeAll = time.Date(1800, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+var (
+	hiddenTodaySQL = `SELECT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = ANY(@children::uuid[])
+		AND i.start_date <= @day AND (i.end_date IS NULL OR i.end_date >= @day) AND NOT ` + notHidden + `)`
+	hiddenEverSQL = `SELECT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = ANY(@children::uuid[]) AND NOT ` + notHidden + `)
+		OR @past AND EXISTS (SELECT 1 FROM involvements_history i WHERE i.child_id = ANY(@children::uuid[]) AND NOT ` + notHidden + `)`
+)
+
+// anythingHidden tells whether the answer must say that a sensitive service is
+// involved. About today that is one in force today. About other times it is one
+// at any time: were it said for the day or instant asked about alone, asking
+// about one after another would tell when the service began and ended.
+func (s *Service) anythingHidden(ctx context.Context, q *question, child uuid.UUID) (hidden bool, err error) {
+	sql, args := hiddenTodaySQL, s.hiddenArguments(q)
+	children := [][16]byte{child}
+	if q.today {
+		args["day"] = nullDate(q.day)
+	} else {
+		sql, args["past"] = hiddenEverSQL, !q.knownAt.IsZero()
+		now, err := s.survivor(ctx, q.child)
+		if err != nil {
+			return false, err
+		}
+		children = append(children, now)
+	}
+	args["children"] = children
+	if err := s.pool.QueryRow(ctx, sql, args).Scan(&hidden); err != nil {
+		return false, fmt.Errorf("involvement: looking for sensitive involvements: %w", err)
+	}
+	return hidden, nil
+}

@@ -1,0 +1,152 @@
+package involvement
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/rpc"
+)
+
+// version is an involvement as the hub knew it from knownFrom on: a row of
+// involvements or of its history.
+type version struct {
+	childID       uuid.UUID
+	id            uuid.UUID
+	agency        string
+	localID       string
+	recordID      uuid.UUID // zero where the agency has no record of the child
+	recordLocalID string
+	role          string
+	practitioner  string // its id, or ""
+	start, end    time.Time
+	sensitive     bool
+	basis         string
+	created       time.Time
+	knownFrom     time.Time
+	revision      int32
+}
+
+// columns of involvements and of its history, in the order of (*version).scan.
+const columns = `child_id, involvement_id, agency_id, local_id, record_id, record_local_id, role,
+	practitioner_id, start_date, end_date, sensitive, sensitive_basis, create_time, known_from, revision`
+
+// columnsOf is columns, qualified.
+func columnsOf(table string) string { return qualify(columns, table) }
+
+// scan returns where to scan columns to, and what to call then. A row of NULLs,
+// which an outer join gives for a child without involvements, leaves v zero.
+func (v *version) scan() (into []any, done func()) {
+	var start, end pgtype.Date
+	var sensitive pgtype.Bool
+	return []any{
+			(*zeronull.UUID)(&v.childID), (*zeronull.UUID)(&v.id), (*zeronull.Text)(&v.agency), (*zeronull.Text)(&v.localID),
+			(*zeronull.UUID)(&v.recordID), (*zeronull.Text)(&v.recordLocalID), (*zeronull.Text)(&v.role),
+			(*zeronull.Text)(&v.practitioner), &start, &end, &sensitive, (*zeronull.Text)(&v.basis),
+			(*zeronull.Timestamptz)(&v.created), (*zeronull.Timestamptz)(&v.knownFrom), (*zeronull.Int4)(&v.revision),
+		}, func() {
+			v.start, v.end, v.sensitive = start.Time, end.Time, sensitive.Bool
+		}
+}
+
+func scanVersion(row pgx.CollectableRow) (*version, error) {
+	v := &version{}
+	into, done := v.scan()
+	err := row.Scan(into...)
+	done()
+	return v, err
+}
+
+func (v *version) name() string { return involvementName(v.agency, v.localID) }
+
+func (v *version) etag() string { return rpc.Etag("involvement", v.id.String(), v.revision) }
+
+// inForce tells whether the involvement holds on a day.
+func (v *version) inForce(day time.Time) bool { return within(day, v.start, v.end) }
+
+func within(day, start, end time.Time) bool {
+	return !start.After(day) && (end.IsZero() || !end.Before(day))
+}
+
+// says tells whether another version has the same content.
+func (v *version) says(o *version) bool {
+	return v.childID == o.childID && v.recordID == o.recordID && v.role == o.role && v.practitioner == o.practitioner &&
+		v.start.Equal(o.start) && v.end.Equal(o.end) && v.sensitive == o.sensitive && v.basis == o.basis
+}
+
+// contact is what is shown of a practitioner beside an involvement.
+type contact struct {
+	displayName, jobTitle, telephone, email string
+}
+
+const contactColumns = `display_name, job_title, telephone, email`
+
+func (c *contact) scan() []any {
+	return []any{
+		(*zeronull.Text)(&c.displayName), (*zeronull.Text)(&c.jobTitle),
+		(*zeronull.Text)(&c.telephone), (*zeronull.Text)(&c.email),
+	}
+}
+
+// shown is an involvement with all that is shown beside it.
+type shown struct {
+	version
+	contact contact
+	lead    bool // it is the lead professional's, on the day asked about
+}
+
+// message shows an involvement. The agency's own record of the child is named to
+// those who may read it.
+func (v *shown) message(a agencies.Agency, mayReadRecord bool) *irtv1.Involvement {
+	m := &irtv1.Involvement{
+		Name: v.name(), Child: childName(v.childID), Role: v.role,
+		StartDate: isoDate(v.start), EndDate: isoDate(v.end),
+		Sensitive: v.sensitive, SensitiveBasis: v.basis,
+		AgencyDisplayName: a.DisplayName, AgencyKind: a.Kind,
+		PractitionerDisplayName: v.contact.displayName, PractitionerJobTitle: v.contact.jobTitle,
+		Telephone: firstText(v.contact.telephone, a.Telephone), OutOfHoursTelephone: a.OutOfHoursTelephone,
+		Email:            firstText(v.contact.email, a.Email),
+		LeadProfessional: v.lead,
+		CreateTime:       timestamppb.New(v.created), UpdateTime: timestamppb.New(v.knownFrom), Etag: v.etag(),
+	}
+	if v.practitioner != "" {
+		m.Practitioner = agencies.PractitionerName(v.agency, v.practitioner)
+	}
+	if v.recordLocalID != "" && mayReadRecord {
+		m.ChildRecord = recordName(v.agency, v.recordLocalID)
+	}
+	return m
+}
+
+func firstText(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// isoDate writes a day as the standard does; the zero time is no day.
+func isoDate(day time.Time) string {
+	if day.IsZero() {
+		return ""
+	}
+	return day.Format(time.DateOnly)
+}
+
+// nullDate is a day for SQL, NULL where there is none.
+func nullDate(day time.Time) pgtype.Date { return pgtype.Date{Time: day, Valid: !day.IsZero()} }
+
+// after is now, or just after the version before should the clock have been set
+// back: what the hub knew of one thing never overlaps.
+func after(now, before time.Time) time.Time {
+	if now.After(before) {
+		return now
+	}
+	return before.Add(time.Microsecond)
+}
