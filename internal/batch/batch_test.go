@@ -301,18 +301,60 @@ func TestRetrySingly(t *testing.T) {
 		doubled []int
 		failed  map[int]error
 	}{
-		{"one bad record fails alone", batch.Options{RetrySingly: true}, false, []int{2, 3, 5},
-			[][]int{{2, 3, 5}, {2}, {3}, {5}}, []int{2, 5}, map[int]error{3: errBad}},
-		{"one panicking record fails alone", batch.Options{RetrySingly: true}, true, []int{2, 3, 5},
-			[][]int{{2, 3, 5}, {2}, {3}, {5}}, []int{2, 5}, nil},
-		{"off: all fail", batch.Options{}, false, []int{2, 3, 5},
-			[][]int{{2, 3, 5}}, nil, map[int]error{2: errBad, 3: errBad, 5: errBad}},
-		{"hopeless: not tried", batch.Options{RetrySingly: true, Hopeless: lost}, false, []int{2, 4, 5},
-			[][]int{{2, 4, 5}}, nil, map[int]error{2: errLost, 4: errLost, 5: errLost}},
-		{"hopeless on the way: the rest not tried", batch.Options{RetrySingly: true, Hopeless: lost}, false, []int{2, 3, 4, 5},
-			[][]int{{2, 3, 4, 5}, {2}, {3}, {4}}, []int{2}, map[int]error{3: errBad, 4: errLost, 5: errLost}},
-		{"alone already: not tried again", batch.Options{RetrySingly: true}, false, []int{3},
-			[][]int{{3}}, nil, map[int]error{3: errBad}},
+		{
+			"one bad record fails alone",
+			batch.Options{RetrySingly: true},
+			false,
+			[]int{2, 3, 5},
+			[][]int{{2, 3, 5}, {2}, {3}, {5}},
+			[]int{2, 5},
+			map[int]error{3: errBad},
+		},
+		{
+			"one panicking record fails alone",
+			batch.Options{RetrySingly: true},
+			true,
+			[]int{2, 3, 5},
+			[][]int{{2, 3, 5}, {2}, {3}, {5}},
+			[]int{2, 5},
+			nil,
+		},
+		{
+			"off: all fail",
+			batch.Options{},
+			false,
+			[]int{2, 3, 5},
+			[][]int{{2, 3, 5}},
+			nil,
+			map[int]error{2: errBad, 3: errBad, 5: errBad},
+		},
+		{
+			"hopeless: not tried",
+			batch.Options{RetrySingly: true, Hopeless: lost},
+			false,
+			[]int{2, 4, 5},
+			[][]int{{2, 4, 5}},
+			nil,
+			map[int]error{2: errLost, 4: errLost, 5: errLost},
+		},
+		{
+			"hopeless on the way: the rest not tried",
+			batch.Options{RetrySingly: true, Hopeless: lost},
+			false,
+			[]int{2, 3, 4, 5},
+			[][]int{{2, 3, 4, 5}, {2}, {3}, {4}},
+			[]int{2},
+			map[int]error{3: errBad, 4: errLost, 5: errLost},
+		},
+		{
+			"alone already: not tried again",
+			batch.Options{RetrySingly: true},
+			false,
+			[]int{3},
+			[][]int{{3}},
+			nil,
+			map[int]error{3: errBad},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -362,7 +404,7 @@ func TestCloseUnderLoad(t *testing.T) {
 					t.Errorf("%d was run twice", v)
 				}
 			}
-			time.Sleep(time.Millisecond) // of the bubble's clock
+			<-time.After(time.Millisecond) // of the bubble's clock
 			return doubled(in), nil
 		})
 		var callers sync.WaitGroup
@@ -385,7 +427,7 @@ func TestCloseUnderLoad(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 		mustClose(t, b)
 		callers.Wait()
 		n := 0

@@ -34,7 +34,7 @@ func benchmarkDo(b *testing.B, callers int, wait time.Duration) {
 	bt := batch.New(batch.Options{Name: "bench"}, func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
 		batches.Add(1)
 		if wait > 0 {
-			time.Sleep(wait)
+			<-time.After(wait)
 		}
 		return make([]batch.Outcome[int], len(in)), nil
 	})

@@ -77,7 +77,7 @@ func resolveDataDir(dataDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(abs, 0o755); err != nil {
+	if err := os.MkdirAll(abs, 0o711); err != nil { //nolint:gosec // root's PostgreSQL is another user's, and must pass through
 		return "", err
 	}
 	return filepath.EvalSymlinks(abs)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +38,48 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if dir := seedDir; dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// seedDir holds the cluster that seededDir copies.
+var seedDir string
+
+var seed = sync.OnceValue(func() error {
+	dir, err := os.MkdirTemp("", "irthub-seed-")
+	if err != nil {
+		return err
+	}
+	seedDir = dir
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return err
+	}
+	c, err := pg.StartEmbedded(ctx, dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return c.Stop(ctx)
+})
+
+// seededDir is a data directory with a cluster in it, restored from a copy:
+// much faster than initdb. As root its files are root's, as after many a
+// restore from a backup.
+func seededDir(t *testing.T) string {
+	t.Helper()
+	if err := seed(); err != nil {
+		t.Fatal(err)
+	}
+	dir := pgtest.DataDir(t)
+	pgdata := filepath.Join(dir, "postgres")
+	if err := errors.Join(os.CopyFS(pgdata, os.DirFS(filepath.Join(seedDir, "postgres"))), os.Chmod(pgdata, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 func runHelper(dir string) error {
@@ -54,13 +96,25 @@ func runHelper(dir string) error {
 
 // hub is a process of its own that owns or joined a cluster.
 type hub struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	owned bool
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	stdout *bufio.Reader
+	owned  bool
 }
 
 // startHub returns when the hub's cluster answers.
 func startHub(t *testing.T, dir string) *hub {
+	t.Helper()
+	h := spawnHub(t, dir)
+	line, err := h.stdout.ReadString('\n')
+	if _, scanErr := fmt.Sscanf(line, "owned %t", &h.owned); scanErr != nil {
+		t.Fatalf("the hub said %q (%v)", line, err)
+	}
+	return h
+}
+
+// spawnHub returns at once.
+func spawnHub(t *testing.T, dir string) *hub {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), helperEnv+"="+dir)
@@ -76,12 +130,8 @@ func startHub(t *testing.T, dir string) *hub {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	h := &hub{cmd: cmd, stdin: stdin}
+	h := &hub{cmd: cmd, stdin: stdin, stdout: bufio.NewReader(stdout)}
 	t.Cleanup(h.kill)
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if _, scanErr := fmt.Sscanf(line, "owned %t", &h.owned); scanErr != nil {
-		t.Fatalf("the hub said %q (%v)", line, err)
-	}
 	return h
 }
 
@@ -139,16 +189,17 @@ func mustExec(t *testing.T, pool *pgxpool.Pool, sql string) {
 // eventually calls ok until it returns nil.
 func eventually(t *testing.T, what string, ok func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.After(patience)
 	for {
 		err := ok()
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-deadline:
 			t.Fatalf("%s: still %v", what, err)
+		case <-time.After(20 * time.Millisecond):
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -225,7 +276,7 @@ func TestClusterKeepsItsDataFromStartToStart(t *testing.T) {
 
 func TestClusterIsPrivateAndDurable(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := seededDir(t)
 	pool := openPool(t, startCluster(t, dir))
 	for setting, want := range map[string]string{
 		"listen_addresses": "", "unix_socket_permissions": "0700", "fsync": "on", "synchronous_commit": "on",
@@ -350,7 +401,7 @@ func TestDataDirectoryThatIsNotOurs(t *testing.T) {
 // TestLogHoldsNoPersonalData fails statements in the ways that quote values.
 func TestLogHoldsNoPersonalData(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := seededDir(t)
 	// A log that has grown too long moves away at the start.
 	if err := os.WriteFile(filepath.Join(dir, "postgres.log"), make([]byte, pg.MaxLog+1), 0o600); err != nil {
 		t.Fatal(err)

@@ -221,8 +221,10 @@ func (in *instance) ensureDatabase(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, step := range []struct{ exists, create string }{
 		{"SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = '" + hubRole + "')", createRole},
-		{"SELECT EXISTS (SELECT FROM pg_database WHERE datname = '" + hubDatabase + "')",
-			"CREATE DATABASE " + hubDatabase + " OWNER " + hubRole},
+		{
+			"SELECT EXISTS (SELECT FROM pg_database WHERE datname = '" + hubDatabase + "')",
+			"CREATE DATABASE " + hubDatabase + " OWNER " + hubRole,
+		},
 	} {
 		var exists bool
 		if err := conn.QueryRow(ctx, step.exists).Scan(&exists); err != nil {

@@ -18,12 +18,12 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-func migrations() fs.FS {
-	sub, err := fs.Sub(migrationFiles, "migrations")
+func migrations() (fs.FS, error) {
+	fsys, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
-		panic(err) // the path is a constant
+		return nil, fmt.Errorf("pg: reading the migrations: %w", err)
 	}
-	return sub
+	return fsys, nil
 }
 
 // Migrate brings the database to the newest schema this binary knows, under a
@@ -31,7 +31,11 @@ func migrations() fs.FS {
 // A database that is newer already, by a newer binary in a roll-out, is left
 // as it is. Each migration is one transaction, or says `-- +goose NO TRANSACTION`.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return migrateFS(ctx, pool, migrations())
+	fsys, err := migrations()
+	if err != nil {
+		return err
+	}
+	return migrateFS(ctx, pool, fsys)
 }
 
 func migrateFS(ctx context.Context, pool *pgxpool.Pool, fsys fs.FS) error {
@@ -46,7 +50,11 @@ func migrateFS(ctx context.Context, pool *pgxpool.Pool, fsys fs.FS) error {
 // SchemaVersion returns the number of the newest migration the database has
 // had, and that of the newest this binary knows; 0 is an empty database.
 func SchemaVersion(ctx context.Context, pool *pgxpool.Pool) (database, binary int64, err error) {
-	return schemaVersionFS(ctx, pool, migrations())
+	fsys, err := migrations()
+	if err != nil {
+		return 0, 0, err
+	}
+	return schemaVersionFS(ctx, pool, fsys)
 }
 
 func schemaVersionFS(ctx context.Context, pool *pgxpool.Pool, fsys fs.FS) (database, binary int64, err error) {
@@ -86,17 +94,21 @@ func withProvider(pool *pgxpool.Pool, fsys fs.FS, fn func(*goose.Provider) error
 // MigrationsFingerprint identifies the schema this binary makes, so that test
 // databases made from the same migrations can be shared between processes.
 func MigrationsFingerprint() (string, error) {
-	sum := sha256.New()
-	err := fs.WalkDir(migrations(), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(migrations(), path)
-		fmt.Fprintf(sum, "%s %d\n%s", path, len(data), data)
-		return err
-	})
+	fsys, err := migrations()
 	if err != nil {
-		return "", fmt.Errorf("pg: reading the migrations: %w", err)
+		return "", err
+	}
+	files, err := fs.Glob(fsys, "*.sql")
+	if err != nil {
+		return "", fmt.Errorf("pg: listing the migrations: %w", err)
+	}
+	sum := sha256.New()
+	for _, name := range files {
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return "", fmt.Errorf("pg: reading the migrations: %w", err)
+		}
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s", name, len(data), data) // a hash takes everything
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }

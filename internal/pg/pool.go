@@ -69,7 +69,7 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 	case o.MaxConns > 0:
 		cfg.MaxConns = o.MaxConns
 	case !strings.Contains(url, "pool_max_conns"):
-		cfg.MaxConns = int32(min(16, max(8, 4*runtime.NumCPU()))) //nolint:gosec // between 8 and 16
+		cfg.MaxConns = int32(min(16, max(8, 4*runtime.NumCPU())))
 	}
 	cfg.PingTimeout = 5 * time.Second
 	cfg.AfterConnect = scanTimesInUTC

@@ -19,7 +19,7 @@ import (
 
 func TestKilledPostgresComesBack(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := seededDir(t)
 	pool := openPool(t, startCluster(t, dir))
 	mustRemember(t, pool)
 	for range 2 { // and again
@@ -39,7 +39,7 @@ func TestKilledPostgresComesBack(t *testing.T) {
 
 func TestKilledBackendComesBack(t *testing.T) {
 	t.Parallel()
-	pool := openPool(t, startCluster(t, pgtest.DataDir(t)))
+	pool := openPool(t, startCluster(t, seededDir(t)))
 	mustRemember(t, pool)
 	var pid int
 	if err := pool.QueryRow(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
@@ -53,7 +53,7 @@ func TestKilledBackendComesBack(t *testing.T) {
 
 func TestKilledHubIsTakenOver(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := seededDir(t)
 	h := startHub(t, dir)
 	c := startCluster(t, dir)
 	pool := openPool(t, c)
@@ -72,7 +72,7 @@ func TestKilledHubIsTakenOver(t *testing.T) {
 // a killed hub, and the next hub starts on what it left, at once.
 func TestKilledHubAlone(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := seededDir(t)
 	h := startHub(t, dir)
 	joined := startCluster(t, dir)
 	mustRemember(t, openPool(t, joined))
@@ -89,6 +89,22 @@ func TestKilledHubAlone(t *testing.T) {
 		t.Error("the cluster of a killed hub was joined")
 	}
 	wantRow(t, openPool(t, c))
+}
+
+// TestHubKilledInInitdb starts again at once, while what the killed hub left
+// behind may not even have ended.
+func TestHubKilledInInitdb(t *testing.T) {
+	t.Parallel()
+	dir := pgtest.DataDir(t)
+	for range 3 {
+		h := spawnHub(t, dir)
+		eventually(t, "initdb", func() error {
+			_, err := os.Stat(filepath.Join(dir, "postgres.init", "PG_VERSION"))
+			return err
+		})
+		h.kill()
+	}
+	openPool(t, startCluster(t, dir))
 }
 
 func TestTwoStartersMakeOneCluster(t *testing.T) {
@@ -133,7 +149,7 @@ func TestTwoStartersMakeOneCluster(t *testing.T) {
 
 func TestOneThatJoinedLeavesTheClusterAlone(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := seededDir(t)
 	h := startHub(t, dir)
 	before := postmaster(t, dir)
 	c := startCluster(t, dir)
@@ -164,7 +180,7 @@ func TestStartOnWhatACrashLeft(t *testing.T) {
 	})
 	t.Run("a pid that is another process's by now", func(t *testing.T) {
 		t.Parallel()
-		dir := pgtest.DataDir(t)
+		dir := seededDir(t)
 		c := startCluster(t, dir)
 		mustRemember(t, openPool(t, c))
 		stopCluster(t, c)
@@ -202,7 +218,7 @@ func sleeperAsOwnerOf(t *testing.T, path string) int {
 // TestStopDoesNotWaitForEver has a backend that cannot end.
 func TestStopDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := seededDir(t)
 	c := startCluster(t, dir)
 	pool := openPool(t, c)
 	mustRemember(t, pool)
@@ -228,7 +244,7 @@ func TestBinaries(t *testing.T) { // not parallel: it changes the environment
 		dir := pgtest.DataDir(t)
 		script := "#!/bin/sh\necho '" + version + "'\n"
 		for _, name := range []string{"postgres", "initdb"} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil { //nolint:gosec // it must run
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -286,8 +302,8 @@ func TestBinaries(t *testing.T) { // not parallel: it changes the environment
 	t.Run("an initdb that fails", func(t *testing.T) {
 		dir := fake(t, "postgres (PostgreSQL) 15.1")
 		if err := errors.Join(
-			os.WriteFile(filepath.Join(dir, "initdb"), []byte("#!/bin/sh\necho no space left; exit 1\n"), 0o700), //nolint:gosec // it must run
-			os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, "initdb"), 0o755), //nolint:gosec // by another user
+			os.WriteFile(filepath.Join(dir, "initdb"), []byte("#!/bin/sh\necho no space left; exit 1\n"), 0o700),
+			os.Chmod(dir, 0o755), os.Chmod(filepath.Join(dir, "initdb"), 0o755),
 		); err != nil {
 			t.Fatal(err)
 		}

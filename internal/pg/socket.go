@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func (a account) makeSocketDir(dir string) error {
 	if !fi.IsDir() || owner != a.uid && owner != uint32(os.Geteuid()) { //nolint:gosec // ids are 32 bits
 		return fmt.Errorf("%s is not a directory of user %s: remove it", dir, a.name)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory's x is to enter it
 		return err
 	}
 	return a.own(dir)
@@ -106,20 +107,20 @@ func readPidFile(pgdata string) pidFile {
 	return p
 }
 
-// running reports whether the pid is alive and, as far as the system tells,
-// the postmaster of pgdata and not a process that has its number by now.
+// running reports whether the pid is alive and the postmaster of pgdata, and
+// not a process that has its number by now: by its command line, or, where the
+// system does not show that, by whether somebody listens at the socket.
 func (p pidFile) running(pgdata string) bool {
 	if p.pid == 0 || errors.Is(syscall.Kill(p.pid, 0), syscall.ESRCH) {
 		return false
 	}
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
-	if err != nil {
-		return !errors.Is(err, os.ErrNotExist) || !procMounted()
+	if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)); err == nil {
+		return slices.Contains(strings.Split(string(cmdline), "\x00"), pgdata)
 	}
-	return slices.Contains(strings.Split(string(cmdline), "\x00"), pgdata)
-}
-
-func procMounted() bool {
-	_, err := os.Stat("/proc/self/cmdline")
-	return err == nil
+	conn, err := net.Dial("unix", filepath.Join(p.socketDir, socketFile))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }

@@ -28,8 +28,10 @@ func (c *Cluster) supervise(p *process) error {
 				backoff = firstBackoff
 			}
 		}
-		if wait(c.life, backoff) != nil {
+		select {
+		case <-c.life.Done():
 			return nil
+		case <-time.After(backoff):
 		}
 		var err error
 		if p, err = c.startOnce(c.life); err != nil && c.life.Err() == nil {

@@ -79,6 +79,7 @@ func Open(t testing.TB, url string) *pgxpool.Pool {
 
 // closePool does not wait for ever for a connection that the test still holds.
 func closePool(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
 	closed := make(chan struct{})
 	go func() {
 		pool.Close()
@@ -114,7 +115,7 @@ func EmptyURL(t testing.TB) string {
 func DataDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { //nolint:gosec // to pass through, no more
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
 	return dir

@@ -140,7 +140,7 @@ func spawnKeeper(dir string) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(exe) //nolint:gosec // this very binary
+	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), keeperEnv+"="+dir)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
@@ -207,6 +207,8 @@ func discard(data string) error {
 // for linger.
 func awaitIdle(users string) (*os.File, error) {
 	const poll = 250 * time.Millisecond
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
 	for idle := time.Duration(0); ; idle += poll {
 		f, err := lockFile(users, syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
@@ -219,7 +221,7 @@ func awaitIdle(users string) (*os.File, error) {
 		default:
 			_ = f.Close()
 		}
-		time.Sleep(poll)
+		<-tick.C
 	}
 }
 
