@@ -49,7 +49,7 @@ func NewAuthenticator(c Config) (*Authenticator, error) {
 		if err := checkIssuerURL(u); err != nil {
 			return nil, err
 		}
-		a.issuers[u] = newIssuer(u, c.Transport)
+		a.issuers[u] = newIssuer(u, c.Transport, func() time.Time { return a.now() })
 	}
 	return a, nil
 }

@@ -6,6 +6,7 @@ package identity
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -70,9 +71,9 @@ func NewContext(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, &known{caller: c, active: true})
 }
 
-// RoleText is a role as tokens and users write it: "agency-system".
+// RoleText is a role as tokens and users write it: "agency-system"; "" if it is none.
 func RoleText(r irtv1.Role) string {
-	if r == irtv1.Role_ROLE_UNSPECIFIED {
+	if !slices.Contains(allRoles, r) {
 		return ""
 	}
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(r.String(), "ROLE_")), "_", "-")
@@ -80,12 +81,11 @@ func RoleText(r irtv1.Role) string {
 
 // ParseRole reads what RoleText writes.
 func ParseRole(s string) (irtv1.Role, bool) {
-	for _, r := range allRoles {
-		if s == RoleText(r) {
-			return r, true
-		}
+	i := slices.IndexFunc(allRoles, func(r irtv1.Role) bool { return s == RoleText(r) })
+	if i < 0 {
+		return irtv1.Role_ROLE_UNSPECIFIED, false
 	}
-	return irtv1.Role_ROLE_UNSPECIFIED, false
+	return allRoles[i], true
 }
 
 // RoleTexts lists the roles as users write them.

@@ -30,6 +30,7 @@ const keysFresh = 10 * time.Second
 type issuer struct {
 	url    string
 	client *http.Client
+	now    func() time.Time
 
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier
@@ -38,13 +39,13 @@ type issuer struct {
 	retryAt  time.Time
 }
 
-func newIssuer(url string, base http.RoundTripper) *issuer {
+func newIssuer(url string, base http.RoundTripper, now func() time.Time) *issuer {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &issuer{url: url, client: &http.Client{
+	return &issuer{url: url, now: now, client: &http.Client{
 		Timeout:   10 * time.Second,
-		Transport: &freshCache{base: base, answers: map[string]*cachedAnswer{}},
+		Transport: &freshCache{base: base, now: now, answers: map[string]*cachedAnswer{}},
 	}}
 }
 
@@ -99,7 +100,7 @@ func (i *issuer) discovered(ctx context.Context) (*oidc.IDTokenVerifier, error) 
 	if i.verifier != nil {
 		return i.verifier, nil
 	}
-	if time.Now().Before(i.retryAt) {
+	if i.now().Before(i.retryAt) {
 		return nil, i.failed
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // it is for everybody
@@ -107,7 +108,7 @@ func (i *issuer) discovered(ctx context.Context) (*oidc.IDTokenVerifier, error) 
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.client), i.url)
 	if err != nil {
 		i.failed = fmt.Errorf("identity: discovering the issuer %s: %w", i.url, err)
-		i.retryAt = time.Now().Add(2 * time.Second)
+		i.retryAt = i.now().Add(2 * time.Second)
 		return nil, i.failed
 	}
 	var config struct {
@@ -143,6 +144,7 @@ func (k *keySet) VerifySignature(ctx context.Context, raw string) ([]byte, error
 // freshCache answers a GET again from memory for keysFresh.
 type freshCache struct {
 	base    http.RoundTripper
+	now     func() time.Time
 	mu      sync.Mutex
 	answers map[string]*cachedAnswer
 }
@@ -162,7 +164,7 @@ func (c *freshCache) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	known := c.answers[req.URL.String()]
 	c.mu.Unlock()
-	if known == nil || time.Since(known.at) > keysFresh {
+	if known == nil || c.now().Sub(known.at) > keysFresh {
 		var err error
 		if known, err = c.fetch(req); err != nil {
 			return nil, err
@@ -183,7 +185,7 @@ func (c *freshCache) fetch(req *http.Request) (*cachedAnswer, error) {
 	if len(body) > maxAnswer {
 		return nil, errors.New("identity: the issuer's answer is too long")
 	}
-	answer := &cachedAnswer{at: time.Now(), status: resp.StatusCode, header: resp.Header, body: body}
+	answer := &cachedAnswer{at: c.now(), status: resp.StatusCode, header: resp.Header, body: body}
 	if resp.StatusCode == http.StatusOK {
 		c.mu.Lock()
 		c.answers[req.URL.String()] = answer
