@@ -79,8 +79,10 @@ func (g *Gateway) handleError(ctx context.Context, _ *runtime.ServeMux, _ runtim
 		err = httpError{rpc.Malformed("its address has a % that two hexadecimal digits do not follow"), library.HTTPStatus}
 	}
 	if md, ok := runtime.ServerMetadataFromContext(ctx); ok {
-		for _, id := range md.HeaderMD.Get(rpc.RequestIDKey) {
-			w.Header().Set("X-Request-Id", id)
+		for _, key := range answered {
+			for _, value := range md.HeaderMD.Get(key) {
+				w.Header().Set(key, value)
+			}
 		}
 	}
 	g.writeError(w, r, err)
@@ -103,7 +105,7 @@ func (g *Gateway) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	reason := reasonOf(st)
 	var body errorBody
 	body.Error.Code = httpStatus(err, st, reason, r)
-	body.Error.Message = st.Message()
+	body.Error.Message = jsonMessage(st)
 	body.Error.Status = code.Code_name[int32(st.Code())] //nolint:gosec // codes are small
 	body.Error.Details = g.detailsJSON(st)
 	h := w.Header()
@@ -205,6 +207,18 @@ func jsonNames(detail *anypb.Any) *anypb.Any {
 		return detail
 	}
 	return renamed
+}
+
+// jsonMessage is the message with the paths of fields as JSON callers know them.
+func jsonMessage(st *status.Status) string {
+	message := st.Message()
+	for _, detail := range st.Details() {
+		if bad, ok := detail.(*errdetails.BadRequest); ok && len(bad.GetFieldViolations()) == 1 {
+			path := bad.GetFieldViolations()[0].GetField()
+			message = strings.Replace(message, path, jsonPath(path), 1)
+		}
+	}
+	return message
 }
 
 // jsonPath turns child_record.carers[0].given_name into

@@ -56,6 +56,7 @@ func New(o Options) (*Gateway, error) {
 		runtime.WithErrorHandler(g.handleError),
 		runtime.WithRoutingErrorHandler(g.handleRoutingError),
 		runtime.WithForwardResponseOption(forwardEtag),
+		runtime.WithForwardResponseOption(nameFields),
 		runtime.SetQueryParameterParser(queryParser{}),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),

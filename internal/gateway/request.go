@@ -104,9 +104,13 @@ func matchIncoming(name string) (string, bool) {
 	return name, name != "authorization" && slices.Contains(forwarded, name)
 }
 
-// matchOutgoing lets the call's id out as a header, and no other metadata.
+// answered are the metadata keys of answers that a REST caller gets as headers:
+// the id of the call, and the name of an import even when it fails.
+var answered = []string{rpc.RequestIDKey, "irt-import"}
+
+// matchOutgoing lets those out, and no other metadata.
 func matchOutgoing(name string) (string, bool) {
-	return "X-Request-Id", name == rpc.RequestIDKey
+	return textproto.CanonicalMIMEHeaderKey(name), slices.Contains(answered, name)
 }
 
 // matchNone keeps trailers out of HTTP.

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+)
+
+// tokenVariable names the environment variable with the caller's token. A flag
+// would show it to every user of the machine.
+const tokenVariable = "IRTHUB_TOKEN"
+
+// clientFlags are the flags of every command that calls a hub. A command embeds
+// them and calls dial.
+type clientFlags struct {
+	Addr      string `placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_ADDR" help:"The hub's gRPC address (default: 127.0.0.1:8443)."`
+	TokenFile string `placeholder:"FILE" type:"path" help:"File that holds the token; otherwise IRTHUB_TOKEN in the environment does."`
+	CAFile    string `name:"ca-file" placeholder:"FILE" type:"path" help:"Certificates to believe, PEM, instead of the system's."`
+}
+
+// dial connects to the hub: in plain text on this machine, with TLS elsewhere or
+// where a CA file is given. Every call on the connection carries the token, and
+// with the given purpose (such as "DIRECT_CARE"; "" for none) irt-purpose.
+func (f *clientFlags) dial(purpose string) (*grpc.ClientConn, error) {
+	token, err := f.token()
+	if err != nil {
+		return nil, err
+	}
+	transport, err := f.transport()
+	if err != nil {
+		return nil, err
+	}
+	headers := []string{"authorization", "Bearer " + token}
+	if purpose != "" {
+		headers = append(headers, "irt-purpose", purpose)
+	}
+	return grpc.NewClient(f.Addr,
+		grpc.WithTransportCredentials(transport),
+		grpc.WithUserAgent("irthub/"+strings.ReplaceAll(version(), " ", "-")),
+		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(metadata.AppendToOutgoingContext(ctx, headers...), method, req, reply, cc, opts...)
+		}),
+		grpc.WithStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			return open(metadata.AppendToOutgoingContext(ctx, headers...), desc, cc, method, opts...)
+		}),
+	)
+}
+
+// token reads the token from the file or the environment.
+func (f *clientFlags) token() (string, error) {
+	if f.TokenFile != "" {
+		b, err := os.ReadFile(f.TokenFile)
+		if err != nil {
+			return "", fmt.Errorf("reading the token: %w", err)
+		}
+		return strings.TrimSpace(string(b)), nil
+	}
+	if token := strings.TrimSpace(os.Getenv(tokenVariable)); token != "" {
+		return token, nil
+	}
+	return "", usage(errors.New("a token is needed: set IRTHUB_TOKEN or give --token-file; irthub token prints one"))
+}
+
+// transport is plain text for this machine, TLS for any other.
+func (f *clientFlags) transport() (credentials.TransportCredentials, error) {
+	host, _, err := net.SplitHostPort(f.Addr)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--addr %q: it has the form HOST:PORT", f.Addr))
+	}
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	if local && f.CAFile == "" {
+		return insecure.NewCredentials(), nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.CAFile != "" {
+		pem, err := os.ReadFile(f.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificates: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate in PEM form", f.CAFile)
+		}
+	}
+	return credentials.NewTLS(config), nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+
+	"irthub/internal/server"
+)
+
+type serveCommand struct {
+	dataFlag
+	logFlags
+
+	GRPCAddr   string   `name:"grpc-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_GRPC_ADDR" help:"Where to answer gRPC; port 0 takes a free one (default: 127.0.0.1:8443)."`
+	HTTPAddr   string   `name:"http-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" env:"IRTHUB_HTTP_ADDR" help:"Where to answer REST; port 0 takes a free one (default: 127.0.0.1:8080)."`
+	TLSCert    string   `name:"tls-cert" placeholder:"FILE" env:"IRTHUB_TLS_CERT" type:"path" help:"Certificate chain, PEM. Needed for addresses that other machines can reach."`
+	TLSKey     string   `name:"tls-key" placeholder:"FILE" env:"IRTHUB_TLS_KEY" type:"path" help:"Private key of the certificate, PEM."`
+	OIDCIssuer []string `name:"oidc-issuer" placeholder:"URL" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub; may be repeated. Without any, tokens of irthub token are believed."`
+}
+
+// Help is shown by irthub serve --help.
+func (serveCommand) Help() string {
+	return `Runs a hub until it gets SIGINT or SIGTERM; then it ends calls under way, writes what it has accepted and exits with 0. When it can answer it prints one line of JSON on standard output: {"ready":true,"grpc":"host:port","http":"host:port"}. Its log goes to standard error.
+
+Without a database it runs a private PostgreSQL in DIR (apt-get install postgresql provides the programs). With IRTHUB_DATABASE_URL=postgres://… in the environment it uses that one; several hubs may share it.
+
+Addresses that only this machine can reach are served in plain text; all others need --tls-cert and --tls-key.
+
+Examples:
+
+  irthub serve
+  irthub serve --data /srv/irthub --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0
+  irthub serve --grpc-addr :8443 --http-addr :443 --tls-cert hub.pem --tls-key hub.key --oidc-issuer https://login.example.gov.uk`
+}
+
+// Run runs the hub.
+func (c *serveCommand) Run(ctx context.Context, s streams) error {
+	log, err := c.logger(s.err)
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx, server.Config{
+		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
+		GRPCAddr: c.GRPCAddr, HTTPAddr: c.HTTPAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Issuers: c.OIDCIssuer, Version: version(), Log: log,
+		Ready: func(a server.Addresses) {
+			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone
+				Ready bool   `json:"ready"`
+				GRPC  string `json:"grpc"`
+				HTTP  string `json:"http"`
+			}{true, a.GRPC, a.HTTP})
+		},
+	})
+}

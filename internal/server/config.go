@@ -1,0 +1,83 @@
+// Package server is the only wiring: it opens the database, makes the services
+// and the interceptors they run behind, and serves both over gRPC and REST until
+// it is told to stop.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Config is what a hub is started with.
+type Config struct {
+	// Data is the directory of the hub's own files: its token key and, without
+	// DatabaseURL, its private PostgreSQL.
+	Data string
+	// DatabaseURL is a database to use instead of a private one. It is a secret.
+	DatabaseURL string
+	// GRPCAddr and HTTPAddr are HOST:PORT to listen on; port 0 takes a free one.
+	GRPCAddr, HTTPAddr string
+	// TLSCert and TLSKey are PEM files. An address that other machines can reach
+	// needs them.
+	TLSCert, TLSKey string
+	// Issuers are the URLs of the OpenID Connect issuers whose tokens are believed.
+	// Without any, the hub believes tokens signed by its own key in Data.
+	Issuers []string
+	// Version of the binary, for people.
+	Version string
+	Log     *slog.Logger
+	// Prepare runs once the hub can do its work and before it is reachable, such
+	// as to load demo data; nil for nothing.
+	Prepare func(context.Context, *Hub) error
+	// Ready is told where the hub answers, once it does; nil for nobody.
+	Ready func(Addresses)
+}
+
+// Addresses are where a hub answers.
+type Addresses struct{ GRPC, HTTP string }
+
+// drainTime is how long calls under way may take to end when the hub stops.
+const drainTime = 20 * time.Second
+
+// check finds what would make the hub unsafe or unable to start, before anything
+// is started.
+func (c Config) check() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together: give both or neither")
+	}
+	for _, a := range []struct{ flag, addr string }{{"--grpc-addr", c.GRPCAddr}, {"--http-addr", c.HTTPAddr}} {
+		host, _, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			return fmt.Errorf("%s %q: it has the form HOST:PORT, such as 127.0.0.1:8443", a.flag, a.addr)
+		}
+		if c.TLSCert == "" && !isLoopback(host) {
+			return fmt.Errorf("%s %s can be reached from other machines, so it needs TLS: give --tls-cert and --tls-key "+
+				"(PEM files), or listen on 127.0.0.1 only", a.flag, a.addr)
+		}
+	}
+	return nil
+}
+
+// isLoopback says whether only this machine can reach a host. An empty host is
+// every interface.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// tls loads the certificate; nil without one.
+func (c Config) tls() (*tls.Config, error) {
+	if c.TLSCert == "" {
+		return nil, nil //nolint:nilnil // no TLS is a valid setting
+	}
+	cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("loading the TLS certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}

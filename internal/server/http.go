@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"irthub/internal/gateway"
+)
+
+// httpServer is the REST door.
+type httpServer struct{ *http.Server }
+
+func newHTTPServer(h *Hub, tlsConfig *tls.Config) (*httpServer, error) {
+	handler, err := gateway.New(gateway.Options{
+		Conn: h.Conn(), Ready: h.Database.ready, Log: h.config.Log, Version: h.config.Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &httpServer{&http.Server{
+		Handler: handler, TLSConfig: tlsConfig,
+		// How long bodies and answers may take is set for each request by the gateway.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeaderList,
+		ErrorLog:          slog.NewLogLogger(h.config.Log.Handler(), slog.LevelDebug), // broken connections, mostly
+	}}, nil
+}
+
+// serve runs until drain or an error.
+func (s *httpServer) serve(listener net.Listener) error {
+	var err error
+	if s.TLSConfig != nil {
+		err = s.ServeTLS(listener, "", "")
+	} else {
+		err = s.Serve(listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// drain takes no new requests and waits for those under way, until ctx ends; then
+// it breaks them off.
+func (s *httpServer) drain(ctx context.Context) {
+	if s.Shutdown(ctx) != nil {
+		_ = s.Close() // nothing is left to be done about it
+	}
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/children"
+	"irthub/internal/dictionary"
+	"irthub/internal/gateway"
+	"irthub/internal/identity"
+	"irthub/internal/involvement"
+	"irthub/internal/rpc"
+)
+
+// Hub is a hub's services, wired together, and the interceptors that every call
+// of them runs through, whichever door it came in by.
+type Hub struct {
+	Database     *Database
+	Directory    *agencies.Directory
+	Agencies     *agencies.Service
+	Children     *children.Service
+	Involvements *involvement.Service
+	Standard     *dictionary.Service
+
+	audit  *audit.Writer
+	auth   *identity.Authenticator
+	config Config
+}
+
+// newHub makes the services over an open database.
+func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
+	h := &Hub{Database: db, config: c}
+	tokens, err := rpc.LoadPageTokens(ctx, db.Pool)
+	if err != nil {
+		return nil, err
+	}
+	if h.Directory, err = agencies.NewDirectory(ctx, db.Pool, c.Log); err != nil {
+		return nil, fmt.Errorf("loading the directory of agencies: %w", err)
+	}
+	if h.auth, err = newAuthenticator(c, h.Directory.Facts); err != nil {
+		h.Directory.Close()
+		return nil, err
+	}
+	h.audit = audit.NewWriter(db.Pool)
+	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
+	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
+	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
+	h.Standard = &dictionary.Service{}
+	return h, nil
+}
+
+// register registers every service. Its one caller each are the gRPC server and
+// the gateway's connection: what is listed here is in both.
+func (h *Hub) register(r grpc.ServiceRegistrar) {
+	irtv1.RegisterAgencyServiceServer(r, h.Agencies)
+	irtv1.RegisterChildServiceServer(r, h.Children)
+	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
+	irtv1.RegisterMatchServiceServer(r, h.Children)
+	irtv1.RegisterStandardServiceServer(r, h.Standard)
+}
+
+// unary and stream are the interceptors, outermost first; package rpc says why
+// in this order.
+func (h *Hub) unary() []grpc.UnaryServerInterceptor {
+	return []grpc.UnaryServerInterceptor{
+		rpc.UnaryCall(h.config.Log, rpc.Limits{}),
+		h.auth.Unary,
+		audit.UnaryInterceptor(h.audit),
+		identity.AuthoriseUnary,
+		rpc.UnaryValidate,
+	}
+}
+
+func (h *Hub) stream() []grpc.StreamServerInterceptor {
+	return []grpc.StreamServerInterceptor{
+		rpc.StreamCall(h.config.Log),
+		h.auth.Stream,
+		audit.StreamInterceptor(h.audit),
+		identity.AuthoriseStream,
+		rpc.StreamValidate,
+	}
+}
+
+// Conn is a connection to the hub's services inside this process, through every
+// interceptor.
+func (h *Hub) Conn() *gateway.Conn {
+	conn := gateway.NewConn(h.unary(), h.stream())
+	h.register(conn)
+	return conn
+}
+
+// close writes what was accepted, the access log last, and lets go of everything
+// but the database.
+func (h *Hub) close(ctx context.Context) error {
+	err := errors.Join(h.Children.Close(ctx), h.Involvements.Close(ctx))
+	err = errors.Join(err, h.audit.Close(ctx))
+	h.Directory.Close()
+	return err
+}
+
+// newAuthenticator believes the configured issuers or, without any, the hub's own
+// key.
+func newAuthenticator(c Config, facts identity.AgencyFacts) (*identity.Authenticator, error) {
+	i := identity.Config{Issuers: c.Issuers, Agencies: facts}
+	if len(c.Issuers) == 0 {
+		key, err := identity.LoadOrCreateKey(c.Data)
+		if err != nil {
+			return nil, err
+		}
+		i.Own = key
+	}
+	return identity.NewAuthenticator(i)
+}

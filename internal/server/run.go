@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Run runs a hub until ctx ends, then drains it: calls under way get drainTime
+// to end, what was accepted is written, a private PostgreSQL is stopped. It
+// returns nil if all of that went well.
+func Run(ctx context.Context, c Config) (err error) {
+	if err := c.check(); err != nil {
+		return err
+	}
+	doors, err := listen(c)
+	if err != nil {
+		return err
+	}
+	defer doors.close()
+	db, err := OpenDatabase(ctx, c.Data, c.DatabaseURL, c.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close(ctx)) }()
+	hub, err := newHub(ctx, c, db)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		err = errors.Join(err, hub.close(closing))
+	}()
+	if c.Prepare != nil {
+		if err := c.Prepare(ctx, hub); err != nil {
+			return err
+		}
+	}
+	return serve(ctx, hub, doors)
+}
+
+// doors are the listeners. They are opened first, so that a port in use is found
+// out before a database is started, and nothing is accepted before serve.
+type doors struct{ grpc, http net.Listener }
+
+func listen(c Config) (*doors, error) {
+	var config net.ListenConfig
+	grpc, err := config.Listen(context.Background(), "tcp", c.GRPCAddr)
+	if err != nil {
+		return nil, fmt.Errorf("listening for gRPC: %w", err)
+	}
+	http, err := config.Listen(context.Background(), "tcp", c.HTTPAddr)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listening for REST: %w", err), grpc.Close())
+	}
+	return &doors{grpc, http}, nil
+}
+
+// close closes listeners that no server has closed yet.
+func (d *doors) close() {
+	_ = d.grpc.Close()
+	_ = d.http.Close()
+}
+
+// serve answers on both doors until ctx ends or one of them fails.
+func serve(ctx context.Context, hub *Hub, d *doors) error {
+	tlsConfig, err := hub.config.tls()
+	if err != nil {
+		return err
+	}
+	grpcServer := newGRPCServer(hub, tlsConfig)
+	httpServer, err := newHTTPServer(hub, tlsConfig)
+	if err != nil {
+		return err
+	}
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return grpcServer.serve(d.grpc) })
+	running.Go(func() error { return httpServer.serve(d.http) })
+	running.Go(func() error {
+		grpcServer.watchHealth(ctx, hub.Database.ready)
+		return nil
+	})
+	running.Go(func() error {
+		<-ctx.Done() // told to stop, or one of the others failed
+		hub.config.Log.Info("stopping: no new calls, waiting for those under way")
+		drainBoth(ctx, grpcServer, httpServer)
+		return nil
+	})
+	grpcServer.setHealth(hub.Database.ready(ctx))
+	addresses := Addresses{GRPC: d.grpc.Addr().String(), HTTP: d.http.Addr().String()}
+	hub.config.Log.Info("ready", "grpc", addresses.GRPC, "http", addresses.HTTP, "version", hub.config.Version)
+	if hub.config.Ready != nil {
+		hub.config.Ready(addresses)
+	}
+	return running.Wait()
+}
+
+// drainBoth drains the doors side by side.
+func drainBoth(ctx context.Context, grpcServer *grpcServer, httpServer *httpServer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() { grpcServer.drain(ctx) })
+	both.Go(func() { httpServer.drain(ctx) })
+	both.Wait()
+}
