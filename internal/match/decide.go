@@ -236,7 +236,7 @@ func (m *Model) settle(e *evidence, record, member *Features) (Band, string) {
 	case band != BandLink:
 		return band, ""
 	}
-	if rule := caution(e, record, member); rule != "" {
+	if rule := m.caution(e, record, member); rule != "" {
 		return BandReview, rule
 	}
 	return BandLink, ""
@@ -261,7 +261,7 @@ func (m *Model) band(p float64) Band {
 }
 
 // caution holds back a link that the score alone would make.
-func caution(e *evidence, record, member *Features) string {
+func (m *Model) caution(e *evidence, record, member *Features) string {
 	r := &e.result
 	if identified(r) {
 		if e.veto == RuleOtherMember {
@@ -272,7 +272,7 @@ func caution(e *evidence, record, member *Features) string {
 	switch {
 	case r.Levels[FieldGivenName] == NotCompared && (record.Placeholder || member.Placeholder):
 		return RuleNoGivenName
-	case r.Levels[FieldGivenName] >= nameSimilar && twinPlausible(r):
+	case r.Levels[FieldGivenName] >= nameSimilar && m.twinPlausible(r):
 		return RuleTwinName
 	}
 	return e.veto
@@ -283,11 +283,17 @@ func identified(r *Result) bool {
 	return r.Levels[FieldNHSNumber] == equal || r.Levels[FieldUPN] == equal || r.Levels[FieldIdentifier] == closeSame
 }
 
-// twinPlausible reports a pair that one household's twins could be: no sign of
-// another household and no clearly other date of birth.
-func twinPlausible(r *Result) bool {
-	return r.Levels[FieldDateOfBirth] <= bornPart
+// twinPlausible reports a pair that could be twins: no clearly other date of
+// birth, and a model that knows twins (one learnt from records of adults, none
+// of whom shared a household, does not).
+func (m *Model) twinPlausible(r *Result) bool {
+	return r.Levels[FieldDateOfBirth] <= bornPart && m.prior[Twin] > m.prior[SameChild]-twinsUnknown
 }
+
+// twinsUnknown is how many bits twins must be rarer than second records of one
+// child to count as absent: one in sixteen thousand; in England it is one in
+// about twenty.
+const twinsUnknown = 14
 
 // compatible reports details that one child's two records can have: a given
 // name that is not another, and either the date of birth (up to a slip) or,

@@ -25,6 +25,11 @@
 //	(*Model).Score(a, b *Features) Result    symmetric, no allocation
 //	(*Model).Explain(a, b *Features) Result  the same with Fields, the waterfall
 //	(*Model).Decide(*Features, []Candidate) Decision
+//	(*Model).EvaluateOnline([]Labelled, seed) Accuracy  measure against known truth
+//	Train(version, Parameters, []Features)   learn Parameters without labels
+//
+// How a caller finds candidates: look up the children who hold any of the
+// record's keys, then pass all member records of those children to Decide.
 //
 // A caller stores Person (not Features: those are rebuilt with Prepare), the
 // keys with KeyVersion, and with each decision the model Version and the

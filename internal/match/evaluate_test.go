@@ -13,8 +13,8 @@ func TestAccuracyOnPublicData(t *testing.T) {
 		read                              func(map[string]string) (Person, string)
 		precision, recall, held, blocking float64
 	}{
-		{"ukkids", "ukkids_dev.csv", ukkids, 0.9995, 0.97, 0.01, 0.997},
-		{"ukkids without numbers", "ukkids_dev.csv", ukkidsWithoutNumbers, 0.999, 0.965, 0.01, 0.9965},
+		{"ukkids", "ukkids_dev.csv", ukkids, 0.9995, 0.97, 0.01, 0.9975},
+		{"ukkids without numbers", "ukkids_dev.csv", ukkidsWithoutNumbers, 0.999, 0.965, 0.01, 0.997},
 		{"febrl1", "febrl1.csv", febrl, 0.999, 0.84, 0.07, 0.995},
 		{"febrl2", "febrl2.csv", febrl, 0.999, 0.83, 0.03, 0.993},
 		{"febrl3", "febrl3.csv", febrl, 0.999, 0.81, 0.07, 0.99},

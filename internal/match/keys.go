@@ -9,9 +9,10 @@ type Kind uint8
 
 // The kinds of key. Their numbers are part of the stored key: never reuse one.
 const (
-	KindNHSNumber      Kind = 1
-	KindUPN            Kind = 2
-	KindNameBorn       Kind = 3 // sound of any one name + date of birth
+	KindNHSNumber Kind = 1
+	KindUPN       Kind = 2
+	KindNameBorn  Kind = 3 // sound of any one name + date of birth
+	// 4 was used before the first release.
 	KindNamesYear      Kind = 5 // sounds of given and family name in either order + year
 	KindPostcodeBorn   Kind = 6
 	KindPostcodeGiven  Kind = 7 // postcode + first letter of the given name
@@ -22,13 +23,15 @@ const (
 	KindNamesDay       Kind = 12 // sounds of both names + day and month
 	KindNamesDistrict  Kind = 13 // sounds of both names + postal district
 	KindNamesOther     Kind = 14 // sounds of both names + other text
+	KindDistrictBorn   Kind = 15 // postal district + date of birth
+	KindFamilyPostcode Kind = 16 // sound of the family name + postcode
 )
 
 var kindNames = map[Kind]string{
 	KindNHSNumber: "nhs_number", KindUPN: "upn", KindNameBorn: "name_born", KindNamesYear: "names_year", KindPostcodeBorn: "postcode_born", KindPostcodeGiven: "postcode_given",
 	KindTelephoneGiven: "telephone_given", KindAddressGiven: "address_given", KindEmail: "email",
 	KindIdentifier: "identifier", KindNamesDay: "names_day", KindNamesDistrict: "names_district",
-	KindNamesOther: "names_other",
+	KindNamesOther: "names_other", KindDistrictBorn: "district_born", KindFamilyPostcode: "family_postcode",
 }
 
 // String names the kind for reports.
@@ -111,6 +114,7 @@ func (k *keySet) born(f *Features) {
 	}
 	if f.Postcode != "" {
 		k.add(start(KindPostcodeBorn).number(day).text(f.Postcode), KindPostcodeBorn)
+		k.add(start(KindDistrictBorn).number(day).text(outward(f.Postcode)), KindDistrictBorn)
 	}
 }
 
@@ -141,8 +145,14 @@ func (k *keySet) bothNames(x, y uint64, f *Features) {
 	}
 }
 
-// household makes the keys of a child within a household, free of its dates.
+// household makes the keys of a household and of a child within it, free of
+// its dates.
 func (k *keySet) household(f *Features) {
+	if f.Postcode != "" {
+		for i := range f.Family {
+			k.add(start(KindFamilyPostcode).text(f.Postcode).number(f.Family[i].Sound), KindFamilyPostcode)
+		}
+	}
 	for i := range f.Given {
 		initial := uint64(f.Given[i].Joined[0])
 		if f.Postcode != "" {

@@ -1,0 +1,307 @@
+package match
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Training bounds: enough pairs for every level that matters, few enough for a
+// minute's work on a million records.
+const (
+	trainPairs  = 1_000_000 // compared within blocks
+	trainRandom = 200_000   // compared at random, for what strangers share by chance
+	trainBlock  = 60        // a fuller block tells of a common name, not of children
+	trainRounds = 12
+)
+
+// Prior knowledge that no unlabelled data can give.
+const (
+	// maxTwins is the most twins there can be for each pair of siblings: about
+	// 3% of children are twins (ONS), and most children have siblings. It is
+	// what tells twins from a child with a wrong given name.
+	maxTwins = 0.06
+	// leastClass keeps a class possible that the data do not show.
+	leastClass = 1e-9
+)
+
+// strength is how many pairs the starting model counts for in each class.
+var strength = [classes]float64{20, 300, 100, 1}
+
+// Train learns a model from records by expectation maximisation, without
+// labels, starting from the parameters given (usually Default's). The result
+// depends on the set of records only, not on their order. Bands are taken
+// over from the start.
+//
+// The records should hold addresses or telephones: it is by households that
+// siblings, and by their number twins, are seen. Records that show none teach
+// that there are none, and a model so taught merges twins.
+func Train(version string, from Parameters, records []Features) (Parameters, error) {
+	if len(records) < 2 {
+		return Parameters{}, fmt.Errorf("train match model: %d records make no pair", len(records))
+	}
+	records = slices.Clone(records)
+	slices.SortFunc(records, compareFeatures)
+	from.Version = version
+	from.Frequencies = countNames(records, &from.Frequencies)
+	m, err := New(from)
+	if err != nil {
+		return Parameters{}, err
+	}
+	list := blockedPairs(records)
+	t := trainer{model: m, start: *m, total: float64(pairs(len(records)))}
+	t.blocked = m.compareAll(records, list)
+	t.scale = ratio(len(list), len(t.blocked))
+	t.random = m.compareAll(records, randomPairs(len(records)))
+	for range trainRounds {
+		t.round()
+	}
+	return t.parameters(), nil
+}
+
+// compareFeatures orders records by content.
+func compareFeatures(a, b Features) int {
+	return cmp.Or(cmp.Compare(a.Born.packed(), b.Born.packed()), compareNames(a.Family, b.Family), compareNames(a.Given, b.Given),
+		cmp.Compare(a.Postcode, b.Postcode), cmp.Compare(a.Address.Words, b.Address.Words), cmp.Compare(a.NHS, b.NHS),
+		cmp.Compare(a.UPN, b.UPN), cmp.Compare(a.Identifier, b.Identifier), slices.Compare(a.Telephones, b.Telephones),
+		slices.Compare(a.Middle, b.Middle), slices.Compare(a.Emails, b.Emails), cmp.Compare(a.Other, b.Other), cmp.Compare(a.Sex, b.Sex))
+}
+
+func compareNames(a, b []Name) int {
+	return slices.CompareFunc(a, b, func(x, y Name) int { return cmp.Compare(x.Joined, y.Joined) })
+}
+
+// countNames makes the frequencies of the records. Names of the starting
+// table stay in use, at no more than a single record's share.
+func countNames(records []Features, start *Frequencies) Frequencies {
+	given, family := map[string]int{}, map[string]int{}
+	for i := range records {
+		for j := range records[i].Given {
+			given[records[i].Given[j].Joined]++
+		}
+		for j := range records[i].Family {
+			family[records[i].Family[j].Joined]++
+		}
+	}
+	var t Frequencies
+	t.GivenNames, t.OtherGiven = shares(given, len(records), start.GivenNames)
+	t.FamilyNames, t.OtherFamily = shares(family, len(records), nil)
+	return t
+}
+
+// establishedAt is how many records make a name one in use, and not a slip.
+const establishedAt = 5
+
+func shares(counts map[string]int, n int, known map[string]float64) (table map[string]float64, other float64) {
+	table = map[string]float64{}
+	single := 1 / float64(max(n, 1))
+	rare, rarePairs := 0, 0
+	for name, k := range counts {
+		if k >= establishedAt {
+			table[name] = float64(k) * single
+			continue
+		}
+		rare, rarePairs = rare+k, rarePairs+k*k
+	}
+	for name := range known {
+		if _, ok := table[name]; !ok {
+			table[name] = float64(max(counts[name], 1)) * single
+		}
+	}
+	if rare == 0 {
+		return table, single
+	}
+	return table, float64(rarePairs) / float64(rare) * single
+}
+
+// blockedPairs lists the pairs that share a blocking key or a household, so
+// that siblings are met whatever their names.
+func blockedPairs(records []Features) [][2]int {
+	blocks := map[uint64][]int{}
+	for i := range records {
+		for _, k := range trainKeys(&records[i]) {
+			blocks[k] = append(blocks[k], i)
+		}
+	}
+	var list [][2]int
+	for _, block := range blocks {
+		if len(block) > trainBlock {
+			continue
+		}
+		for i, x := range block {
+			for _, y := range block[:i] {
+				list = append(list, [2]int{y, x})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b [2]int) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	return slices.Compact(list)
+}
+
+func trainKeys(f *Features) []uint64 {
+	k := keySet{list: Keys(f)}
+	if f.Postcode != "" && f.Address.Street != "" {
+		k.add(start(KindPostcodeGiven).text(f.Postcode).text(f.Address.Number), KindPostcodeGiven)
+	}
+	for _, t := range f.Telephones {
+		k.add(start(KindTelephoneGiven).number(t), KindTelephoneGiven)
+	}
+	return k.list
+}
+
+func randomPairs(n int) [][2]int {
+	if n < 2 {
+		return nil
+	}
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a sample that can be repeated, not a secret
+	list := make([][2]int, min(trainRandom, pairs(n)))
+	for i := range list {
+		x, y := r.IntN(n), r.IntN(n-1)
+		if y >= x {
+			y++
+		}
+		list[i] = [2]int{x, y}
+	}
+	return list
+}
+
+// compareAll compares an even sample of the pairs, at most trainPairs.
+func (m *Model) compareAll(records []Features, list [][2]int) []comparison {
+	step := max(1, (len(list)+trainPairs-1)/trainPairs)
+	out := make([]comparison, 0, len(list)/step+1)
+	for i := 0; i < len(list); i += step {
+		out = append(out, m.compare(&records[list[i][0]], &records[list[i][1]]))
+	}
+	return out
+}
+
+// trainer holds the model between rounds.
+type trainer struct {
+	model           *Model
+	start           Model
+	total           float64 // pairs of records there are
+	scale           float64 // blocked pairs there are, for each one compared
+	blocked, random []comparison
+}
+
+// counts are expected pairs by field, level and class.
+type counts [numFields][maxLevels][classes]float64
+
+func (t *trainer) round() {
+	var seen counts
+	var found [classes]float64
+	for i := range t.blocked {
+		p := t.model.classesOf(&t.blocked[i])
+		for c := range found {
+			found[c] += p[c] * t.scale
+		}
+		p[Stranger] = 0 // met in a block, not by chance
+		seen.add(&t.blocked[i], &p)
+	}
+	for i := range t.random {
+		p := t.model.classesOf(&t.random[i])
+		seen.add(&t.random[i], &[classes]float64{Stranger: p[Stranger]})
+	}
+	t.model.learnPrior(found, t.total)
+	t.learnLevels(&seen)
+}
+
+func (s *counts) add(c *comparison, weight *[classes]float64) {
+	for f, level := range c.levels {
+		if level == NotCompared {
+			continue
+		}
+		for k, w := range weight {
+			s[f][level][k] += w
+		}
+	}
+}
+
+// classesOf is the posterior of one compared pair.
+func (m *Model) classesOf(c *comparison) [classes]float64 {
+	bits := m.prior
+	for f := range numFields {
+		if c.levels[f] != NotCompared {
+			m.add(&bits, c, f)
+		}
+	}
+	p, _ := posterior(&bits)
+	return p
+}
+
+// learnPrior sets the share of each class among all pairs there are. Pairs
+// that met in no block are strangers.
+func (m *Model) learnPrior(found [classes]float64, total float64) {
+	share := func(c Class) float64 { return max(found[c]/total, leastClass) }
+	same, sibling := share(SameChild), share(Sibling)
+	twin := min(share(Twin), max(maxTwins*sibling, leastClass))
+	for c, p := range [classes]float64{same, twin, sibling, max(1-same-twin-sibling, leastClass)} {
+		m.prior[c] = math.Log2(p)
+	}
+}
+
+// learnLevels makes the seen levels the new probabilities, together with what
+// the starting model counts for.
+func (t *trainer) learnLevels(seen *counts) {
+	for f := range numFields {
+		for c := range Class(classes) {
+			if !fixed(f, c) {
+				t.learnField(seen, f, c)
+			}
+		}
+	}
+}
+
+func (t *trainer) learnField(seen *counts, f Field, c Class) {
+	total := 0.0
+	for l := range levelNames[f] {
+		if t.learns(f, Level(l)) {
+			total += seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])
+		}
+	}
+	for l := range levelNames[f] {
+		if t.learns(f, Level(l)) {
+			p := (seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])) / total
+			t.model.bits[f][l][c] = math.Log2(max(p, leastClass))
+		}
+	}
+}
+
+// fixed keeps what defines a class: twins are born on one day and siblings are
+// not, and both have names of their own. Learnt, these would drift until the
+// class meant something else.
+func fixed(f Field, c Class) bool {
+	return (c == Twin || c == Sibling) && (f == FieldDateOfBirth || f == FieldGivenName)
+}
+
+// learns reports the levels of the starting model, save partial dates, which
+// stand instead of the others.
+func (t *trainer) learns(f Field, l Level) bool {
+	return l != NotCompared && t.start.bits[f][l] != [classes]float64{} && (f != FieldDateOfBirth || l != bornPartial)
+}
+
+// parameters writes the learnt model down.
+func (t *trainer) parameters() Parameters {
+	p := t.model.parameters
+	for c, b := range t.model.prior {
+		p.Prior[c] = math.Exp2(b)
+	}
+	p.Levels = map[string]map[string][classes]float64{}
+	for f := range numFields {
+		levels := map[string][classes]float64{}
+		for l, name := range levelNames[f] {
+			if t.start.bits[f][l] == [classes]float64{} {
+				continue
+			}
+			var shares [classes]float64
+			for c, b := range t.model.bits[f][l] {
+				shares[c] = min(math.Exp2(b), 1)
+			}
+			levels[name] = shares
+		}
+		p.Levels[f.String()] = levels
+	}
+	return p
+}
