@@ -1,5 +1,7 @@
 package match
 
+import "fmt"
+
 // ChildKey identifies a child of the index; 16 bytes, so that a UUID is one.
 type ChildKey = [16]byte
 
@@ -36,6 +38,17 @@ func (b Band) String() string {
 
 // MarshalText writes the band's name, for stored explanations.
 func (b Band) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (b *Band) UnmarshalText(text []byte) error {
+	for _, band := range []Band{BandReview, BandNew, BandLink} {
+		if band.String() == string(text) {
+			*b = band
+			return nil
+		}
+	}
+	return fmt.Errorf("match: no band %q", text)
+}
 
 // Rules that can override the score. Decision.Rule names the one that did.
 const (

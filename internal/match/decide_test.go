@@ -1,6 +1,7 @@
 package match
 
 import (
+	"encoding/json"
 	"reflect"
 	"testing"
 )
@@ -281,6 +282,27 @@ func TestDecideBetweenTwoChildren(t *testing.T) {
 	lent := append(membersOf(1, jack(nil)), membersOf(2, jack(func(p *Person) { p.GivenName, p.NHSNumber = "Harry", numberA }))...)
 	if d := m.Decide(&record, lent); d.Band != BandReview {
 		t.Errorf("the twin holds the record's NHS number: got %v", d.Band)
+	}
+}
+
+func TestDecisionSurvivesJSON(t *testing.T) {
+	t.Parallel()
+	record := Prepare(jack(func(p *Person) { p.GivenName = "Jacky" }))
+	d := Default().Decide(&record, append(membersOf(1, jack(nil)), membersOf(2, jack(func(p *Person) { p.GivenName = "Harry" }))...))
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Decision
+	if err := json.Unmarshal(text, &back); err != nil {
+		t.Fatal(err)
+	}
+	d.Result.Levels = back.Result.Levels // levels are stored by name, in Fields
+	if !reflect.DeepEqual(d, back) {
+		t.Errorf("stored %+v\nread   %+v", d, back)
+	}
+	if err := json.Unmarshal([]byte(`"MAYBE"`), &back.Band); err == nil {
+		t.Error("an unknown band was read")
 	}
 }
 

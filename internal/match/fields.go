@@ -1,5 +1,10 @@
 package match
 
+import (
+	"fmt"
+	"slices"
+)
+
 // Class is what a pair of records may be to each other.
 type Class uint8
 
@@ -24,6 +29,16 @@ func (c Class) String() string {
 
 // MarshalText writes the class's name, for stored explanations.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (c *Class) UnmarshalText(text []byte) error {
+	i := slices.Index(classNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("match: no class %q", text)
+	}
+	*c = Class(i) //nolint:gosec // an index of four
+	return nil
+}
 
 // Field is one thing compared between two records. The order is that of the
 // waterfall: what a family shares first, what tells its children apart next,
