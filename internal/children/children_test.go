@@ -99,10 +99,14 @@ func as(t *testing.T, agency string, role irtv1.Role) context.Context {
 }
 
 func system(t *testing.T, agency string) context.Context {
+	t.Helper()
 	return as(t, agency, irtv1.Role_ROLE_AGENCY_SYSTEM)
 }
 
-func manager(t *testing.T) context.Context { return as(t, "social", irtv1.Role_ROLE_DATA_MANAGER) }
+func manager(t *testing.T) context.Context {
+	t.Helper()
+	return as(t, "social", irtv1.Role_ROLE_DATA_MANAGER)
+}
 
 // jennifer is a child as her school has her.
 func jennifer() *irtv1.ChildRecord {
@@ -152,6 +156,13 @@ func (h *hub) count(sql string, args ...any) (n int) {
 		h.t.Fatal(err)
 	}
 	return n
+}
+
+func (h *hub) exec(sql string, args ...any) {
+	h.t.Helper()
+	if _, err := h.pool.Exec(h.t.Context(), sql, args...); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }

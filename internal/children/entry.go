@@ -70,9 +70,14 @@ var entryColumns = append(append([]string{"child_id", "state", "merged_into"}, p
 
 var entryList = strings.Join(entryColumns, ", ")
 
+// entryListOf is entryList of a table alias.
+func entryListOf(alias string) string {
+	return alias + "." + strings.Join(entryColumns, ", "+alias+".")
+}
+
 func (e *entry) values() ([]any, error) {
 	v := make([]any, 0, len(entryColumns))
-	v = append(v, [16]byte(e.id), int16(e.state), nullUUID(e.mergedInto))
+	v = append(v, [16]byte(e.id), int32(e.state), nullUUID(e.mergedInto))
 	v, err := appendValues(v, e.person.ProtoReflect(), childField)
 	if err != nil {
 		return nil, err

@@ -179,7 +179,7 @@ func (s *Service) versions(ctx context.Context, id uuid.UUID, req *irtv1.ListChi
 		at = &t
 	}
 	rows, err := s.pool.Query(ctx, `
-		SELECT * FROM (
+		SELECT `+entryList+`, known_to FROM (
 			SELECT `+entryList+`, NULL::timestamptz AS known_to FROM children WHERE child_id = $1
 			UNION ALL
 			SELECT `+entryList+`, known_to FROM children_history WHERE child_id = $1
@@ -212,7 +212,7 @@ func (s *Service) versions(ctx context.Context, id uuid.UUID, req *irtv1.ListChi
 // submitting it would decide.
 func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UUID][]*record, narrowed bool) *irtv1.MatchChildResponse {
 	var all []match.Candidate
-	out := &irtv1.MatchChildResponse{}
+	var candidates []*irtv1.MatchCandidate
 	for _, id := range ids {
 		own := appendCandidates(nil, id, members[id], uuid.Nil)
 		if len(own) == 0 {
@@ -222,15 +222,14 @@ func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UU
 		d := s.model.Decide(f, own)
 		why := explain(&d, s.model.Version, true)
 		why.Narrowed = narrowed
-		out.Candidates = append(out.Candidates, &irtv1.MatchCandidate{Child: childName(id), Match: why})
+		candidates = append(candidates, &irtv1.MatchCandidate{Child: childName(id), Match: why})
 	}
-	d := s.model.Decide(f, all)
-	out.Decision = bandDecision[d.Band]
-	slices.SortStableFunc(out.Candidates, func(a, b *irtv1.MatchCandidate) int {
+	slices.SortStableFunc(candidates, func(a, b *irtv1.MatchCandidate) int {
 		return cmp.Compare(b.GetMatch().GetWeight(), a.GetMatch().GetWeight())
 	})
-	out.Candidates = out.Candidates[:min(len(out.Candidates), candidatesMost)]
-	return out
+	return &irtv1.MatchChildResponse{
+		Decision: bandDecision[s.model.Decide(f, all).Band], Candidates: candidates[:min(len(candidates), candidatesMost)],
+	}
 }
 
 // ListMatchReviews implements irtv1.MatchServiceServer.
@@ -307,7 +306,7 @@ func (s *Service) reviews(ctx context.Context, cursor []byte, limit int) ([]*irt
 			Child:       childName(child), CandidateChild: childName(candidate),
 			Match: proto.CloneOf(m), CreateTime: timestamp(created),
 		})
-		cursors = append(cursors, append(binary.BigEndian.AppendUint64(nil, uint64(created.UnixMicro())), id[:]...)) //nolint:gosec // after 1970
+		cursors = append(cursors, append(binary.BigEndian.AppendUint64(nil, uint64(created.UnixMicro())), id[:]...))
 	}
 	return all, cursors, rows.Err()
 }

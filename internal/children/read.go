@@ -33,7 +33,7 @@ var errNoChild = errors.New("children: no such child")
 // keeps it nested loops over primary keys, whatever the planner thinks of the
 // size of the tables.
 var readQuery = `
-	SELECT c.*, k.known, l.lead_agency, l.lead_local, l.lead_practitioner, l.lead_name,
+	SELECT ` + entryListOf("c") + `, k.known, l.lead_agency, l.lead_local, l.lead_practitioner, l.lead_name,
 		l.lead_telephone, l.lead_email, l.lead_start, l.lead_end
 	FROM unnest($1::uuid[]) AS q(wanted_id)
 	CROSS JOIN LATERAL (SELECT ` + entryList + ` FROM children WHERE child_id = q.wanted_id OFFSET 0) c
@@ -201,7 +201,7 @@ var knownAtQuery = `
 	WITH c AS (` + versionsAt("children", entryList, "child_id") + `),
 	i AS (` + versionsAt("involvements", "child_id, involvement_id, local_id, start_date, end_date", "child_id") + `),
 	l AS (` + versionsAt("lead_professionals", "agency_id, practitioner_id, involvement_id, start_date, end_date", "child_id") + `)
-	SELECT c.*,
+	SELECT ` + entryListOf("c") + `,
 		EXISTS (SELECT 1 FROM i WHERE i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)),
 		l.agency_id, i.local_id, l.practitioner_id, p.display_name, p.telephone, p.email, l.start_date, l.end_date
 	FROM c

@@ -33,6 +33,7 @@ type record struct {
 	revision  int32
 
 	prepared *match.Features
+	blocking []uint64
 }
 
 // matched is how a record came to its child, as it is stored with it.
@@ -51,6 +52,18 @@ func (r *record) features() *match.Features {
 		r.prepared = &f
 	}
 	return r.prepared
+}
+
+// keys are the record's blocking keys, made once. A record that is not in force
+// has none, and neither has one that does not exist (nil).
+func (r *record) keys() []uint64 {
+	if r == nil || r.state != irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
+		return nil
+	}
+	if r.blocking == nil {
+		r.blocking = match.Keys(r.features())
+	}
+	return r.blocking
 }
 
 // personOf is what matching looks at. The telephones and e-mail addresses of
@@ -132,7 +145,7 @@ var recordList = strings.Join(recordColumns, ", ")
 // values are the record's columns for COPY.
 func (r *record) values() ([]any, error) {
 	v := make([]any, 0, len(recordColumns))
-	v = append(v, [16]byte(r.id), r.agency, r.localID, [16]byte(r.childID), int16(r.state))
+	v = append(v, [16]byte(r.id), r.agency, r.localID, [16]byte(r.childID), int32(r.state))
 	v, err := appendValues(v, r.person.ProtoReflect(), recordField)
 	if err != nil {
 		return nil, err
@@ -141,7 +154,7 @@ func (r *record) values() ([]any, error) {
 	if queries == nil {
 		queries = []string{}
 	}
-	return append(v, queries, int16(r.matched.decision), r.matched.probability, r.matched.weight,
+	return append(v, queries, int32(r.matched.decision), r.matched.probability, r.matched.weight,
 		r.matched.rule, r.matched.model, r.created, r.knownFrom, r.revision), nil
 }
 

@@ -2,6 +2,7 @@ package children
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/match"
 )
 
 // Matching must not run twice at once on two records of one child, or the child
@@ -62,7 +62,7 @@ func (w *write) stripes(pending []int) []int32 {
 	var stripes []int32
 	for s, t := range taken {
 		if t {
-			stripes = append(stripes, int32(s)) //nolint:gosec // below lockStripes
+			stripes = append(stripes, int32(s))
 		}
 	}
 	return stripes
@@ -264,57 +264,62 @@ func (w *write) copyIn(ctx context.Context, table string, columns []string, rows
 	return nil
 }
 
+// keyRow is one row of match_keys.
+type keyRow struct {
+	key    int64
+	record uuid.UUID
+}
+
+func compareKeyRows(a, b keyRow) int {
+	if c := cmp.Compare(a.key, b.key); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.record[:], b.record[:])
+}
+
 // storeKeys brings the blocking keys of the changed records up to date.
 func (w *write) storeKeys(ctx context.Context) error {
-	type pair struct {
-		key    int64
-		record uuid.UUID
-	}
-	var add, drop []pair
+	var add, drop []keyRow
 	for _, r := range w.fresh {
-		had, has := map[uint64]bool{}, map[uint64]bool{}
-		if old := w.existing[r.id]; old != nil && old.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
-			for _, k := range match.Keys(old.features()) {
-				had[k] = true
-			}
-		}
-		if r.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
-			for _, k := range match.Keys(r.features()) {
-				has[k] = true
-			}
-		}
-		for k := range has {
-			if !had[k] {
-				add = append(add, pair{int64(k), r.id}) //nolint:gosec // a key never has the upper bit set
-			}
-		}
-		for k := range had {
-			if !has[k] {
-				drop = append(drop, pair{int64(k), r.id}) //nolint:gosec // as above
-			}
-		}
+		had, has := w.existing[r.id].keys(), r.keys()
+		add = appendMissing(add, r.id, has, had)
+		drop = appendMissing(drop, r.id, had, has)
 	}
-	if len(drop) > 0 {
-		keys, records := make([]int64, len(drop)), make([]uuid.UUID, len(drop))
-		for i, p := range drop {
-			keys[i], records[i] = p.key, p.record
-		}
-		if _, err := w.tx.Exec(ctx, `DELETE FROM match_keys m USING unnest($1::bigint[], $2::uuid[]) AS d(key, record_id)
-			WHERE m.key = d.key AND m.record_id = d.record_id`, keys, uuids(records)); err != nil {
-			return fmt.Errorf("children: dropping match keys: %w", err)
-		}
+	if err := w.dropKeys(ctx, drop); err != nil {
+		return err
 	}
-	slices.SortFunc(add, func(a, b pair) int {
-		if a.key != b.key {
-			return int(min(max(a.key-b.key, -1), 1))
-		}
-		return bytes.Compare(a.record[:], b.record[:])
-	})
+	slices.SortFunc(add, compareKeyRows) // the index is filled in its order
 	rows := make([][]any, len(add))
-	for i, p := range add {
-		rows[i] = []any{p.key, [16]byte(p.record)}
+	for i, k := range add {
+		rows[i] = []any{k.key, [16]byte(k.record)}
 	}
 	return w.copyIn(ctx, "match_keys", []string{"key", "record_id"}, rows)
+}
+
+// appendMissing adds those of keys that are not in others.
+func appendMissing(to []keyRow, id uuid.UUID, keys, others []uint64) []keyRow {
+	for _, k := range keys {
+		if !slices.Contains(others, k) {
+			to = append(to, keyRow{int64(k), id}) //nolint:gosec // a key never has the upper bit set
+		}
+	}
+	return to
+}
+
+func (w *write) dropKeys(ctx context.Context, drop []keyRow) error {
+	if len(drop) == 0 {
+		return nil
+	}
+	keys, records := make([]int64, len(drop)), make([]uuid.UUID, len(drop))
+	for i, k := range drop {
+		keys[i], records[i] = k.key, k.record
+	}
+	_, err := w.tx.Exec(ctx, `DELETE FROM match_keys m USING unnest($1::bigint[], $2::uuid[]) AS d(key, record_id)
+		WHERE m.key = d.key AND m.record_id = d.record_id`, keys, uuids(records))
+	if err != nil {
+		return fmt.Errorf("children: dropping match keys: %w", err)
+	}
+	return nil
 }
 
 // storeReviews replaces the reviews of the records that were matched again.
@@ -357,13 +362,42 @@ const (
 // came to another child. Moves are rare, so they go one by one.
 func (w *write) storeMoves(ctx context.Context) error {
 	for _, m := range w.moves {
-		for _, sql := range []string{moveInvolvements, moveLeads} {
+		for _, sql := range []string{moveInvolvements, moveLeads, moveWithdrawn} {
 			if _, err := w.tx.Exec(ctx, sql, [16]byte(m.from), [16]byte(m.to), [16]byte(m.record), m.whole, w.now); err != nil {
-				return fmt.Errorf("children: moving involvements: %w", err)
+				return fmt.Errorf("children: moving what follows a record: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// Records that were withdrawn stay with the entry they were of, also when it
+// becomes one with another: should they be revived, they begin from there.
+var moveWithdrawn = `
+	WITH gone AS (
+		DELETE FROM child_records WHERE $4::bool AND child_id = $1::uuid AND record_id <> $3::uuid
+		RETURNING ` + recordList + `
+	), kept AS (
+		INSERT INTO child_records_history (` + recordList + `, known_to)
+		SELECT ` + recordList + `, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO child_records (` + recordList + `)
+	SELECT ` + strings.Join(relinkedColumns(), ", ") + ` FROM gone`
+
+// relinkedColumns are those of a record's next version, under child $2 from $5 on.
+func relinkedColumns() []string {
+	next := slices.Clone(recordColumns)
+	for i, c := range next {
+		switch c {
+		case "child_id":
+			next[i] = "$2::uuid"
+		case "known_from":
+			next[i] = "greatest($5::timestamptz, known_from + interval '1 microsecond')"
+		case "revision":
+			next[i] = "revision + 1"
+		}
+	}
+	return next
 }
 
 var moveInvolvements = strings.ReplaceAll(`

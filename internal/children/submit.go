@@ -249,7 +249,7 @@ func (w *write) version(sub *submission, old *record) *record {
 	r := &record{
 		id: sub.id, agency: sub.agency, localID: sub.localID, person: sub.person, queries: sub.queries,
 		state:   irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE,
-		created: w.now, knownFrom: w.now, revision: 1, prepared: &sub.features,
+		created: w.now, knownFrom: w.now, revision: 1, prepared: &sub.features, blocking: sub.keys,
 	}
 	if old != nil {
 		r.created, r.revision = old.created, old.revision+1
