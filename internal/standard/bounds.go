@@ -59,9 +59,12 @@ func (c *checker) addViolation(message protoreflect.MessageDescriptor, v *protov
 	if !known {
 		rule = rulesByID[checkFailed] // a test shows that every bound of the schema is known
 	}
-	if rule.Field != "" {
-		if v.FieldDescriptor != nil {
-			message, path = v.FieldDescriptor.Message(), path+"."
+	if rule.Field != "" { // the rule is about the message at the path
+		for _, e := range v.Proto.GetField().GetElements() {
+			message = message.Fields().ByNumber(protoreflect.FieldNumber(e.GetFieldNumber())).Message()
+		}
+		if path != "" {
+			path += "."
 		}
 		field := message.Fields().ByName(protoreflect.Name(rule.Field))
 		c.found = append(c.found, newFault(rule, path+rule.Field, append(place, int(field.Number()))))

@@ -82,10 +82,11 @@ func normaliseCode(l *codeList, s string) string {
 	return CleanText(s)
 }
 
-// foldForm keeps letters and digits: "Step-mother" and "step mother" are one form.
+// foldForm leaves out capitals, spaces and punctuation: "Step-mother" and "step
+// mother" are one form. Other signs stay, since they are no way of writing a word.
 func foldForm(s string) string {
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+		if unicode.IsSpace(r) || strings.ContainsRune("-‐‑–_/&.,:;'’()", r) {
 			return -1
 		}
 		return unicode.ToLower(r)

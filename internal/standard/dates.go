@@ -139,9 +139,11 @@ func atoi(digits string) (n int) {
 }
 
 // today is the day in England, where children have their birthdays.
-func today() time.Time {
-	now := time.Now().In(england())
-	return time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, time.UTC)
+func today() time.Time { return dayIn(time.Now()) }
+
+func dayIn(instant time.Time) time.Time {
+	there := instant.In(england())
+	return time.Date(there.Year(), there.Month(), there.Day(), 0, 0, 0, 0, time.UTC)
 }
 
 // england falls back to UTC, which differs for an hour after midnight in summer,

@@ -13,10 +13,16 @@ func NormalisePostcode(s string) string {
 		return s
 	}
 	compact := strings.ToUpper(removeSpaces(s))
-	if len(compact) < 5 || len(compact) > 7 || !isAlphanumeric(compact) {
+	split := len(compact) - 3
+	if len(compact) < 5 || len(compact) > 7 || !isAlphanumeric(compact) || !isInward(compact[split:]) {
 		return strings.ToUpper(CleanText(s))
 	}
-	return compact[:len(compact)-3] + " " + compact[len(compact)-3:]
+	return compact[:split] + " " + compact[split:]
+}
+
+// isInward knows the second half of a postcode: a digit and two letters.
+func isInward(s string) bool {
+	return allDigits(s[:1]) && s[1] >= 'A' && s[2] >= 'A'
 }
 
 // postcodeIsNormal spares well-written postcodes, nearly all of them, the copying.
