@@ -122,9 +122,10 @@ func serverContext(ctx context.Context, call *transport) context.Context {
 			in[key] = values
 		}
 	}
-	addr, _ := ctx.Value(remoteKey{}).(net.Addr)
+	if addr, ok := ctx.Value(remoteKey{}).(net.Addr); ok {
+		ctx = peer.NewContext(ctx, &peer.Peer{Addr: addr})
+	}
 	ctx = metadata.NewIncomingContext(ctx, in)
-	ctx = peer.NewContext(ctx, &peer.Peer{Addr: addr})
 	return grpc.NewContextWithServerTransportStream(ctx, call)
 }
 

@@ -134,7 +134,12 @@ func checkHeaders(h http.Header) error {
 	return nil
 }
 
+// checkURL refuses what the library would take for something else: an encoded
+// slash, which no id holds, would come out as a real one.
 func checkURL(u *url.URL) error {
+	if strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
+		return rpc.Malformed("its address has an encoded slash, and no id holds a slash")
+	}
 	if _, err := url.ParseQuery(u.RawQuery); err != nil {
 		return rpc.Malformed("the part of the address after ? is not well formed")
 	}

@@ -50,7 +50,7 @@ func (g *Gateway) upload(w http.ResponseWriter, r *http.Request, path map[string
 		return
 	}
 	_, codec := runtime.MarshalerForRequest(g.api, r)
-	runtime.ForwardResponseMessage(ctx, g.api, codec, w, r, answer)
+	runtime.ForwardResponseMessage(ctx, g.api, codec, w, r, answer, g.api.GetForwardResponseOptions()...)
 }
 
 func (g *Gateway) createImport(

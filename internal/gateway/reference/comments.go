@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -21,7 +22,10 @@ type comments struct {
 	values      map[string]map[string]string // of enum values, by enum and value
 }
 
+// definition describes a message or field. The generator calls a comment that
+// does not end in a full stop a title.
 type definition struct {
+	Title       string                `json:"title"`
 	Description string                `json:"description"`
 	Properties  map[string]definition `json:"properties"`
 }
@@ -123,8 +127,12 @@ func (c *comments) field(f protoreflect.FieldDescriptor, method protoreflect.Met
 	message := string(f.ContainingMessage().Name())
 	for _, name := range []string{message, strings.TrimSuffix(message, "Request") + "Body"} {
 		if d, ok := c.definitions[name].Properties[f.JSONName()]; ok {
-			return c.tidy(d.Description)
+			return c.tidy(cmp.Or(d.Description, d.Title))
 		}
+	}
+	if f.Message() != nil && f.Message().FullName() == "google.protobuf.FieldMask" {
+		// Left out by the generator.
+		return "The fields to change, by their names here, separated by commas; without it, those that the body has."
 	}
 	if method == nil {
 		return ""
