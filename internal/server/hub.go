@@ -12,6 +12,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/children"
 	"irthub/internal/dictionary"
+	"irthub/internal/exchange"
 	"irthub/internal/gateway"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
@@ -26,6 +27,7 @@ type Hub struct {
 	Agencies     *agencies.Service
 	Children     *children.Service
 	Involvements *involvement.Service
+	Imports      *exchange.Service
 	Standard     *dictionary.Service
 
 	audit  *audit.Writer
@@ -51,6 +53,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
+	h.Imports = exchange.New(db.Pool, h.Directory, h.Children, tokens, c.Log)
 	h.Standard = &dictionary.Service{}
 	return h, nil
 }
@@ -60,6 +63,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterAgencyServiceServer(r, h.Agencies)
 	irtv1.RegisterChildServiceServer(r, h.Children)
+	irtv1.RegisterImportServiceServer(r, h.Imports)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
