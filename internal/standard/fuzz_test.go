@@ -126,6 +126,7 @@ func FuzzNormalisePostcode(f *testing.F) {
 	f.Add(" nr1\t3ju ")
 	f.Add("N1P2AA")
 	f.Add("ſw1a1aa")
+	f.Add("0\r\xe7")
 	f.Fuzz(func(t *testing.T, s string) {
 		once := standard.NormalisePostcode(s)
 		if twice := standard.NormalisePostcode(once); twice != once {

@@ -37,9 +37,9 @@ func normaliseIdentifiers(r *irtv1.ChildRecord) {
 	r.NhsNumber = removeSeparators(r.GetNhsNumber())
 	r.NhsNumberOmissionReason = normaliseCode(omissionReasons, r.GetNhsNumberOmissionReason())
 	r.NhsNumberVerificationStatus = normaliseCode(verificationStatuses, r.GetNhsNumberVerificationStatus())
-	r.Upn = strings.ToUpper(removeSeparators(r.GetUpn()))
+	r.Upn = upper(removeSeparators(r.GetUpn()))
 	r.UpnUnknownReason = normaliseCode(upnUnknownReasons, r.GetUpnUnknownReason())
-	r.FormerUpn = strings.ToUpper(removeSeparators(r.GetFormerUpn()))
+	r.FormerUpn = upper(removeSeparators(r.GetFormerUpn()))
 	r.Uln = removeSeparators(r.GetUln())
 	r.LaChildId = CleanText(r.GetLaChildId())
 }
@@ -54,7 +54,7 @@ func normaliseDetails(r *irtv1.ChildRecord) {
 	r.Email = CleanText(r.GetEmail())
 	r.SchoolUrn = removeSpaces(r.GetSchoolUrn())
 	r.SchoolStartDate = CleanText(r.GetSchoolStartDate())
-	r.GpPracticeCode = strings.ToUpper(removeSpaces(r.GetGpPracticeCode()))
+	r.GpPracticeCode = upper(removeSpaces(r.GetGpPracticeCode()))
 	r.Ethnicity = normaliseCode(ethnicities, r.GetEthnicity())
 	r.Disabilities = withoutRepeats(cleanList(r.GetDisabilities(), func(s string) string {
 		return normaliseCode(disabilities, s)
@@ -80,7 +80,7 @@ func NormaliseInvolvement(i *irtv1.Involvement) {
 func NormaliseAgency(a *irtv1.Agency) {
 	a.DisplayName = CleanText(a.GetDisplayName())
 	a.Urn = removeSpaces(a.GetUrn())
-	a.OdsCode = strings.ToUpper(removeSpaces(a.GetOdsCode()))
+	a.OdsCode = upper(removeSpaces(a.GetOdsCode()))
 	a.AddressLines = cleanList(a.GetAddressLines(), CleanText)
 	a.Postcode = NormalisePostcode(a.GetPostcode())
 	a.Telephone = normaliseTelephone(a.GetTelephone())
@@ -110,7 +110,7 @@ func NormaliseSearch(q *irtv1.SearchChildrenRequest) {
 func NormaliseNHSNumber(s string) string { return removeSeparators(s) }
 
 // NormaliseUPN takes out spaces and raises letters to capitals.
-func NormaliseUPN(s string) string { return strings.ToUpper(removeSeparators(s)) }
+func NormaliseUPN(s string) string { return upper(removeSeparators(s)) }
 
 // normaliseTelephone keeps the number as it was given: groups of digits are read
 // out and dialled as the agency wrote them.

@@ -12,10 +12,10 @@ func NormalisePostcode(s string) string {
 	if postcodeIsNormal(s) {
 		return s
 	}
-	compact := strings.ToUpper(removeSpaces(s))
+	compact := upper(removeSpaces(s))
 	split := len(compact) - 3
 	if len(compact) < 5 || len(compact) > 7 || !isAlphanumeric(compact) || !isInward(compact[split:]) {
-		return strings.ToUpper(CleanText(s))
+		return upper(CleanText(s))
 	}
 	return compact[:split] + " " + compact[split:]
 }

@@ -66,3 +66,18 @@ func removeRunes(s string, remove func(rune) bool) string {
 		return dropInvisible(r)
 	}, s)
 }
+
+// upper raises the letters a to z, of which alone identifiers are made. Other
+// letters are left for the check to report: the capital of a dotless i is an I.
+func upper(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' }) < 0 {
+		return s
+	}
+	raised := []byte(s)
+	for i, c := range raised {
+		if c >= 'a' && c <= 'z' {
+			raised[i] = c - 'a' + 'A'
+		}
+	}
+	return string(raised)
+}
