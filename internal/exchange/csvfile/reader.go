@@ -1,0 +1,201 @@
+// Package csvfile reads files of comma-separated values as offices really send
+// them: in UTF-8, ISO-8859-1 or Windows-1252, with or without a byte order mark,
+// with blank rows, with single rows damaged. Its memory is bounded whatever the
+// file holds.
+package csvfile
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"strings"
+)
+
+const (
+	// MaxRow is the longest row, in bytes.
+	MaxRow = 64 << 10
+	// MaxColumns is how many cells a row may have.
+	MaxColumns = 200
+)
+
+// Fault is why a file, or one row of it, cannot be read. It repeats nothing of
+// the file.
+type Fault struct {
+	RuleID, Description, Action string
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return f.Description + " " + f.Action }
+
+// Row is one row.
+type Row struct {
+	// Line is the number of the line at which the row begins; the first is 1. A
+	// row whose quoted cells hold line breaks takes up several lines.
+	Line int64
+	// Cells are the row's values. The slice is used again by the next Read; the
+	// strings in it stay.
+	Cells []string
+	// Fault is set where the row cannot be read. There are no Cells then, and the
+	// next Read goes on with the line after Line.
+	Fault *Fault
+}
+
+// Reader reads rows one after another. Damage stays where it is: a row with a
+// quotation mark out of place, too long or too wide is given as a Row with a
+// Fault, and reading goes on with the next line.
+type Reader struct {
+	in      *bufio.Reader
+	started bool
+	line    int64 // at which the next row begins
+	text    encoding
+	latin   []byte // decoded row, used again
+
+	record bytes.Reader // what csv reads: one row
+	csv    *csv.Reader
+	offset int64 // of csv, when it last stopped
+}
+
+// NewReader makes a Reader of a file. It reads ahead by up to 128 KiB.
+func NewReader(file io.Reader) *Reader {
+	r := &Reader{in: bufio.NewReaderSize(file, 2*MaxRow), line: 1}
+	r.restart()
+	return r
+}
+
+// restart makes a csv reader that has seen nothing.
+func (r *Reader) restart() {
+	r.csv = csv.NewReader(&r.record)
+	r.csv.FieldsPerRecord = -1
+	r.csv.ReuseRecord = true
+	r.csv.TrimLeadingSpace = true // so that a quotation mark after a space opens a cell
+	r.offset = 0
+}
+
+// Encoding names the encoding that the file was found to be in so far: "UTF-8"
+// (also for plain ASCII), "ISO-8859-1" or "Windows-1252".
+func (r *Reader) Encoding() string { return r.text.String() }
+
+// Read returns the next row that is not blank, and io.EOF after the last. Any
+// other error ends the reading: a *Fault where the file as a whole cannot be
+// read, which the first Read says, or an error of the underlying reader.
+func (r *Reader) Read() (Row, error) {
+	if !r.started {
+		if err := r.start(); err != nil {
+			return Row{}, err
+		}
+		r.started = true
+	}
+	for {
+		row, err := r.next()
+		if err != nil || row.Fault != nil || !blank(row.Cells) {
+			return row, err
+		}
+	}
+}
+
+// start looks at the beginning of the file.
+func (r *Reader) start() error {
+	head, err := r.in.Peek(MaxRow)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if f := unreadable(head); f != nil {
+		return f
+	}
+	if bytes.HasPrefix(head, byteOrderMark) {
+		r.text.kind = utf8Text
+		_, _ = r.in.Discard(len(byteOrderMark)) // it is in the buffer
+		return nil
+	}
+	r.text.decide(head)
+	return nil
+}
+
+func (r *Reader) next() (Row, error) {
+	size, fault, err := r.cut()
+	if err != nil {
+		return Row{}, err
+	}
+	raw, _ := r.in.Peek(size) // it is in the buffer
+	row := Row{Line: r.line, Fault: fault}
+	if fault == nil {
+		row.Cells, row.Fault = r.parse(raw)
+	}
+	r.line += int64(bytes.Count(raw, newline))
+	if _, err := r.in.Discard(size); err != nil {
+		return Row{}, err
+	}
+	if fault == errTooLong {
+		err = r.skipLine()
+	}
+	return row, err
+}
+
+// skipLine passes over the rest of a line that is too long to be looked at.
+func (r *Reader) skipLine() error {
+	for {
+		_, err := r.in.ReadSlice('\n')
+		switch {
+		case err == nil:
+			r.line++
+			return nil
+		case errors.Is(err, io.EOF):
+			return nil // the next Read says so
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return err
+		}
+	}
+}
+
+var newline = []byte{'\n'}
+
+// parse takes the cells of one row apart.
+func (r *Reader) parse(raw []byte) ([]string, *Fault) {
+	if len(bytes.TrimRight(raw, "\r\n")) == 0 {
+		return nil, nil // csv would go on to the next row
+	}
+	text := r.decode(raw)
+	r.record.Reset(text)
+	cells, err := r.csv.Read()
+	read := r.csv.InputOffset() - r.offset
+	r.offset += read
+	if err != nil || read != int64(len(text)) {
+		r.restart() // it may hold some of the row
+		return nil, errQuotes
+	}
+	if len(cells) > MaxColumns {
+		return nil, errTooWide
+	}
+	return cells, nil
+}
+
+// blank tells a row without any text, such as those that spreadsheets leave at
+// the end.
+func blank(cells []string) bool {
+	for _, c := range cells {
+		if strings.TrimSpace(c) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	errQuotes = &Fault{
+		"IMPORT_ROW_QUOTES",
+		"A quotation mark is out of place, or opens a cell and nothing closes it.",
+		`Put the whole cell between quotation marks and double those within it: "the ""Rec"", Norwich".`,
+	}
+	errTooLong = &Fault{
+		"IMPORT_ROW_TOO_LONG",
+		"The row is longer than 64 KiB.",
+		"Check that the line break at its end is not missing.",
+	}
+	errTooWide = &Fault{
+		"IMPORT_ROW_TOO_WIDE",
+		"The row has more than 200 cells.",
+		"Leave out the columns that are not needed, and check that no line break is missing.",
+	}
+)

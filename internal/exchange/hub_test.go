@@ -1,0 +1,238 @@
+package exchange_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/children"
+	"irthub/internal/exchange"
+	"irthub/internal/identity"
+	"irthub/internal/pg/pgtest"
+	"irthub/internal/rpc"
+)
+
+// hub is a hub behind a real gRPC connection. Who calls is said in metadata
+// instead of a token.
+type hub struct {
+	t       *testing.T
+	pool    *pgxpool.Pool
+	imports irtv1.ImportServiceClient
+	caller  string // "agency role"
+}
+
+func newHub(t *testing.T) *hub {
+	t.Helper()
+	pool := pgtest.New(t)
+	register(t, pool)
+	directory, err := agencies.NewDirectory(t.Context(), pool, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := rpc.LoadPageTokens(t.Context(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer := audit.NewWriter(pool)
+	records := children.New(pool, directory, tokens, writer)
+	server := grpc.NewServer(append(rpc.ServerOptions(),
+		grpc.ChainUnaryInterceptor(callerUnary, audit.UnaryInterceptor(writer), identity.AuthoriseUnary, rpc.UnaryValidate),
+		grpc.ChainStreamInterceptor(callerStream, audit.StreamInterceptor(writer), identity.AuthoriseStream, rpc.StreamValidate))...)
+	irtv1.RegisterImportServiceServer(server, exchange.New(pool, directory, records, tokens, slog.New(slog.DiscardHandler)))
+	listener := bufconn.Listen(1 << 20)
+	go func() { _ = server.Serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:///hub", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return listener.Dial() }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		server.GracefulStop()
+		ctx := context.WithoutCancel(t.Context())
+		if err := records.Close(ctx); err != nil {
+			t.Errorf("closing the write pipeline: %v", err)
+		}
+		if err := writer.Close(ctx); err != nil {
+			t.Errorf("closing the access log: %v", err)
+		}
+		directory.Close()
+	})
+	return &hub{t, pool, irtv1.NewImportServiceClient(conn), "school ROLE_AGENCY_SYSTEM"}
+}
+
+func register(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	_, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{
+		{Name: "agencies/school", DisplayName: "A school", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL, Urn: "654321"},
+		{Name: "agencies/other", DisplayName: "Another school", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL},
+		{Name: "agencies/hub", DisplayName: "The hub", Kind: irtv1.AgencyKind_AGENCY_KIND_HUB_OPERATOR},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// as is the same hub for another caller.
+func (h *hub) as(agency, role string) *hub {
+	other := *h
+	other.caller = agency + " " + role
+	return &other
+}
+
+func identified(ctx context.Context) context.Context {
+	md, _ := metadata.FromIncomingContext(ctx)
+	agency, role, _ := strings.Cut(md.Get("caller")[0], " ")
+	return identity.NewContext(ctx, identity.Caller{Agency: agency, Role: irtv1.Role(irtv1.Role_value[role])})
+}
+
+func callerUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	out, err := handler(identified(ctx), req)
+	return out, rpc.Edge(err)
+}
+
+func callerStream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	return rpc.Edge(handler(srv, rpc.WithContext(ss, identified(ss.Context()))))
+}
+
+func (h *hub) ctx() context.Context {
+	return metadata.AppendToOutgoingContext(h.t.Context(), "caller", h.caller)
+}
+
+const (
+	cohort    = irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT
+	practices = irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES
+)
+
+// header is what is uploaded of the caller's own agency.
+func (h *hub) header(format irtv1.ImportFormat) *irtv1.ImportHeader {
+	agency, _, _ := strings.Cut(h.caller, " ")
+	return &irtv1.ImportHeader{Parent: "agencies/" + agency, Format: format}
+}
+
+// upload sends a file in chunks that break in the middle of rows.
+func (h *hub) upload(header *irtv1.ImportHeader, file []byte) (*irtv1.Import, error) {
+	h.t.Helper()
+	stream, err := h.imports.CreateImport(h.ctx())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	_ = stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Header{Header: header}})
+	size := max(97, len(file)/50)
+	for rest := file; len(rest) > 0; rest = rest[min(size, len(rest)):] {
+		chunk := rest[:min(size, len(rest))]
+		if stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Chunk{Chunk: chunk}}) != nil {
+			break // the answer says why
+		}
+	}
+	return stream.CloseAndRecv()
+}
+
+// send uploads a file of the caller's own agency, and must succeed.
+func (h *hub) send(format irtv1.ImportFormat, file []byte) *irtv1.Import {
+	h.t.Helper()
+	done, err := h.upload(h.header(format), file)
+	if err != nil {
+		h.t.Fatalf("importing: %v", err)
+	}
+	if done.GetState() != irtv1.ImportState_IMPORT_STATE_SUCCEEDED {
+		h.t.Errorf("the import ended as %v", done.GetState())
+	}
+	return done
+}
+
+// rejects are those of an import, over as many pages as there are.
+func (h *hub) rejects(name string) (all []*irtv1.ImportReject) {
+	h.t.Helper()
+	for token := ""; ; {
+		page, err := h.imports.ListImportRejects(h.ctx(), &irtv1.ListImportRejectsRequest{Parent: name, PageSize: 7, PageToken: token})
+		if err != nil {
+			h.t.Fatalf("listing rejects: %v", err)
+		}
+		all = append(all, page.GetImportRejects()...)
+		if token = page.GetNextPageToken(); token == "" {
+			return all
+		}
+	}
+}
+
+func (h *hub) count(sql string) (n int) {
+	h.t.Helper()
+	if err := h.pool.QueryRow(h.t.Context(), sql).Scan(&n); err != nil {
+		h.t.Fatal(err)
+	}
+	return n
+}
+
+// brokenRules are the rules that an error names.
+func brokenRules(err error) (rules []string) {
+	for _, d := range status.Convert(err).Details() {
+		if bad, ok := d.(*errdetails.BadRequest); ok {
+			for _, v := range bad.GetFieldViolations() {
+				rules = append(rules, v.GetReason())
+			}
+		}
+	}
+	return rules
+}
+
+func wantCode(t *testing.T, what string, err error, want codes.Code) {
+	t.Helper()
+	if status.Code(err) != want {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+// shared is a file of the data beside the project, or the end of the test.
+func shared(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(sharedData(t), name))
+	if err != nil {
+		t.Skipf("there is no %s beside the project: %v", name, err)
+	}
+	return b
+}
+
+func sharedData(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(dir, "..", "shared", "data")
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// file is lines, each with a line break.
+func file(lines ...string) []byte {
+	var b bytes.Buffer
+	for _, l := range lines {
+		b.WriteString(l + "\n")
+	}
+	return b.Bytes()
+}

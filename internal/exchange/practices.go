@@ -1,0 +1,191 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/exchange/csvfile"
+	"irthub/internal/pg"
+	"irthub/internal/standard"
+)
+
+// practiceBatch is how many practices are stored in one transaction.
+const practiceBatch = 2000
+
+// practiceColumns are the columns of epraccur.csv that are used, counted from 0,
+// by the field of the agency; the file has no header. Source: NHS Organisation
+// Data Service, epraccur file specification.
+var practiceColumns = map[string]int{
+	"ods_code": 0, "display_name": 1, "address_lines": 4, "postcode": 9, "status": 12, "telephone": 17,
+}
+
+// minPracticeColumns are those without which there is no practice. The register
+// has 27; excerpts of it go about that end with the postcode.
+const minPracticeColumns = 10
+
+var practiceCode = regexp.MustCompile(`^([A-Z][0-9]{5}|[A-Z]{3}[0-9]{3})$`)
+
+// practices is the reading of epraccur.csv. Every row is an agency, whatever its
+// prescribing setting: the register is called one of GP practices, and who
+// prescribes may work with children. Names and addresses are as the register
+// writes them. Practices that are closed, dormant or only proposed are inactive.
+type practices struct {
+	*job
+	width int
+	rows  map[string]int64 // by code, where it stood first
+	batch []*irtv1.Agency
+}
+
+func (s *Service) readPractices(ctx context.Context, j *job, file *upload) error {
+	j.file = csvfile.NewReader(file)
+	p := &practices{job: j, rows: map[string]int64{}}
+	err := p.read(ctx)
+	if refreshErr := s.directory.Refresh(context.WithoutCancel(ctx)); err == nil { // some may be in
+		err = refreshErr
+	}
+	return err
+}
+
+func (p *practices) read(ctx context.Context) error {
+	row, err := p.file.Read()
+	if errors.Is(err, io.EOF) {
+		err = errEmpty
+	}
+	if err == nil && (len(row.Cells) < minPracticeColumns || !practiceCode.MatchString(strings.TrimSpace(row.Cells[0]))) {
+		err = errNoPractices
+	}
+	p.width = len(row.Cells)
+	for n := 1; err == nil; n++ {
+		if n > maxRows {
+			return tooMuch("The file has more than 1,000,000 rows")
+		}
+		if err := p.add(ctx, row); err != nil {
+			return err
+		}
+		row, err = p.file.Read()
+	}
+	if !errors.Is(err, io.EOF) {
+		return fileError(err)
+	}
+	return p.flush(ctx)
+}
+
+var errNoPractices = &csvfile.Fault{
+	RuleID:      "IMPORT_NO_PRACTICES",
+	Description: "The first row is not a practice of epraccur.csv: a code such as A81001, a name, address and postcode.",
+	Action:      "Send epraccur.csv of the NHS Organisation Data Service, unzipped and as it is.",
+}
+
+// add takes a practice into the batch, or refuses the row.
+func (p *practices) add(ctx context.Context, row csvfile.Row) error {
+	if row.Fault == nil && len(row.Cells) != p.width {
+		row.Fault = errWidth
+	}
+	if row.Fault != nil {
+		p.refuse([]*irtv1.ImportReject{rejectOf(row.Line, row.Fault)})
+		return p.saveIfDue(ctx)
+	}
+	agency, rejects := p.practice(row)
+	if len(rejects) > 0 {
+		p.refuse(rejects)
+		return p.saveIfDue(ctx)
+	}
+	if p.batch = append(p.batch, agency); len(p.batch) < practiceBatch {
+		return nil
+	}
+	return p.flush(ctx)
+}
+
+// practice is the agency of a row, or why there is none.
+func (p *practices) practice(row csvfile.Row) (*irtv1.Agency, []*irtv1.ImportReject) {
+	cell := func(field string) string {
+		if i := practiceColumns[field]; i < len(row.Cells) {
+			return row.Cells[i]
+		}
+		return ""
+	}
+	code := strings.ToUpper(strings.TrimSpace(cell("ods_code")))
+	if !practiceCode.MatchString(code) {
+		return nil, []*irtv1.ImportReject{practiceReject(row.Line, standard.Fault{
+			Field: "ods_code", RuleID: "STRING_PATTERN", Description: "The code is not that of a practice.",
+			Action: "Send a code such as A81001 or GUE001.",
+		})}
+	}
+	if first, taken := p.rows[code]; taken {
+		return nil, []*irtv1.ImportReject{rejectOf(row.Line, &csvfile.Fault{
+			RuleID:      "IMPORT_DUPLICATE_ROW",
+			Description: fmt.Sprintf("The practice stands in row %d already.", first),
+			Action:      "Keep the row that is right.",
+		})}
+	}
+	p.rows[code] = row.Line
+	address := practiceColumns["address_lines"]
+	a := &irtv1.Agency{
+		Name: agencies.Name("gp-" + strings.ToLower(code)), Kind: irtv1.AgencyKind_AGENCY_KIND_GP_PRACTICE,
+		DisplayName: cell("display_name"), OdsCode: code, Postcode: cell("postcode"), Telephone: cell("telephone"),
+		AddressLines: append([]string(nil), row.Cells[address:address+5]...), State: practiceState(cell("status")),
+	}
+	standard.NormaliseAgency(a)
+	faults, _ := standard.Check(a, standard.Options{})
+	var rejects []*irtv1.ImportReject
+	for _, f := range faults {
+		rejects = append(rejects, practiceReject(row.Line, f))
+	}
+	return a, rejects
+}
+
+// practiceState reads the register's status: A active, C closed, D dormant, P
+// proposed. An excerpt without one leaves the state as it is.
+func practiceState(status string) irtv1.AgencyState {
+	switch strings.ToUpper(strings.TrimSpace(status)) {
+	case "A":
+		return irtv1.AgencyState_AGENCY_STATE_ACTIVE
+	case "C", "D", "P":
+		return irtv1.AgencyState_AGENCY_STATE_INACTIVE
+	default:
+		return irtv1.AgencyState_AGENCY_STATE_UNSPECIFIED
+	}
+}
+
+// practiceReject names the column by its number, as the register's specification
+// does.
+func practiceReject(row int64, f standard.Fault) *irtv1.ImportReject {
+	field, _, _ := strings.Cut(f.Field, "[")
+	r := &irtv1.ImportReject{Row: row, RuleId: f.RuleID, Description: f.Description, Action: f.Action}
+	if i, known := practiceColumns[field]; known {
+		r.Column = strconv.Itoa(i + 1)
+	}
+	return r
+}
+
+// errRehearsed rolls back what was only to be tried.
+var errRehearsed = errors.New("exchange: nothing was to be written")
+
+// flush stores the batch; of a rehearsal only what it would do is counted.
+func (p *practices) flush(ctx context.Context) error {
+	var created, updated, unchanged int
+	err := pg.InTxRetry(ctx, p.s.pool, func(tx pgx.Tx) (err error) {
+		created, updated, unchanged, err = agencies.UpsertAgencies(ctx, tx, p.batch)
+		if err == nil && p.state.GetValidateOnly() {
+			err = errRehearsed
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, errRehearsed) {
+		return err
+	}
+	p.batch = p.batch[:0]
+	p.state.Rows += int64(created + updated + unchanged)
+	p.state.Accepted += int64(created + updated)
+	p.state.Unchanged += int64(unchanged)
+	return p.saveIfDue(ctx)
+}
