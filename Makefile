@@ -22,7 +22,7 @@ PLUGINS := bin/protoc-gen-go bin/protoc-gen-go-grpc bin/protoc-gen-grpc-gateway 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## Start a hub with demo data, installing PostgreSQL if there is none
+run: build bin/grpcurl ## Start a hub with demo data, installing PostgreSQL if there is none
 	@.ci/prerequisites postgres
 	$(RUN)
 
@@ -65,13 +65,17 @@ fuzz: ## Fuzz every target for its share of FUZZTIME (seconds)
 clean: ## Remove what was built and the data of `make run`; stop the hub first
 	rm -rf bin .data
 
-tools: bin/buf bin/golangci-lint $(PLUGINS) ## Build the pinned tools into bin/ (minutes, the first time)
+tools: bin/buf bin/golangci-lint bin/grpcurl $(PLUGINS) ## Build the pinned tools into bin/ (minutes, the first time)
 
 # Tools are rebuilt when their versions change. Each large one has a go.mod of
 # its own, because their requirements do not fit ours. touch: `go build` leaves
 # a binary alone that would come out the same.
 bin/buf: tools/buf/go.mod tools/buf/go.sum
 	go -C tools/buf build -buildvcs=false -o $(CURDIR)/bin/ tool
+	@touch $@
+
+bin/grpcurl: tools/grpcurl/go.mod tools/grpcurl/go.sum
+	go -C tools/grpcurl build -buildvcs=false -o $(CURDIR)/bin/ tool
 	@touch $@
 
 bin/golangci-lint: tools/golangci-lint/go.mod tools/golangci-lint/go.sum
