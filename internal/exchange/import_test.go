@@ -226,6 +226,8 @@ func TestWhoMayImport(t *testing.T) {
 	}{
 		{"school", "ROLE_AGENCY_SYSTEM", "agencies/school", cohort, codes.OK},
 		{"school", "ROLE_PRACTITIONER", "agencies/school", cohort, codes.OK},
+		{"school", "ROLE_AGENCY_SYSTEM", "agencies/-", cohort, codes.OK},
+		{"hub", "ROLE_HUB_OPERATOR", "agencies/-", cohort, codes.PermissionDenied},
 		{"hub", "ROLE_DATA_MANAGER", "agencies/school", cohort, codes.OK},
 		{"hub", "ROLE_DATA_MANAGER", "agencies/nobody", cohort, codes.NotFound},
 		{"school", "ROLE_AGENCY_SYSTEM", "agencies/other", cohort, codes.PermissionDenied},
@@ -239,8 +241,8 @@ func TestWhoMayImport(t *testing.T) {
 		_, err := h.as(tt.agency, tt.role).upload(&irtv1.ImportHeader{Parent: tt.parent, Format: tt.format}, sound)
 		wantCode(t, fmt.Sprintln(tt.agency, tt.role, "for", tt.parent, tt.format), err, tt.want)
 	}
-	if n := h.count(`SELECT count(*) FROM audit_entries WHERE decision = 'DENIED'`); n != 7 {
-		t.Errorf("%d denials in the access log, want 7", n)
+	if n := h.count(`SELECT count(*) FROM audit_entries WHERE decision = 'DENIED'`); n != 8 {
+		t.Errorf("%d denials in the access log, want 8", n)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/exchange/csvfile"
 	"irthub/internal/pg"
@@ -42,8 +41,7 @@ type job struct {
 }
 
 // begin stores the import, so that its progress can be asked for.
-func (s *Service) begin(ctx context.Context, header *irtv1.ImportHeader) (*job, error) {
-	agency, _ := agencies.ParseName(header.GetParent())
+func (s *Service) begin(ctx context.Context, agency string, header *irtv1.ImportHeader) (*job, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("exchange: making an id: %w", err)

@@ -61,11 +61,11 @@ func (s *Service) CreateImport(stream grpc.ClientStreamingServer[irtv1.CreateImp
 	if header == nil {
 		return rpc.Malformed("the first message of an upload must hold the header")
 	}
-	read, err := s.admit(ctx, header)
+	agency, read, err := s.admit(ctx, header)
 	if err != nil {
 		return err
 	}
-	j, err := s.begin(ctx, header)
+	j, err := s.begin(ctx, agency, header)
 	if err != nil {
 		return err
 	}
@@ -80,25 +80,27 @@ func (s *Service) CreateImport(stream grpc.ClientStreamingServer[irtv1.CreateImp
 
 // admit decides whether the caller may import such a file for the agency, which
 // must be registered, and how it is read.
-func (s *Service) admit(ctx context.Context, header *irtv1.ImportHeader) (reading, error) {
-	agency, ok := agencies.ParseName(header.GetParent())
+func (s *Service) admit(ctx context.Context, header *irtv1.ImportHeader) (agency string, read reading, err error) {
 	caller := identity.FromContext(ctx)
-	var read reading
+	agency, ok := agencies.ParseName(header.GetParent())
+	if header.GetParent() == "agencies/-" {
+		agency, ok = caller.Agency, true
+	}
 	switch header.GetFormat() {
 	case irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT:
 		read, ok = s.readCohort, ok && sharing.MayWrite(caller, agency)
 	case irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES:
 		read, ok = s.readPractices, ok && mayKeepDirectory(caller, agency)
 	default:
-		return nil, rpc.Malformed("the hub does not read files of that form")
+		return "", nil, rpc.Malformed("the hub does not read files of that form")
 	}
 	if !ok {
-		return nil, rpc.Denied()
+		return "", nil, rpc.Denied()
 	}
 	if _, found, err := s.directory.Find(ctx, agency); err != nil || !found {
-		return nil, orNotFound(err, "agency")
+		return "", nil, orNotFound(err, "agency")
 	}
-	return read, nil
+	return agency, read, nil
 }
 
 // mayKeepDirectory says who may import agencies, and on behalf of which agency.

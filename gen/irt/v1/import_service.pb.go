@@ -115,7 +115,8 @@ func (*CreateImportRequest_Chunk) isCreateImportRequest_Part() {}
 // What is being uploaded.
 type ImportHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The agency whose records they are: agencies/{agency}.
+	// The agency whose records they are: agencies/{agency}, or agencies/- for the
+	// caller's own.
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// The form of the file.
 	Format ImportFormat `protobuf:"varint,2,opt,name=format,proto3,enum=irt.v1.ImportFormat" json:"format,omitempty"`

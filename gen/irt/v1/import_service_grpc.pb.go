@@ -35,11 +35,13 @@ const (
 // (field "file") or as the raw body.
 type ImportServiceClient interface {
 	// Uploads a file and takes its rows in as they arrive. The answer comes when
-	// the last row is durable. At most 1 GiB and 1 million rows; a row at most
-	// 64 KiB; at most 200 columns.
+	// the last row is durable; the metadata irt-import names the import from its
+	// start, to follow it by. At most 1 GiB and 1 million rows; a row at most 64 KiB;
+	// at most 200 columns.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED: the file as a whole cannot be
-	// read, and nothing of it went in), PERMISSION_DENIED.
+	// read, and nothing of it went in), RESOURCE_EXHAUSTED (TOO_LARGE: what came
+	// before the bound went in), NOT_FOUND (no such agency), PERMISSION_DENIED.
 	CreateImport(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CreateImportRequest, Import], error)
 	// Gets an import, also while it runs.
 	//
@@ -101,11 +103,13 @@ func (c *importServiceClient) ListImportRejects(ctx context.Context, in *ListImp
 // (field "file") or as the raw body.
 type ImportServiceServer interface {
 	// Uploads a file and takes its rows in as they arrive. The answer comes when
-	// the last row is durable. At most 1 GiB and 1 million rows; a row at most
-	// 64 KiB; at most 200 columns.
+	// the last row is durable; the metadata irt-import names the import from its
+	// start, to follow it by. At most 1 GiB and 1 million rows; a row at most 64 KiB;
+	// at most 200 columns.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED: the file as a whole cannot be
-	// read, and nothing of it went in), PERMISSION_DENIED.
+	// read, and nothing of it went in), RESOURCE_EXHAUSTED (TOO_LARGE: what came
+	// before the bound went in), NOT_FOUND (no such agency), PERMISSION_DENIED.
 	CreateImport(grpc.ClientStreamingServer[CreateImportRequest, Import]) error
 	// Gets an import, also while it runs.
 	//
