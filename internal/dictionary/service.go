@@ -4,6 +4,7 @@ package dictionary
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,23 +18,32 @@ type Service struct {
 	irtv1.UnimplementedStandardServiceServer
 }
 
+// The standard is the same for everyone as long as the hub runs, and these methods
+// need no token: made once, they cost an idle caller's loop little. Nothing changes
+// what is answered.
+var (
+	theStandard  = sync.OnceValue(standard.Dictionary)
+	theCodeLists = sync.OnceValue(standard.CodeLists)
+)
+
 // GetStandard implements irt.v1.StandardService.
 func (*Service) GetStandard(context.Context, *irtv1.GetStandardRequest) (*irtv1.Standard, error) {
-	return standard.Dictionary(), nil
+	return theStandard(), nil
 }
 
 // ListCodeLists implements irt.v1.StandardService.
 func (*Service) ListCodeLists(context.Context, *irtv1.ListCodeListsRequest) (*irtv1.ListCodeListsResponse, error) {
-	return &irtv1.ListCodeListsResponse{CodeLists: standard.CodeLists()}, nil
+	return &irtv1.ListCodeListsResponse{CodeLists: theCodeLists()}, nil
 }
 
 // GetCodeList implements irt.v1.StandardService.
 func (*Service) GetCodeList(_ context.Context, req *irtv1.GetCodeListRequest) (*irtv1.CodeList, error) {
-	list, found := standard.CodeListByName(req.GetName())
-	if !found {
-		return nil, rpc.NotFound("code list")
+	for _, list := range theCodeLists() {
+		if list.GetName() == req.GetName() {
+			return list, nil
+		}
 	}
-	return list, nil
+	return nil, rpc.NotFound("code list")
 }
 
 // ValidateRecord implements irt.v1.StandardService. What is wrong with the record

@@ -104,6 +104,7 @@ func compareBounds(t *testing.T, m proto.Message) {
 		}
 	}
 	errs, _ := Check(m, Options{})
+	tooMany := make(map[string]bool) // lists beyond whose bound Check does not look
 	for _, f := range errs {
 		if !strings.HasPrefix(f.RuleID, "STRING_") && !strings.HasPrefix(f.RuleID, "REPEATED_") && f.RuleID != codeUnknown {
 			continue
@@ -111,9 +112,13 @@ func compareBounds(t *testing.T, m proto.Message) {
 		if f.RuleID != codeUnknown && !want[f.Field][f.RuleID] {
 			t.Errorf("%s: %s at %s, not by protovalidate", m.ProtoReflect().Descriptor().Name(), f.RuleID, f.Field)
 		}
+		tooMany[f.Field] = tooMany[f.Field] || f.RuleID == "REPEATED_MAX_ITEMS"
 		delete(want, f.Field)
 	}
 	for path, ids := range want {
+		if tooMany[path[:max(0, strings.LastIndexByte(path, '['))]] {
+			continue
+		}
 		t.Errorf("%s: protovalidate finds %s at %s", m.ProtoReflect().Descriptor().Name(), fmt.Sprint(ids), path)
 	}
 }

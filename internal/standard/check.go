@@ -68,6 +68,14 @@ func Check(m proto.Message, o Options) (errors, queries []Fault) {
 	return c.graded(o.Strict)
 }
 
+// Prepare does now what the first Check would, compiling the schema's bounds: tens
+// of milliseconds that no caller should wait for.
+func Prepare() {
+	validator()
+	notTexts()
+	plans()
+}
+
 // nameMayBeLeftOut are the requests whose resource is given its name by the hub
 // or by another field, or needs none. A test holds them against the schema's text.
 var nameMayBeLeftOut = map[protoreflect.FullName]bool{
@@ -142,7 +150,7 @@ func (c *checker) walkNested(m protoreflect.Message, f *fieldPlan, prefix string
 		return
 	}
 	list := m.Get(f.field).List()
-	for i := range list.Len() {
+	for i := range min(list.Len(), f.most) {
 		c.place = append(c.place, i)
 		c.walk(list.Get(i).Message(), f.nested, name+"["+strconv.Itoa(i)+"].")
 		c.place = c.place[:len(c.place)-1]
@@ -162,13 +170,13 @@ func (c *checker) checkText(v string, f *fieldPlan) {
 }
 
 func (c *checker) checkTexts(list protoreflect.List, f *fieldPlan) {
-	if b := f.bounds; b != nil && b.maxItems > 0 && list.Len() > b.maxItems {
+	if f.bounds != nil && list.Len() > f.most {
 		fault := c.add(rulesByID["REPEATED_MAX_ITEMS"], noIndex)
-		fault.Description, fault.Action = describeLimit(fault.rule, b.maxItems)
+		fault.Description, fault.Action = describeLimit(fault.rule, f.most)
 	} else {
 		c.checkRecordRules(f)
 	}
-	for i := range list.Len() {
+	for i := range min(list.Len(), f.most) {
 		if v := list.Get(i).String(); c.checkBound(v, f, i) {
 			c.checkValueRules(v, f, i)
 		}

@@ -126,15 +126,16 @@ func CodeLists() []*irtv1.CodeList {
 	return lists
 }
 
-// CodeListByName gives the code list of a resource name, standard/codeLists/{id},
-// and whether there is one.
-func CodeListByName(name string) (*irtv1.CodeList, bool) {
-	for _, l := range allLists() {
-		if codeListName(l.id) == name {
-			return l.message(), true
-		}
+// Code gives the code of a list, such as "carer-relationship", that is written as
+// form: as itself, as its meaning or as one of its other forms. It knows the lists
+// of texts, not those of enums.
+func Code(listID, form string) (code string, known bool) {
+	l := textListByID(listID)
+	if l == nil {
+		return "", false
 	}
-	return nil, false
+	code = normaliseCode(l, form)
+	return code, l.has(code)
 }
 
 func (l *codeList) message() *irtv1.CodeList {

@@ -123,19 +123,27 @@ func TestPublishedCodes(t *testing.T) {
 	}
 }
 
-func TestCodeListByName(t *testing.T) {
+func TestCodeListsAreTheCallersOwn(t *testing.T) {
 	t.Parallel()
-	l, found := CodeListByName("standard/codeLists/agency-kind")
-	if !found || l.GetCodes()[0].GetCode() != "SCHOOL" || l.GetCodes()[0].GetDisplay() == "" {
-		t.Errorf("agency-kind: found %v, %v", found, l)
+	lists := CodeLists()
+	if lists[0].GetName() != "standard/codeLists/sex" || lists[0].GetCodes()[0].GetCode() != "F" {
+		t.Fatalf("the first list is %v", lists[0])
 	}
-	for _, name := range []string{"", "agency-kind", "standard/codeLists/", "standard/codeLists/none"} {
-		if _, found := CodeListByName(name); found {
-			t.Errorf("%q is found", name)
-		}
-	}
-	l.Codes[0].Code = "spoilt"
-	if again, _ := CodeListByName("standard/codeLists/agency-kind"); again.GetCodes()[0].GetCode() != "SCHOOL" {
+	lists[0].Codes[0].Code = "spoilt"
+	lists[0].Codes[0].Aliases[0] = "spoilt"
+	if again := CodeLists()[0].GetCodes()[0]; again.GetCode() != "F" || again.GetAliases()[0] == "spoilt" || !sexes.has("F") {
 		t.Error("a caller can change the standard")
+	}
+}
+
+func TestCode(t *testing.T) {
+	t.Parallel()
+	if code, known := Code("carer-relationship", "Step-Mother"); code != "STPMTH" || !known {
+		t.Errorf("a step-mother is %q, %v", code, known)
+	}
+	for _, c := range [][2]string{{"carer-relationship", "Mum's partner"}, {"carer-relationship", ""}, {"no-such-list", "F"}} {
+		if code, known := Code(c[0], c[1]); known {
+			t.Errorf("%q is a code of %s: %s", c[1], c[0], code)
+		}
 	}
 }

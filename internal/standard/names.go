@@ -5,11 +5,11 @@ import (
 	"unicode"
 )
 
-// namePlaceholders are what people type where they have no name, folded. None of
-// them is a name that families in England bear.
+// namePlaceholders are what people and programs write where they have no name,
+// folded. Hardly anyone bears one of them as a name, and who does is only asked.
 var namePlaceholders = setOf(
 	"unknown", "unk", "notknown", "notgiven", "notstated", "notprovided", "nk", "noname", "nameunknown",
-	"none", "null", "nil", "blank", "missing", "tbc", "tba", "tobeconfirmed", "anonymous", "anon", "unnamed",
+	"none", "null", "nil", "missing", "tbc", "tba", "tobeconfirmed", "anonymous", "anon", "unnamed",
 	"test", "testing", "dummy", "example", "delete", "deleted", "donotuse", "duplicate",
 	"firstname", "forename", "givenname", "lastname", "surname", "familyname", "name",
 	"abc", "asdf", "qwerty",
@@ -50,7 +50,7 @@ func nameIsUnusual(s string) bool {
 		case r < unicode.MaxASCII && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'):
 			letters = true
 		case r == ' ' || r == '-' || r == '\'' || r == '.':
-		case strings.ContainsRune("’‘ʼʻ`´‐‑–·،,\u200C\u200D", r):
+		case strings.ContainsRune("’‘ʼʻ`´‐‑–·\u200C\u200D", r):
 		case unicode.IsLetter(r) || unicode.Is(unicode.M, r):
 			letters = true
 		default:

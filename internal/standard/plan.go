@@ -2,11 +2,13 @@ package standard
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
 	irtv1 "irthub/gen/irt/v1"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -24,6 +26,7 @@ type fieldPlan struct {
 	text   bool // a string, or a list of strings
 	name   bool // the resource's own name, which some requests may leave out
 	bounds *textBounds
+	most   int // items of a list that are looked at
 	values []*Rule
 	record []*Rule
 	codes  *codeList
@@ -53,7 +56,7 @@ func planMessage(all map[protoreflect.FullName]*messagePlan, message protoreflec
 			continue
 		}
 		p := fieldPlan{
-			field: field, bounds: boundsByField()[field],
+			field: field, bounds: boundsByField()[field], most: maxItems(field),
 			text: field.Kind() == protoreflect.StringKind, name: isIdentifier(field),
 		}
 		p.takeRules(fieldStandard(field))
@@ -66,6 +69,16 @@ func planMessage(all map[protoreflect.FullName]*messagePlan, message protoreflec
 	}
 	slices.SortFunc(plan.fields, func(a, b fieldPlan) int { return int(a.field.Number() - b.field.Number()) })
 	return plan
+}
+
+// maxItems is the bound of a list. What lies beyond it is not looked at, so that a
+// list of a million bad values is one fault and not a million.
+func maxItems(field protoreflect.FieldDescriptor) int {
+	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+	if n := clamp(rules.GetRepeated().GetMaxItems()); n > 0 {
+		return n
+	}
+	return math.MaxInt
 }
 
 // takeRules sorts the rules that the field names by what they look at.

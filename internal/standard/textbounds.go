@@ -19,10 +19,8 @@ import (
 type textBounds struct {
 	ignoreEmpty    bool
 	minLen, maxLen int // in characters; maxLen 0: no bound
-	maxItems       int // of a list; 0: no bound
 	pattern        string
 	matches        func(string) bool // nil: no pattern
-	isList         bool
 }
 
 // readTextBounds is nil where the field is no text, or where its option says more
@@ -32,9 +30,8 @@ func readTextBounds(field protoreflect.FieldDescriptor) *textBounds {
 		return nil
 	}
 	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
-	b := &textBounds{isList: field.IsList()}
-	if b.isList {
-		b.maxItems = clamp(rules.GetRepeated().GetMaxItems())
+	b := &textBounds{}
+	if field.IsList() {
 		if !onlySets(rules, "ignore", "repeated") || !onlySets(rules.GetRepeated(), "max_items", "items") {
 			return nil
 		}
