@@ -23,7 +23,7 @@ help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build bin/grpcurl ## Start a hub with demo data, installing PostgreSQL if there is none
-	@.ci/prerequisites postgres
+	@.ci/prerequisites postgres curl
 	$(RUN)
 
 test: ## Run every test on real PostgreSQL, with the race detector
