@@ -29,7 +29,7 @@ func FormatChildID(id uuid.UUID) string {
 		lo = lo>>5 | hi<<59
 		hi >>= 5
 		text[i] = crockford[digit]
-		check ^= gf32Mul(digit, gf32Weights[i])
+		check ^= weighted[i][digit]
 	}
 	text[childIDLength-1] = crockford[check]
 	return string(text[:])
@@ -54,7 +54,7 @@ func ParseChildID(s string) (uuid.UUID, error) {
 		if digit == noDigit || n == childIDLength || (n == 0 && digit > 7) {
 			return id, errChildID
 		}
-		sum ^= gf32Mul(digit, gf32Weights[n])
+		sum ^= weighted[n][digit]
 		if n < childIDLength-1 {
 			hi = hi<<5 | lo>>59
 			lo = lo<<5 | uint64(digit)
@@ -92,18 +92,20 @@ var crockfordValues = func() (values [256]byte) {
 	return values
 }()
 
-// gf32Weights weigh the 27 characters by different non-zero elements of the
-// field of 32 elements, the check character by 1. The weighted sum of a whole id
-// is zero. A single error changes it because the weights are not zero, and an
-// exchange because they differ; the check character needs no sign outside the
-// alphabet, as Crockford's own modulus 37 does.
-var gf32Weights = func() (weights [childIDLength]byte) {
-	w := byte(1)
+// weighted holds every digit weighed for every place: the 27 places by different
+// non-zero elements of the field of 32 elements, that of the check character by 1.
+// The weighted sum of a whole id is zero. A single error changes it because the
+// weights are not zero, and an exchange because they differ; the check character
+// needs no sign outside the alphabet, as Crockford's own modulus 37 does.
+var weighted = func() (products [childIDLength][32]byte) {
+	weight := byte(1)
 	for i := childIDLength - 1; i >= 0; i-- {
-		weights[i] = w
-		w = gf32Mul(w, 2)
+		for digit := range byte(32) {
+			products[i][digit] = gf32Mul(digit, weight)
+		}
+		weight = gf32Mul(weight, 2)
 	}
-	return weights
+	return products
 }()
 
 // gf32Mul multiplies in the field of 32 elements with x^5 + x^2 + 1, in which x

@@ -12,7 +12,6 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/standard"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -145,25 +144,10 @@ func TestDictionary(t *testing.T) {
 	}
 }
 
-func TestStandardAsJSON(t *testing.T) {
-	t.Parallel()
-	var text bytes.Buffer
-	if err := standard.JSON(&text); err != nil {
-		t.Fatal(err)
-	}
-	var s irtv1.Standard
-	if err := protojson.Unmarshal(text.Bytes(), &s); err != nil {
-		t.Fatal(err)
-	}
-	if len(s.GetTerms()) == 0 || len(s.GetCodeLists()[0].GetCodes()) == 0 {
-		t.Error("terms or codes are missing")
-	}
-}
-
 // What cannot be written is said, so that a full disk leaves no half document.
 func TestMarkdownTellsOfItsWriter(t *testing.T) {
 	t.Parallel()
-	if standard.Markdown(brokenWriter{}) == nil || standard.JSON(brokenWriter{}) == nil {
+	if standard.Markdown(brokenWriter{}) == nil {
 		t.Error("no error of a writer that fails")
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
-
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // Markdown writes the standard as a document for data officers: a glossary, then
@@ -23,18 +21,6 @@ func Markdown(w io.Writer) error {
 	p.rules(s.GetRules())
 	p.codeLists(CodeLists())
 	return p.w.Flush()
-}
-
-// JSON writes the standard as JSON, with the codes of the code lists.
-func JSON(w io.Writer) error {
-	s := Dictionary()
-	s.CodeLists = CodeLists()
-	text, err := protojson.MarshalOptions{Multiline: true}.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("standard as JSON: %w", err)
-	}
-	_, err = w.Write(append(text, '\n'))
-	return err
 }
 
 // page writes Markdown; an error of its writer comes out of Flush.
