@@ -18,7 +18,7 @@ import (
 
 // tokenVariable names the environment variable with the caller's token. A flag
 // would show it to every user of the machine.
-const tokenVariable = "IRTHUB_TOKEN"
+const tokenVariable = "IRTHUB_TOKEN" //nolint:gosec // the name of the variable, not a token
 
 // clientFlags are the flags of every command that calls a hub. A command embeds
 // them and calls dial.

@@ -34,7 +34,7 @@ func (f *logFlags) logger(w io.Writer) (*slog.Logger, error) {
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: readableDurations}
 	file, isFile := w.(*os.File)
-	onTerminal := isFile && term.IsTerminal(int(file.Fd())) //nolint:gosec // descriptors are small
+	onTerminal := isFile && term.IsTerminal(int(file.Fd()))
 	if f.LogFormat == "text" || f.LogFormat == "auto" && onTerminal {
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	}

@@ -219,7 +219,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if resp.StatusCode != 200 {
+	if resp.StatusCode != http.StatusOK {
 		t.Errorf("REST over TLS: %d", resp.StatusCode)
 	}
 

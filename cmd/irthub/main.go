@@ -32,6 +32,7 @@ type cli struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of the database up to date." group:"Hub"`
 
 	// Clients of a hub, which talk gRPC to it: see dial.go.
+	Import importCommand `cmd:"" help:"Import a file of records." group:"Use of a hub"`
 
 	// Everything else.
 	Standard standardCommand `cmd:"" help:"Print the standard: terms, fields, rules, code lists." group:"More"`
@@ -43,6 +44,8 @@ const description = `The information hub of a local authority: an index of child
   irthub serve                                  run a hub on this machine
   irthub token --agency school-1 --role agency-system
                                                 a token for a school's records system
+  irthub import school-cohort cohort.csv --agency school-1
+                                                the children of a school
   irthub COMMAND --help                         more, with examples
 
 Exit status: 0 done, 1 failed, 2 wrong command line, 3 some rows of an import were rejected.`
@@ -67,6 +70,11 @@ func usage(err error) error {
 type streams struct {
 	out io.Writer // what was asked for, and nothing else
 	err io.Writer // everything said on the way
+}
+
+// say tells the user something on the way.
+func (s streams) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.err, format+"\n", args...) // nobody can be told that it cannot be told
 }
 
 func main() {
@@ -108,6 +116,6 @@ func run(ctx context.Context, args []string, s streams) int {
 }
 
 func complain(s streams, err error, code int) int {
-	fmt.Fprintf(s.err, "irthub: %v\n", err)
+	s.say("irthub: %v", err)
 	return code
 }

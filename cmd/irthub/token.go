@@ -114,7 +114,7 @@ func (c *tokenCommand) register(ctx context.Context, s streams, db *server.Datab
 	if c.Kind == "" {
 		how = ", by its id: --kind says otherwise"
 	}
-	fmt.Fprintf(s.err, "irthub: the agency %s was not known: registered as %s%s\n", c.Agency, kindText(kind), how)
+	s.say("irthub: the agency %s was not known: registered as %s%s", c.Agency, kindText(kind), how)
 	return nil
 }
 
@@ -138,7 +138,7 @@ func kindText(k irtv1.AgencyKind) string {
 func kindTexts() []string {
 	var all []string
 	for n := range len(irtv1.AgencyKind_name) - 1 {
-		all = append(all, kindText(irtv1.AgencyKind(n+1))) //nolint:gosec // a dozen
+		all = append(all, kindText(irtv1.AgencyKind(n+1)))
 	}
 	return all
 }

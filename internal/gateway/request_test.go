@@ -139,7 +139,7 @@ func TestJSON(t *testing.T) {
 		}
 	})
 	t.Run("a body without a type is JSON", func(t *testing.T) {
-		r, err := http.NewRequestWithContext(t.Context(), "POST", h.URL+"/v1/children:search", strings.NewReader(`{"familyName":"x"}`))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+"/v1/children:search", strings.NewReader(`{"familyName":"x"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		if resp.StatusCode != 200 {
+		if resp.StatusCode != http.StatusOK {
 			t.Errorf("status %d", resp.StatusCode)
 		}
 	})
@@ -166,7 +166,7 @@ func TestHangUp(t *testing.T) {
 		return nil, ctx.Err()
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := http.NewRequestWithContext(ctx, "GET", h.URL+"/v1/children/x", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/v1/children/x", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestHangUp(t *testing.T) {
 		cancel()
 	}()
 	if resp, err := http.DefaultClient.Do(r); err == nil {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		t.Error("an answer came")
 	}
 	select {

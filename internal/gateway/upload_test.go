@@ -204,29 +204,29 @@ func TestUploadBackPressure(t *testing.T) {
 		sent.Add(int64(len(p)))
 		return len(p), nil
 	}), size)
-	r, err := http.NewRequestWithContext(t.Context(), "POST", h.URL+"/v1/agencies/a/imports?format=school-cohort", body)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+"/v1/agencies/a/imports?format=school-cohort", body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "text/csv")
-	done := make(chan *http.Response, 1)
+	done := make(chan int, 1)
 	go func() {
+		defer close(done)
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Error(err)
+			return
 		}
-		done <- resp
+		_ = resp.Body.Close()
+		done <- resp.StatusCode
 	}()
 	standsStill(t, &sent)
 	if got := sent.Load(); got > size/2 {
 		t.Errorf("%d of %d bytes were taken before the service read one", got, size)
 	}
 	close(proceed)
-	if resp := <-done; resp != nil {
-		defer resp.Body.Close()
-		if resp.StatusCode != 200 || sent.Load() != size {
-			t.Errorf("status %d after %d bytes", resp.StatusCode, sent.Load())
-		}
+	if status := <-done; status != http.StatusOK || sent.Load() != size {
+		t.Errorf("status %d after %d bytes", status, sent.Load())
 	}
 }
 

@@ -306,13 +306,11 @@ func TestSameMeaningThroughBothDoors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx := t.Context()
-			for name, value := range tt.headers {
-				ctx = metadata.AppendToOutgoingContext(ctx, name, value)
-			}
+			md := metadata.New(tt.headers)
 			if tt.token != "" {
-				ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+tt.token)
+				md.Set("authorization", "Bearer "+tt.token)
 			}
+			ctx := metadata.NewOutgoingContext(t.Context(), md)
 			overGRPC := fromGRPC(tt.grpc(ctx))
 			httpStatus, answer := h.rest(t, tt.method, tt.path, tt.body, tt.token, tt.headers)
 			overREST := fromREST(t, answer)

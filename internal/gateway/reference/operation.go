@@ -31,6 +31,7 @@ type Operation struct {
 	Roles       []string              `json:"x-irt-roles,omitempty"`
 	Purpose     bool                  `json:"x-irt-purpose-required,omitempty"`
 	Public      bool                  `json:"-"`
+	Rest        string                `json:"-"` // what the description says beyond the summary
 	Verb        string                `json:"-"`
 	Path        string                `json:"-"`
 	Method      string                `json:"-"` // as gRPC has it
@@ -57,6 +58,10 @@ func newOperation(r Route, s *schemas) (*Operation, error) {
 		Errors:  readErrors(comment.Summary + "\n\n" + comment.Description),
 	}
 	op.Description = describeOperation(s.comments.tidy(comment.Summary + "\n\n" + comment.Description))
+	op.Rest = op.Description
+	if more, isSentence := strings.CutPrefix(op.Description, op.Summary+"."); isSentence {
+		op.Rest = strings.TrimSpace(more)
+	}
 	op.addAccess(r.Method)
 	op.addParameters(r, s)
 	if err := op.addBody(r, s); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ type Asset struct {
 func (d *Document) Page() ([]byte, []Asset, error) {
 	t, err := template.New("page.html").Funcs(template.FuncMap{
 		"curl": curl, "name": schemaName, "paragraphs": paragraphs, "spaced": spaced,
-		"bounds": bounds, "statusText": http.StatusText, "lower": lower, "resolve": d.resolve,
+		"bounds": bounds, "lower": lower, "own": d.ownParameters, "common": d.commonHeaders,
 	}).ParseFS(pageFiles, "page.html")
 	if err != nil {
 		return nil, nil, fmt.Errorf("reference: the page: %w", err)
@@ -47,12 +48,28 @@ func (d *Document) Page() ([]byte, []Asset, error) {
 	}, nil
 }
 
-// resolve follows a reference to a header parameter.
-func (d *Document) resolve(p *Parameter) *Parameter {
-	if name, ok := strings.CutPrefix(p.Ref, "#/components/parameters/"); ok {
-		return d.Components.Parameters[name]
+// everywhere are the headers that every operation takes but the public ones. The
+// page states them once.
+var everywhere = []string{"Irt-Purpose", "Irt-Purpose-Optional", "Irt-Reason", "Irt-On-Behalf-Of"}
+
+func (d *Document) commonHeaders() []*Parameter {
+	all := d.Components.Parameters
+	return []*Parameter{all["Irt-Purpose"], all["Irt-Reason"], all["Irt-On-Behalf-Of"]}
+}
+
+// ownParameters are an operation's parameters but for those headers.
+func (d *Document) ownParameters(op *Operation) []*Parameter {
+	var own []*Parameter
+	for _, p := range op.Parameters {
+		name, isRef := strings.CutPrefix(p.Ref, "#/components/parameters/")
+		switch {
+		case !isRef:
+			own = append(own, p)
+		case !slices.Contains(everywhere, name):
+			own = append(own, d.Components.Parameters[name])
+		}
 	}
-	return p
+	return own
 }
 
 // schemaName is the name of the message or enum that a schema refers to.

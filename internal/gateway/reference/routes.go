@@ -110,8 +110,8 @@ func (r Route) segments() []string {
 func (r Route) Matches(path string) bool {
 	have, want := strings.Split(strings.TrimPrefix(path, "/"), "/"), r.segments()
 	return slices.EqualFunc(have, want, func(have, want string) bool {
-		any, verb, hasVerb := strings.Cut(want, ":")
-		if any != "*" {
+		id, verb, hasVerb := strings.Cut(want, ":")
+		if id != "*" {
 			return have == want
 		}
 		return have != "" && (!hasVerb || strings.HasSuffix(have, ":"+verb))

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// bar shows how far something has come, to a person at a terminal and to nobody
+// else: logs and pipes get nothing of it.
+type bar struct{ shown *progressbar.ProgressBar }
+
+// newBytesBar counts bytes; the size is -1 where it is not known.
+func newBytesBar(w io.Writer, size int64) *bar {
+	return newBar(w, size, "sending", progressbar.OptionShowBytes(true))
+}
+
+// newCountBar counts things.
+func newCountBar(w io.Writer, total int64, what string) *bar {
+	return newBar(w, total, what, progressbar.OptionShowCount(), progressbar.OptionShowIts())
+}
+
+func newBar(w io.Writer, total int64, what string, options ...progressbar.Option) *bar {
+	if !onTerminal(w) {
+		return &bar{}
+	}
+	return &bar{progressbar.NewOptions64(total, append(options,
+		progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+		progressbar.OptionClearOnFinish(),
+	)...)}
+}
+
+func onTerminal(w io.Writer) bool {
+	file, isFile := w.(*os.File)
+	return isFile && term.IsTerminal(int(file.Fd())) //nolint:gosec // descriptors are small
+}
+
+func (b *bar) add(n int) {
+	if b.shown != nil {
+		_ = b.shown.Add(n) // a bar that cannot be drawn is no reason to stop
+	}
+}
+
+// end takes the bar away.
+func (b *bar) end() {
+	if b.shown != nil {
+		_ = b.shown.Exit()
+		_ = b.shown.Clear()
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange/csvfile"
+)
+
+// rejectColumns stand before the columns of the file. An import leaves them out
+// as columns it does not know, so that the rejects, once corrected, can be sent
+// as they are.
+var rejectColumns = []string{"row", "column", "rule", "description", "action"}
+
+// rejectsPath is where the rejects go: as told, or beside the file. "" is nowhere.
+func (f *importFlags) rejectsPath() (string, error) {
+	switch {
+	case f.Rejects != "" && f.Rejects == absolute(f.File):
+		return "", usage(errors.New("--rejects: that is the file itself"))
+	case f.Rejects != "":
+		return f.Rejects, nil
+	case f.File == "-":
+		return "", nil
+	}
+	return strings.TrimSuffix(f.File, filepath.Ext(f.File)) + ".rejects.csv", nil
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// writeRejects writes one line for each fault, with the row it is in, and says to
+// which file. Without any it writes only where a file was asked for.
+func (f *importFlags) writeRejects(
+	ctx context.Context, client irtv1.ImportServiceClient, done *irtv1.Import, format irtv1.ImportFormat,
+) (path string, err error) {
+	path, err = f.rejectsPath()
+	if err != nil || path == "" || done.GetRejected() == 0 && f.Rejects == "" {
+		return "", err
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // it holds rows of children
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	rows, err := f.originals(format)
+	if err != nil {
+		return "", err
+	}
+	defer rows.close()
+	w := csv.NewWriter(out)
+	err = errors.Join(w.Write(append(append([]string{}, rejectColumns...), rows.header...)),
+		eachReject(ctx, client, done.GetName(), func(r *irtv1.ImportReject) error {
+			line := []string{strconv.FormatInt(r.GetRow(), 10), r.GetColumn(), r.GetRuleId(), r.GetDescription(), r.GetAction()}
+			return w.Write(append(line, rows.at(r.GetRow())...))
+		}))
+	w.Flush()
+	return path, errors.Join(err, w.Error())
+}
+
+// eachReject calls do for the rejects of an import in the order of the file.
+func eachReject(ctx context.Context, client irtv1.ImportServiceClient, name string, do func(*irtv1.ImportReject) error) error {
+	for token := ""; ; {
+		page, err := client.ListImportRejects(ctx, &irtv1.ListImportRejectsRequest{Parent: name, PageSize: 1000, PageToken: token})
+		if err != nil {
+			return err
+		}
+		for _, r := range page.GetImportRejects() {
+			if err := do(r); err != nil {
+				return err
+			}
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			return nil
+		}
+	}
+}
+
+// originals are the rows of the local file, read once more beside the rejects,
+// which come in the same order.
+type originals struct {
+	file   *os.File
+	rows   *csvfile.Reader
+	header []string
+	row    csvfile.Row
+}
+
+// originals opens the file again. Standard input is gone by then: it has none.
+func (f *importFlags) originals(format irtv1.ImportFormat) (*originals, error) {
+	o := &originals{}
+	if f.File == "-" {
+		return o, nil
+	}
+	file, err := os.Open(f.File)
+	if err != nil {
+		return nil, err
+	}
+	o.file, o.rows = file, csvfile.NewReader(file)
+	if o.row, err = o.rows.Read(); err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.Join(fmt.Errorf("reading the file again: %w", err), file.Close())
+	}
+	if format == irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT {
+		o.header = append(o.header, o.row.Cells...)
+	}
+	return o, nil
+}
+
+// at gives the cells of the row that begins at a line; none where it cannot be
+// read.
+func (o *originals) at(line int64) []string {
+	for o.rows != nil && o.row.Line < line {
+		var err error
+		if o.row, err = o.rows.Read(); err != nil {
+			o.rows = nil
+		}
+	}
+	if o.row.Line != line {
+		return nil
+	}
+	return o.row.Cells
+}
+
+func (o *originals) close() {
+	if o.file != nil {
+		_ = o.file.Close() // it was only read
+	}
+}
