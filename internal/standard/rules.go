@@ -2,6 +2,7 @@ package standard
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -193,7 +194,7 @@ func nhsNumberMissing(r *irtv1.ChildRecord, _ *checker) bool {
 }
 
 func localIDIsPersonal(name string) bool {
-	id := NormaliseUPN(name[lastSlash(name)+1:])
+	id := NormaliseUPN(name[strings.LastIndexByte(name, '/')+1:])
 	return ValidNHSNumber(id) || ValidUPN(id)
 }
 
