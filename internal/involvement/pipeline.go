@@ -2,6 +2,7 @@ package involvement
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *Service) rehearse(ctx context.Context, c *change) (*answer, error) {
 }
 
 // errRehearsed rolls a rehearsal back.
-var errRehearsed = fmt.Errorf("involvement: rehearsed")
+var errRehearsed = errors.New("involvement: rehearsed")
 
 // errStale makes the transaction start again: before its locks were held,
 // another one moved an involvement, linked a record anew or merged a child.

@@ -27,10 +27,10 @@ type listing struct {
 	rows       []*shown
 }
 
-// readSQL reads the involvements of many children in one statement, so that each
+// ListQuery reads the involvements of many children in one statement, so that each
 // child is seen at one instant. LATERAL with a bound keeps every look-up a nested
 // loop over a primary key, whatever the planner thinks of the size of the tables.
-var readSQL = `
+var ListQuery = `
 	SELECT q.wanted, c.merged_into, c.lead, ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `
 	FROM unnest($1::uuid[]) AS q(wanted)
 	CROSS JOIN LATERAL (
@@ -57,7 +57,7 @@ func (s *Service) read(ctx context.Context, children []uuid.UUID) ([]batch.Outco
 	for id := range listings {
 		distinct = append(distinct, id)
 	}
-	rows, err := s.pool.Query(ctx, readSQL, distinct, s.today(), coalescedRows+1)
+	rows, err := s.pool.Query(ctx, ListQuery, distinct, s.today(), coalescedRows+1)
 	if err != nil {
 		return nil, fmt.Errorf("involvement: listing: %w", err)
 	}
