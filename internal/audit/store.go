@@ -28,7 +28,7 @@ ON CONFLICT (entry_id) DO NOTHING`
 
 // columns are the entries of a batch, column by column.
 type columns struct {
-	ids                                                       []uuid.UUID
+	ids                                                       [][16]byte // not uuid.UUID, which pgx would write as text
 	times                                                     []time.Time
 	agencies, practitioners, roles, onBehalfOf                []string
 	purposes, reasons, methods, decisions                     []string

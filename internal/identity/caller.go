@@ -6,7 +6,6 @@ package identity
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -72,40 +71,38 @@ func NewContext(ctx context.Context, c Caller) context.Context {
 }
 
 // RoleText is a role as tokens and users write it: "agency-system"; "" if it is none.
-func RoleText(r irtv1.Role) string {
-	if !slices.Contains(allRoles, r) {
-		return ""
-	}
-	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(r.String(), "ROLE_")), "_", "-")
-}
+func RoleText(r irtv1.Role) string { return roleTexts[r] }
 
 // ParseRole reads what RoleText writes.
 func ParseRole(s string) (irtv1.Role, bool) {
-	i := slices.IndexFunc(allRoles, func(r irtv1.Role) bool { return s == RoleText(r) })
-	if i < 0 {
-		return irtv1.Role_ROLE_UNSPECIFIED, false
+	for r, text := range roleTexts {
+		if s == text {
+			return r, true
+		}
 	}
-	return allRoles[i], true
+	return irtv1.Role_ROLE_UNSPECIFIED, false
 }
 
-// RoleTexts lists the roles as users write them.
+// RoleTexts lists the roles as users write them, in the schema's order.
 func RoleTexts() []string {
-	out := make([]string, len(allRoles))
-	for i, r := range allRoles {
-		out[i] = RoleText(r)
-	}
-	return out
-}
-
-var allRoles = func() []irtv1.Role {
-	var out []irtv1.Role
+	var out []string
 	values := irtv1.Role(0).Descriptor().Values()
 	for i := range values.Len() {
-		if n := values.Get(i).Number(); n != 0 {
-			out = append(out, irtv1.Role(n))
+		if text, ok := roleTexts[irtv1.Role(values.Get(i).Number())]; ok {
+			out = append(out, text)
 		}
 	}
 	return out
+}
+
+var roleTexts = func() map[irtv1.Role]string {
+	texts := map[irtv1.Role]string{}
+	for n, name := range irtv1.Role_name {
+		if n != 0 {
+			texts[irtv1.Role(n)] = strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "ROLE_")), "_", "-")
+		}
+	}
+	return texts
 }()
 
 // PurposeText is a purpose as callers state it: "DIRECT_CARE".

@@ -71,11 +71,17 @@ var rules = []rule{
 	},
 	{
 		"INVOLVEMENT_OPEN", "Who works with a child is shown to those who work with children.", true,
-		func(q Question) bool { return q.Action == SeeInvolvement },
+		func(q Question) bool {
+			return q.Action == SeeInvolvement && is(q, irtv1.Role_ROLE_AGENCY_SYSTEM, irtv1.Role_ROLE_PRACTITIONER,
+				irtv1.Role_ROLE_DATA_MANAGER, irtv1.Role_ROLE_MEDIATOR)
+		},
 	},
 	{
-		"DIRECTORY_OPEN", "The directory is open to every caller of the hub.", true,
-		func(q Question) bool { return q.Action == ReadPractitioner },
+		"DIRECTORY_OPEN", "The directory is open to those who work with children and those who run the hub.", true,
+		func(q Question) bool {
+			return q.Action == ReadPractitioner && is(q, irtv1.Role_ROLE_AGENCY_SYSTEM, irtv1.Role_ROLE_PRACTITIONER,
+				irtv1.Role_ROLE_DATA_MANAGER, irtv1.Role_ROLE_MEDIATOR, irtv1.Role_ROLE_HUB_OPERATOR)
+		},
 	},
 	{
 		"OWN_RECORDS", "An agency reads and writes its own records.", true,
