@@ -28,11 +28,12 @@ type view struct {
 // errNoChild says that no entry has the id.
 var errNoChild = errors.New("children: no such child")
 
-// readQuery reads the children of a batch in one go. The part that a caller may
-// be shown is decided afterwards, one caller at a time. LATERAL with OFFSET 0
-// keeps it nested loops over primary keys, whatever the planner thinks of the
-// size of the tables.
-var readQuery = `
+// ReadQuery is what GetChild costs the database: it reads the children $1 as they
+// are on the day $2, all those of a batch in one go. The part that a caller may be
+// shown is decided afterwards, one caller at a time. LATERAL with OFFSET 0 keeps it
+// nested loops over primary keys, whatever the planner thinks of the size of the
+// tables. It is exported to be measured.
+var ReadQuery = `
 	SELECT ` + entryListOf("c") + `, k.known, l.lead_agency, l.lead_local, l.lead_practitioner, l.lead_name,
 		l.lead_telephone, l.lead_email, l.lead_start, l.lead_end
 	FROM unnest($1::uuid[]) AS q(wanted_id)
@@ -90,7 +91,7 @@ func firstText(a, b string) string {
 
 // read answers many point reads with one query.
 func (s *Service) read(ctx context.Context, ids []uuid.UUID) ([]batch.Outcome[*view], error) {
-	rows, err := s.pool.Query(ctx, readQuery, uuids(ids), s.today())
+	rows, err := s.pool.Query(ctx, ReadQuery, uuids(ids), s.today())
 	if err != nil {
 		return nil, fmt.Errorf("children: reading children: %w", err)
 	}

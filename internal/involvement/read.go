@@ -27,9 +27,11 @@ type listing struct {
 	rows       []*shown
 }
 
-// ListQuery reads the involvements of many children in one statement, so that each
-// child is seen at one instant. LATERAL with a bound keeps every look-up a nested
-// loop over a primary key, whatever the planner thinks of the size of the tables.
+// ListQuery is what ListInvolvements costs the database: it reads the involvements
+// in force on the day $2 of the children $1, at most $3 each, in one statement, so
+// that each child is seen at one instant. LATERAL with a bound keeps every look-up a
+// nested loop over a primary key, whatever the planner thinks of the size of the
+// tables. It is exported to be measured.
 var ListQuery = `
 	SELECT q.wanted, c.merged_into, c.lead, ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `
 	FROM unnest($1::uuid[]) AS q(wanted)
