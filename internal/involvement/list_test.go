@@ -257,7 +257,7 @@ func TestListPlanGoesByKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	for _, sql := range []string{`SET plan_cache_mode = force_generic_plan`, `PREPARE list (uuid[], date, int) AS ` + involvement.ReadSQL} {
+	for _, sql := range []string{`SET plan_cache_mode = force_generic_plan`, `PREPARE list (uuid[], date, int) AS ` + involvement.ListQuery} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}

@@ -37,7 +37,9 @@ type Involvement struct {
 	// given; in answers it is the child the involvement belongs to now.
 	Child string `protobuf:"bytes,2,opt,name=child,proto3" json:"child,omitempty"`
 	// The agency's own record of the child: agencies/{agency}/childRecords/{local_id}.
-	// The involvement follows it when records are linked anew.
+	// The involvement follows it when records are linked anew. Shown to the agency
+	// itself and to data managers. Where only child is given and the agency has an
+	// active record of that child, it is that record.
 	ChildRecord string `protobuf:"bytes,3,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
 	// What the practitioner or agency is to the child, by code.
 	Role string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`

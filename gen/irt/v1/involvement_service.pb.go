@@ -196,7 +196,8 @@ type ListInvolvementsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// children/{child}
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
-	// Those in force on this day, YYYY-MM-DD; today if empty.
+	// Those in force on this day, YYYY-MM-DD. If empty, today, or the day of
+	// known_at where that is given.
 	AsOf string `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	// As the hub knew it at this instant; now if absent.
 	KnownAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`

@@ -36,7 +36,9 @@ const (
 // Who is working with a child: in what role, since when, and how to reach them.
 type InvolvementServiceClient interface {
 	// Submits an involvement: creates it, or replaces the agency's earlier version
-	// under the same name. Sending the same content again changes nothing.
+	// under the same name. Sending the same content again changes nothing. The lead
+	// professional by an involvement that passes to another practitioner, comes to
+	// another child or is found to be sensitive ends with it.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), NOT_FOUND (no such child or
 	// record), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
@@ -46,7 +48,8 @@ type InvolvementServiceClient interface {
 	// Errors: NOT_FOUND, PERMISSION_DENIED.
 	GetInvolvement(ctx context.Context, in *GetInvolvementRequest, opts ...grpc.CallOption) (*Involvement, error)
 	// Ends an involvement on a day. Ending that of the lead professional leaves the
-	// child without one.
+	// child without one. Ending one that has ended already, without a day, changes
+	// nothing.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
 	// (ETAG_MISMATCH), PERMISSION_DENIED.
@@ -54,12 +57,16 @@ type InvolvementServiceClient interface {
 	// Lists who is working with a child: those in force today, or on any day
 	// (as_of), as the hub knows it now or knew it at any instant (known_at), or
 	// those ever in force (include_ended). Sensitive involvements of other agencies
-	// are withheld, and withheld says so.
+	// are withheld, and withheld says so: of the present, where one is in force
+	// today; of other times, where there ever was one, so that the notice tells no
+	// dates.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED.
 	ListInvolvements(ctx context.Context, in *ListInvolvementsRequest, opts ...grpc.CallOption) (*ListInvolvementsResponse, error)
 	// Makes the practitioner of an involvement the child's lead professional from a
-	// day on. There is one at a time; the one before ends the day before.
+	// day on. There is one at a time; the one before ends the day before. The agency
+	// of the involvement may do it, that of the present lead professional, and data
+	// managers.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (the involvement is not in force, is
 	// sensitive, or has no practitioner), PERMISSION_DENIED.
@@ -145,7 +152,9 @@ func (c *involvementServiceClient) ListLeadProfessionals(ctx context.Context, in
 // Who is working with a child: in what role, since when, and how to reach them.
 type InvolvementServiceServer interface {
 	// Submits an involvement: creates it, or replaces the agency's earlier version
-	// under the same name. Sending the same content again changes nothing.
+	// under the same name. Sending the same content again changes nothing. The lead
+	// professional by an involvement that passes to another practitioner, comes to
+	// another child or is found to be sensitive ends with it.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), NOT_FOUND (no such child or
 	// record), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
@@ -155,7 +164,8 @@ type InvolvementServiceServer interface {
 	// Errors: NOT_FOUND, PERMISSION_DENIED.
 	GetInvolvement(context.Context, *GetInvolvementRequest) (*Involvement, error)
 	// Ends an involvement on a day. Ending that of the lead professional leaves the
-	// child without one.
+	// child without one. Ending one that has ended already, without a day, changes
+	// nothing.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
 	// (ETAG_MISMATCH), PERMISSION_DENIED.
@@ -163,12 +173,16 @@ type InvolvementServiceServer interface {
 	// Lists who is working with a child: those in force today, or on any day
 	// (as_of), as the hub knows it now or knew it at any instant (known_at), or
 	// those ever in force (include_ended). Sensitive involvements of other agencies
-	// are withheld, and withheld says so.
+	// are withheld, and withheld says so: of the present, where one is in force
+	// today; of other times, where there ever was one, so that the notice tells no
+	// dates.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED.
 	ListInvolvements(context.Context, *ListInvolvementsRequest) (*ListInvolvementsResponse, error)
 	// Makes the practitioner of an involvement the child's lead professional from a
-	// day on. There is one at a time; the one before ends the day before.
+	// day on. There is one at a time; the one before ends the day before. The agency
+	// of the involvement may do it, that of the present lead professional, and data
+	// managers.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (the involvement is not in force, is
 	// sensitive, or has no practitioner), PERMISSION_DENIED.
