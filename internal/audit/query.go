@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -67,22 +68,22 @@ func withoutNUL(b []byte) []byte {
 	return out
 }
 
-// subject is a write's request without its content: its own plain fields, and of
-// the messages in it only their names.
+// subject is a write's request without its content: its plain fields, and of the
+// resources it carries only their names.
 func subject(m proto.Message) proto.Message {
 	src := m.ProtoReflect()
 	dst := src.New()
 	src.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
-		case fd.IsList() || fd.IsMap():
+		case fd.IsList(), fd.IsMap(), fd.Kind() == protoreflect.BytesKind:
 		case fd.Message() == nil:
-			if fd.Kind() != protoreflect.BytesKind {
-				dst.Set(fd, v)
-			}
-		default:
-			if name := fd.Message().Fields().ByName("name"); name != nil && name.Kind() == protoreflect.StringKind {
+			dst.Set(fd, v)
+		case proto.HasExtension(fd.Message().Options(), annotations.E_Resource):
+			if name := fd.Message().Fields().ByName("name"); name != nil {
 				dst.Mutable(fd).Message().Set(name, v.Message().Get(name))
 			}
+		default:
+			dst.Set(fd, protoreflect.ValueOfMessage(subject(v.Message().Interface()).ProtoReflect()))
 		}
 		return true
 	})

@@ -3,10 +3,13 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/pg/pgtest"
@@ -72,6 +75,45 @@ func readLiteral(t *testing.T, s string) (items []string) {
 		}
 	}
 	return items
+}
+
+// Of a write its subject is kept and its content is not.
+func TestSubject(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		request proto.Message
+		want    string
+	}{
+		{&irtv1.SubmitChildRecordRequest{ValidateOnly: true, ChildRecord: &irtv1.ChildRecord{
+			Name: "agencies/a/childRecords/1", GivenName: "Aoife", Carers: []*irtv1.Carer{{Telephone: "01632 960001"}},
+		}}, `{"childRecord":{"name":"agencies/a/childRecords/1"},"validateOnly":true}`},
+		{
+			&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Header{Header: &irtv1.ImportHeader{Parent: "agencies/a", ValidateOnly: true}}},
+			`{"header":{"parent":"agencies/a","validateOnly":true}}`,
+		},
+		{&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Chunk{Chunk: []byte("Aoife")}}, `{}`},
+		{
+			&irtv1.UpdatePractitionerRequest{AllowMissing: true, Practitioner: &irtv1.Practitioner{
+				Name: "agencies/a/practitioners/p", DisplayName: "Dr Ahmed",
+			}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"email"}}},
+			`{"practitioner":{"name":"agencies/a/practitioners/p"},"updateMask":"","allowMissing":true}`,
+		},
+		{
+			&irtv1.EndInvolvementRequest{Name: "agencies/a/involvements/1", EndDate: "2026-01-01"},
+			`{"name":"agencies/a/involvements/1","endDate":"2026-01-01"}`,
+		},
+	} {
+		var got, want any
+		if err := json.Unmarshal([]byte(queryOf(c.request, false)), &got); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(c.want), &want); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%T: kept %v, want %v", c.request, got, want)
+		}
+	}
 }
 
 func TestPostgreSQLReadsTheLiterals(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -102,6 +103,32 @@ func TestReasonsInOtherAlphabets(t *testing.T) {
 			t.Errorf("%q: %v, want %v", reason, err, want)
 		}
 	}
+}
+
+// FuzzStatement states anything: what a handler then sees can be recorded and shown.
+func FuzzStatement(f *testing.F) {
+	b := setup(f)
+	token := b.token(f, "st-marys", "me", system)
+	f.Add("AUDIT", "why", "agencies/st-marys/practitioners/p")
+	f.Add("EMERGENCY", "", "agencies/other/practitioners/p")
+	f.Add("x", strings.Repeat("é", 201), "\x00")
+	f.Fuzz(func(t *testing.T, stated, reason, other string) {
+		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(
+			"authorization", "Bearer "+token, purpose, stated, reasonKey, reason, onBehalfOf, other))
+		_, err := b.auth.Unary(ctx, nil, getChildInfo, func(ctx context.Context, _ any) (any, error) {
+			c := identity.FromContext(ctx)
+			if !utf8.ValidString(c.Reason) || strings.ContainsRune(c.Reason, 0) || len(c.Reason) > 4*200 {
+				t.Errorf("the reason %q is kept", c.Reason)
+			}
+			if c.OnBehalfOf != "" && !strings.HasPrefix(c.OnBehalfOf, "agencies/st-marys/practitioners/") {
+				t.Errorf("it acts for %q", c.OnBehalfOf)
+			}
+			return identity.AuthoriseUnary(ctx, nil, getChildInfo, func(context.Context, any) (any, error) { return nil, nil })
+		})
+		if code := status.Code(err); code != codes.OK && code != codes.InvalidArgument {
+			t.Error(err)
+		}
+	})
 }
 
 func TestRoles(t *testing.T) {

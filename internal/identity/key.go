@@ -53,10 +53,26 @@ func LoadOrCreateKey(dir string) (*SigningKey, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("identity: making the key directory: %w", err)
 	}
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
 	if err := createKey(dir, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("identity: making the signing key: %w", err)
 	}
 	return loadKey(path)
+}
+
+// checkDir refuses a directory in which anybody could put another key in the
+// place of the hub's.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("identity: the key directory: %w", err)
+	}
+	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		return fmt.Errorf("identity: everybody may write to %s, where the signing key is kept: chmod o-w it", dir)
+	}
+	return nil
 }
 
 // createKey writes a new key under a temporary name and links it to its own,
@@ -99,6 +115,9 @@ func loadKey(path string) (*SigningKey, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("identity: reading the signing key: %w", err)
+	}
+	if err := checkDir(filepath.Dir(path)); err != nil {
+		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("identity: other users may read the signing key %s: chmod 600 it, "+
