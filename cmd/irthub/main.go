@@ -35,6 +35,7 @@ type cli struct {
 	Import importCommand `cmd:"" help:"Import a file of records." group:"Use of a hub"`
 
 	// Everything else.
+	Bench    benchCommand    `cmd:"" help:"Measure this hub on this machine." group:"More"`
 	Standard standardCommand `cmd:"" help:"Print the standard: terms, fields, rules, code lists." group:"More"`
 	Version  versionCommand  `cmd:"" help:"Print the version." group:"More"`
 }

@@ -15,7 +15,7 @@ type bar struct{ shown *progressbar.ProgressBar }
 
 // newBytesBar counts bytes; the size is -1 where it is not known.
 func newBytesBar(w io.Writer, size int64) *bar {
-	return newBar(w, size, "sending", progressbar.OptionShowBytes(true))
+	return newBar(w, size, "sending", progressbar.OptionShowBytes(true), progressbar.OptionShowCount())
 }
 
 // newCountBar counts things.
@@ -30,7 +30,7 @@ func newBar(w io.Writer, total int64, what string, options ...progressbar.Option
 	return &bar{progressbar.NewOptions64(total, append(options,
 		progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(30),
 		progressbar.OptionClearOnFinish(),
 	)...)}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,7 +94,9 @@ type originals struct {
 	file   *os.File
 	rows   *csvfile.Reader
 	header []string
+	width  int // of the first row
 	row    csvfile.Row
+	skip   int // columns that a rejects file before this one has added
 }
 
 // originals opens the file again. Standard input is gone by then: it has none.
@@ -110,14 +113,19 @@ func (f *importFlags) originals(format irtv1.ImportFormat) (*originals, error) {
 	if o.row, err = o.rows.Read(); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(fmt.Errorf("reading the file again: %w", err), file.Close())
 	}
+	o.width = len(o.row.Cells)
 	if format == irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT {
-		o.header = append(o.header, o.row.Cells...)
+		if n := len(rejectColumns); len(o.row.Cells) > n && slices.Equal(o.row.Cells[:n], rejectColumns) {
+			o.skip = n
+		}
+		o.header = slices.Clone(o.row.Cells[o.skip:])
 	}
 	return o, nil
 }
 
-// at gives the cells of the row that begins at a line; none where it cannot be
-// read.
+// at gives the cells of the row that begins at a line. They are empty where the
+// row cannot be read, or has more or fewer than the header: the row's number says
+// where to look.
 func (o *originals) at(line int64) []string {
 	for o.rows != nil && o.row.Line < line {
 		var err error
@@ -125,10 +133,10 @@ func (o *originals) at(line int64) []string {
 			o.rows = nil
 		}
 	}
-	if o.row.Line != line {
-		return nil
+	if o.row.Line != line || len(o.row.Cells) != o.width {
+		return make([]string, o.width-o.skip)
 	}
-	return o.row.Cells
+	return o.row.Cells[o.skip:]
 }
 
 func (o *originals) close() {

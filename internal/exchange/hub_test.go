@@ -33,13 +33,13 @@ import (
 // hub is a hub behind a real gRPC connection. Who calls is said in metadata
 // instead of a token.
 type hub struct {
-	t       *testing.T
+	t       testing.TB
 	pool    *pgxpool.Pool
 	imports irtv1.ImportServiceClient
 	caller  string // "agency role"
 }
 
-func newHub(t *testing.T) *hub {
+func newHub(t testing.TB) *hub {
 	t.Helper()
 	pool := pgtest.New(t)
 	register(t, pool)
@@ -79,7 +79,7 @@ func newHub(t *testing.T) *hub {
 	return &hub{t, pool, irtv1.NewImportServiceClient(conn), "school ROLE_AGENCY_SYSTEM"}
 }
 
-func register(t *testing.T, pool *pgxpool.Pool) {
+func register(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
 	_, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{
 		{Name: "agencies/school", DisplayName: "A school", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL, Urn: "654321"},
