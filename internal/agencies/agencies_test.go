@@ -171,13 +171,17 @@ func TestUpdateFollowsTheMask(t *testing.T) {
 	}{
 		{name: "no mask changes what is set", given: &irtv1.Agency{DisplayName: "New"}, want: func(a *irtv1.Agency) { a.DisplayName = "New" }},
 		{name: "a mask clears", mask: []string{"telephone"}, given: &irtv1.Agency{DisplayName: "Unseen"}, want: func(a *irtv1.Agency) { a.Telephone = "" }},
-		{name: "a star replaces all", mask: []string{"*"}, given: &irtv1.Agency{DisplayName: "All", Kind: irtv1.AgencyKind_AGENCY_KIND_POLICE},
+		{
+			name: "a star replaces all", mask: []string{"*"}, given: &irtv1.Agency{DisplayName: "All", Kind: irtv1.AgencyKind_AGENCY_KIND_POLICE},
 			want: func(a *irtv1.Agency) {
 				a.DisplayName, a.Kind, a.Telephone, a.Email = "All", irtv1.AgencyKind_AGENCY_KIND_POLICE, "", ""
-			}},
-		{name: "what was read may be sent back", mask: []string{"name", "email", "create_time", "update_time", "etag"},
+			},
+		},
+		{
+			name: "what was read may be sent back", mask: []string{"name", "email", "create_time", "update_time", "etag"},
 			given: &irtv1.Agency{Email: "new@oak.example", CreateTime: before.GetCreateTime(), UpdateTime: before.GetUpdateTime(), Etag: before.GetEtag()},
-			want:  func(a *irtv1.Agency) { a.Email = "new@oak.example" }},
+			want:  func(a *irtv1.Agency) { a.Email = "new@oak.example" },
+		},
 		{name: "unknown path", mask: []string{"colour"}, rules: []string{"update_mask UPDATE_MASK_PATH"}},
 		{name: "path into nothing", mask: []string{"create_time.seconds"}, rules: []string{"update_mask UPDATE_MASK_PATH"}},
 		{name: "the hub's own field", mask: []string{"create_time"}, given: &irtv1.Agency{CreateTime: timestamppb.Now()}, rules: []string{"update_mask UPDATE_MASK_PATH"}},
@@ -264,7 +268,7 @@ func TestListsArePagedById(t *testing.T) {
 		for _, a := range page.GetAgencies() {
 			ids = append(ids, a.GetName())
 		}
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 		if pages == 1 { // a token of other arguments

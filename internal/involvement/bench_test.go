@@ -78,7 +78,7 @@ func BenchmarkList(b *testing.B) {
 	})
 	b.Run("service-audited", func(b *testing.B) {
 		w := audit.NewWriter(h.pool)
-		defer w.Close(context.Background()) //nolint:errcheck // the benchmark is over
+		defer w.Close(context.Background())
 		at256(b, func() error {
 			e := audit.New(ctx, "bench")
 			if err := listOne(audit.NewContext(ctx, e), h, ids); err != nil {

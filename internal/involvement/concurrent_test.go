@@ -208,7 +208,7 @@ func (h *hub) relinkWhile(record string, from, to uuid.UUID, meanwhile func()) {
 		h.t.Error(err)
 		return
 	}
-	defer tx.Rollback(context.WithoutCancel(h.t.Context())) //nolint:errcheck // after the commit it does nothing
+	defer tx.Rollback(context.WithoutCancel(h.t.Context()))
 	for _, step := range []struct {
 		sql  string
 		args []any
@@ -246,7 +246,7 @@ func TestSubmissionSurvivesDeadlock(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		defer tx.Rollback(context.WithoutCancel(h.t.Context())) //nolint:errcheck // whichever way it ends
+		defer tx.Rollback(context.WithoutCancel(h.t.Context()))
 		if _, err := tx.Exec(h.t.Context(), `SELECT 1 FROM children WHERE child_id = $1 FOR UPDATE`, two); err != nil {
 			t.Error(err)
 			return

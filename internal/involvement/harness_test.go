@@ -37,8 +37,10 @@ func newHub(t testing.TB) *hub {
 	t.Helper()
 	pool := pgtest.New(t)
 	list := []*irtv1.Agency{
-		{Name: "agencies/school", DisplayName: "Oak School", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL,
-			Telephone: "01632 960001", Email: "office@school.example", OutOfHoursTelephone: "01632 960009"},
+		{
+			Name: "agencies/school", DisplayName: "Oak School", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL,
+			Telephone: "01632 960001", Email: "office@school.example", OutOfHoursTelephone: "01632 960009",
+		},
 		{Name: "agencies/gp", DisplayName: "Elm Surgery", Kind: irtv1.AgencyKind_AGENCY_KIND_GP_PRACTICE, Telephone: "01632 960002"},
 		{Name: "agencies/social", DisplayName: "Social Care", Kind: irtv1.AgencyKind_AGENCY_KIND_SOCIAL_CARE, Telephone: "01632 960003"},
 		{Name: "agencies/clinic", DisplayName: "Willow Clinic", Kind: irtv1.AgencyKind_AGENCY_KIND_HEALTH_TRUST, Sensitive: true, Telephone: "01632 960666"},
@@ -129,7 +131,7 @@ func (h *hub) merge(from, into uuid.UUID) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(h.t.Context())) //nolint:errcheck // after the commit it does nothing
+	defer tx.Rollback(context.WithoutCancel(h.t.Context()))
 	for _, sql := range []string{
 		`SELECT 1 FROM children WHERE child_id IN ($1, $2) ORDER BY child_id FOR UPDATE`,
 		`INSERT INTO children_history SELECT children.*, clock_timestamp() FROM children WHERE child_id = $1 AND $2::uuid IS NOT NULL`,

@@ -141,7 +141,7 @@ func TestListIsPaged(t *testing.T) {
 				for _, i := range page.GetInvolvements() {
 					got = append(got, i.GetName()[len("agencies/school/involvements/"):])
 				}
-				if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+				if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 					break
 				}
 				foreign := &irtv1.ListInvolvementsRequest{Parent: childName(standard.NewChildID()), PageToken: req.GetPageToken()}

@@ -97,6 +97,9 @@ func (w *write) reset() {
 	w.survivors = map[uuid.UUID]uuid.UUID{}
 	w.contacts = map[contactKey]contact{}
 	w.storedLeads, w.leads = map[uuid.UUID][]*period{}, map[uuid.UUID][]*period{}
+	for _, child := range w.locked {
+		w.storedLeads[child] = nil // also of those that have had none
+	}
 }
 
 func (w *write) queueInvolvements(b *pgx.Batch) {
@@ -192,9 +195,6 @@ func (w *write) queueLeads(b *pgx.Batch) {
 			for _, p := range periods {
 				w.storedLeads[p.child] = append(w.storedLeads[p.child], p)
 				w.leads[p.child] = append(w.leads[p.child], p)
-			}
-			for _, id := range w.locked { // also those that have had none
-				w.storedLeads[id] = w.storedLeads[id]
 			}
 			return err
 		})

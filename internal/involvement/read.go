@@ -33,7 +33,7 @@ type listing struct {
 // nested loop over a primary key, whatever the planner thinks of the size of the
 // tables. It is exported to be measured.
 var ListQuery = `
-	SELECT q.wanted, c.merged_into, c.lead, ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `
+	SELECT q.wanted, c.merged_into, c.lead, ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `
 	FROM unnest($1::uuid[]) AS q(wanted)
 	CROSS JOIN LATERAL (
 		SELECT merged_into, (
@@ -99,7 +99,7 @@ func scanListings(rows pgx.Rows, listings map[uuid.UUID]*listing) error {
 }
 
 var getSQL = `
-	SELECT ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `, EXISTS (
+	SELECT ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `, EXISTS (
 		SELECT 1 FROM lead_professionals l WHERE l.child_id = i.child_id AND l.involvement_id = i.involvement_id
 			AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2))
 	FROM involvements i
@@ -149,7 +149,7 @@ func (s *Service) survivor(ctx context.Context, child uuid.UUID) (uuid.UUID, err
 const termsAtMost = 1000
 
 var termsSQL = `
-	SELECT ` + qualify(leadColumns, "l") + `, ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `
+	SELECT ` + qualify(leadColumns, "l") + `, ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `
 	FROM lead_professionals l
 	JOIN involvements i ON i.child_id = l.child_id AND i.involvement_id = l.involvement_id
 	LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id

@@ -173,7 +173,7 @@ func TestAnswerIsWhatItWouldBeWithoutThem(t *testing.T) {
 					if (len(page.GetWithheld()) == 1) != (child == with) {
 						t.Errorf("%v: withheld %v", base, page.GetWithheld())
 					}
-					if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+					if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
 						return pages, days
 					}
 				}
@@ -199,8 +199,16 @@ func TestNoticeTellsNoDates(t *testing.T) {
 	h.submit(i)
 	notices := func(child uuid.UUID) (all []int) {
 		for _, req := range []*irtv1.ListInvolvementsRequest{
-			{AsOf: day(-25)}, {AsOf: day(-20)}, {AsOf: day(-15)}, {AsOf: day(-5)}, {AsOf: day(5)}, {IncludeEnded: true},
-			{KnownAt: stamp(longAgo.Add(-time.Hour))}, {KnownAt: stamp(created)}, {KnownAt: stamp(h.now())}, {KnownAt: stamp(h.now()), AsOf: day(-15)},
+			{AsOf: day(-25)},
+			{AsOf: day(-20)},
+			{AsOf: day(-15)},
+			{AsOf: day(-5)},
+			{AsOf: day(5)},
+			{IncludeEnded: true},
+			{KnownAt: stamp(longAgo.Add(-time.Hour))},
+			{KnownAt: stamp(created)},
+			{KnownAt: stamp(h.now())},
+			{KnownAt: stamp(h.now()), AsOf: day(-15)},
 		} {
 			req.Parent = childName(child)
 			all = append(all, len(h.list(as(t, "gp"), req).GetWithheld()))

@@ -60,7 +60,7 @@ var supersedeSQL = `
 	WITH old AS (
 		DELETE FROM involvements i USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS q(child_id, involvement_id, known_to)
 		WHERE i.child_id = q.child_id AND i.involvement_id = q.involvement_id
-		RETURNING ` + columnsOf("i") + `, q.known_to
+		RETURNING ` + qualify(columns, "i") + `, q.known_to
 	)
 	INSERT INTO involvements_history (` + columns + `, known_to) SELECT ` + columns + `, known_to FROM old`
 
@@ -76,8 +76,9 @@ func (w *write) queueSuperseded(b *pgx.Batch, t *tally) {
 
 const insertSQL = `
 	INSERT INTO involvements (` + columns + `)
-	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[],
-		$9::date[], $10::date[], $11::boolean[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::integer[])` //nolint:unqueryvet // the columns are those of the arrays
+	SELECT ` + columns + ` FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[],
+		$9::date[], $10::date[], $11::boolean[], $12::text[], $13::timestamptz[], $14::timestamptz[], $15::integer[])
+		AS v(` + columns + `)`
 
 func (w *write) queueFresh(b *pgx.Batch, t *tally) {
 	n := len(w.fresh)
@@ -107,7 +108,8 @@ var supersedeLeadSQL = `
 
 const insertLeadSQL = `
 	INSERT INTO lead_professionals (` + leadColumns + `)
-	SELECT * FROM unnest($1::uuid[], $2::date[], $3::date[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[])` //nolint:unqueryvet // as above
+	SELECT ` + leadColumns + ` FROM unnest($1::uuid[], $2::date[], $3::date[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[])
+		AS v(` + leadColumns + `)`
 
 func (w *write) queueLeadChanges(b *pgx.Batch, t *tally) {
 	gone, fresh, knownTo := w.leadChanges()

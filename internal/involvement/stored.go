@@ -94,7 +94,7 @@ const notHidden = `(i.agency_id = @own OR NOT (i.sensitive OR i.agency_id = ANY(
 func pageSQL(source, leads string) string {
 	return `
 	WITH i AS (` + source + `), l AS (` + leads + `)
-	SELECT ` + columnsOf("i") + `, ` + qualify(contactColumns, "p") + `,
+	SELECT ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `,
 		EXISTS (SELECT 1 FROM l WHERE l.involvement_id = i.involvement_id
 			AND l.start_date <= @day AND (l.end_date IS NULL OR l.end_date >= @day))
 	FROM i

@@ -118,20 +118,30 @@ func TestBadInvolvementsAreRefusedRuleByRule(t *testing.T) {
 		"no role":             {func(i *irtv1.Involvement) { i.Role = "" }, "involvement.role STRING_MIN_LEN"},
 		"no start":            {func(i *irtv1.Involvement) { i.StartDate = "" }, "involvement.start_date STRING_PATTERN"},
 		"a day that is none":  {func(i *irtv1.Involvement) { i.StartDate = "2026-02-30" }, "involvement.start_date DATE_INVALID"},
-		"a day of another form": {func(i *irtv1.Involvement) { i.StartDate = "05/01/2026" },
-			"involvement.start_date STRING_PATTERN"},
+		"a day of another form": {
+			func(i *irtv1.Involvement) { i.StartDate = "05/01/2026" },
+			"involvement.start_date STRING_PATTERN",
+		},
 		"end before start":        {func(i *irtv1.Involvement) { i.EndDate = "2026-01-04" }, "involvement.end_date PERIOD_ORDER"},
 		"sensitive without basis": {func(i *irtv1.Involvement) { i.Sensitive = true }, "involvement.sensitive_basis SENSITIVE_BASIS_REQUIRED"},
 		"unknown basis":           {func(i *irtv1.Involvement) { i.Sensitive, i.SensitiveBasis = true, "HUNCH" }, "involvement.sensitive_basis CODE_UNKNOWN"},
-		"a stranger": {func(i *irtv1.Involvement) { i.Practitioner = "agencies/school/practitioners/nobody" },
-			"involvement.practitioner PRACTITIONER_UNKNOWN"},
-		"another agency's practitioner": {func(i *irtv1.Involvement) { i.Practitioner = "agencies/gp/practitioners/d1" },
-			"involvement.practitioner PRACTITIONER_UNKNOWN"},
-		"another agency's record": {func(i *irtv1.Involvement) { i.ChildRecord = "agencies/gp/childRecords/1" },
-			"involvement.child_record INVOLVEMENT_SUBJECT"},
+		"a stranger": {
+			func(i *irtv1.Involvement) { i.Practitioner = "agencies/school/practitioners/nobody" },
+			"involvement.practitioner PRACTITIONER_UNKNOWN",
+		},
+		"another agency's practitioner": {
+			func(i *irtv1.Involvement) { i.Practitioner = "agencies/gp/practitioners/d1" },
+			"involvement.practitioner PRACTITIONER_UNKNOWN",
+		},
+		"another agency's record": {
+			func(i *irtv1.Involvement) { i.ChildRecord = "agencies/gp/childRecords/1" },
+			"involvement.child_record INVOLVEMENT_SUBJECT",
+		},
 		"invalid text": {func(i *irtv1.Involvement) { i.Role = "\xff" }, "involvement.role TEXT_INVALID"},
-		"several": {func(i *irtv1.Involvement) { i.Role, i.StartDate, i.Practitioner = "WIZARD", "never", "x" },
-			"involvement.role CODE_UNKNOWN, involvement.start_date STRING_PATTERN, involvement.practitioner PRACTITIONER_UNKNOWN"},
+		"several": {
+			func(i *irtv1.Involvement) { i.Role, i.StartDate, i.Practitioner = "WIZARD", "never", "x" },
+			"involvement.role CODE_UNKNOWN, involvement.start_date STRING_PATTERN, involvement.practitioner PRACTITIONER_UNKNOWN",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := inv("school", "i1", child)

@@ -37,22 +37,20 @@ type version struct {
 const columns = `child_id, involvement_id, agency_id, local_id, record_id, record_local_id, role,
 	practitioner_id, start_date, end_date, sensitive, sensitive_basis, create_time, known_from, revision`
 
-// columnsOf is columns, qualified.
-func columnsOf(table string) string { return qualify(columns, table) }
-
 // scan returns where to scan columns to, and what to call then. A row of NULLs,
 // which an outer join gives for a child without involvements, leaves v zero.
 func (v *version) scan() (into []any, done func()) {
 	var start, end pgtype.Date
 	var sensitive pgtype.Bool
-	return []any{
-			(*zeronull.UUID)(&v.childID), (*zeronull.UUID)(&v.id), (*zeronull.Text)(&v.agency), (*zeronull.Text)(&v.localID),
-			(*zeronull.UUID)(&v.recordID), (*zeronull.Text)(&v.recordLocalID), (*zeronull.Text)(&v.role),
-			(*zeronull.Text)(&v.practitioner), &start, &end, &sensitive, (*zeronull.Text)(&v.basis),
-			(*zeronull.Timestamptz)(&v.created), (*zeronull.Timestamptz)(&v.knownFrom), (*zeronull.Int4)(&v.revision),
-		}, func() {
-			v.start, v.end, v.sensitive = start.Time, end.Time, sensitive.Bool
-		}
+	into = []any{
+		(*zeronull.UUID)(&v.childID), (*zeronull.UUID)(&v.id), (*zeronull.Text)(&v.agency), (*zeronull.Text)(&v.localID),
+		(*zeronull.UUID)(&v.recordID), (*zeronull.Text)(&v.recordLocalID), (*zeronull.Text)(&v.role),
+		(*zeronull.Text)(&v.practitioner), &start, &end, &sensitive, (*zeronull.Text)(&v.basis),
+		(*zeronull.Timestamptz)(&v.created), (*zeronull.Timestamptz)(&v.knownFrom), (*zeronull.Int4)(&v.revision),
+	}
+	return into, func() {
+		v.start, v.end, v.sensitive = start.Time, end.Time, sensitive.Bool
+	}
 }
 
 func scanVersion(row pgx.CollectableRow) (*version, error) {
