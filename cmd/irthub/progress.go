@@ -37,7 +37,7 @@ func newBar(w io.Writer, total int64, what string, options ...progressbar.Option
 
 func onTerminal(w io.Writer) bool {
 	file, isFile := w.(*os.File)
-	return isFile && term.IsTerminal(int(file.Fd())) //nolint:gosec // descriptors are small
+	return isFile && term.IsTerminal(int(file.Fd()))
 }
 
 func (b *bar) add(n int) {

@@ -153,6 +153,6 @@ func dateFault(f standard.Fault) standard.Fault {
 }
 
 // rejectOf tells a fault of a row as a whole.
-func rejectOf(row int64, f *csvfile.Fault) *irtv1.ImportReject {
+func rejectOf(row int64, f *csvfile.FormatError) *irtv1.ImportReject {
 	return &irtv1.ImportReject{Row: row, RuleId: f.RuleID, Description: f.Description, Action: f.Action}
 }

@@ -39,7 +39,7 @@ type cohort struct {
 // line is a row on its way into the index.
 type line struct {
 	number int64
-	fault  *csvfile.Fault // of a row that is no record
+	fault  *csvfile.FormatError // of a row that is no record
 	child  child
 	turn   *turn
 }
@@ -69,7 +69,7 @@ func (s *Service) readCohort(ctx context.Context, j *job, file *upload) error {
 	return batch.Ordered(ctx, window, c.next, c.submit, func(o outcome) error { return j.take(ctx, o) })
 }
 
-var errEmpty = &csvfile.Fault{
+var errEmpty = &csvfile.FormatError{
 	RuleID: "IMPORT_EMPTY", Description: "The file is empty.", Action: "Send the file with its header and its rows.",
 }
 
@@ -84,30 +84,29 @@ func (c *cohort) next() (*line, error) {
 
 // read reads the row that follows; nil after the last.
 func (c *cohort) read() (*line, error) {
-	for {
-		row, err := c.file.Read()
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil, nil
-		case err != nil:
-			return nil, fileError(err)
-		case c.rows < instructionRows && isInstruction(row.Cells):
-			continue
-		}
-		if c.rows++; c.rows > maxRows {
-			return nil, tooMuch("The file has more than 1,000,000 rows")
-		}
-		if row.Fault == nil && len(row.Cells) != c.sheet.width {
-			row.Fault = errWidth
-		}
-		if row.Fault != nil {
-			return &line{number: row.Line, fault: row.Fault}, nil
-		}
-		return c.line(row), nil
+	row, err := c.file.Read()
+	for err == nil && c.rows < instructionRows && isInstruction(row.Cells) {
+		row, err = c.file.Read()
 	}
+	if errors.Is(err, io.EOF) {
+		return nil, nil //nolint:nilnil // the end is no error, and Guard would make one of it
+	}
+	if err != nil {
+		return nil, fileError(err)
+	}
+	if c.rows++; c.rows > maxRows {
+		return nil, tooMuch("The file has more than 1,000,000 rows")
+	}
+	if row.Fault == nil && len(row.Cells) != c.sheet.width {
+		row.Fault = errWidth
+	}
+	if row.Fault != nil {
+		return &line{number: row.Line, fault: row.Fault}, nil //nolint:nilerr // it goes on with the line
+	}
+	return c.line(row), nil
 }
 
-var errWidth = &csvfile.Fault{
+var errWidth = &csvfile.FormatError{
 	RuleID:      "IMPORT_ROW_LENGTH",
 	Description: "The row has more or fewer cells than the header, so it cannot be said which belongs to which column.",
 	Action:      "Check for a comma too many or too few; put cells that hold a comma between quotation marks.",
@@ -187,8 +186,8 @@ func (c *cohort) settle(ctx context.Context, l *line) (o outcome, err error) {
 	}, nil
 }
 
-func repeated(row uint32) *csvfile.Fault {
-	return &csvfile.Fault{
+func repeated(row uint32) *csvfile.FormatError {
+	return &csvfile.FormatError{
 		RuleID:      "IMPORT_DUPLICATE_ROW",
 		Description: fmt.Sprintf("The row is about the same child as row %d, and says something else.", row),
 		Action:      "Keep the one that is right. If they are two children, give each its own NHS number or LOCAL_ID.",
@@ -210,7 +209,7 @@ func (c *cohort) refused(ctx context.Context, l *line, err error) outcome {
 	return outcome{err: err}
 }
 
-var errFailed = &csvfile.Fault{
+var errFailed = &csvfile.FormatError{
 	RuleID:      "IMPORT_ROW_FAILED",
 	Description: "The hub could not take the row, through a fault of its own.",
 	Action:      "Send the row again; if it is refused again, report it to those who run the hub.",

@@ -35,7 +35,7 @@ func FuzzCohort(f *testing.F) {
 			return
 		}
 		s, err := readHeader(first)
-		if fault := (*csvfile.Fault)(nil); err != nil && !errors.As(err, &fault) {
+		if fault := (*csvfile.FormatError)(nil); err != nil && !errors.As(err, &fault) {
 			t.Fatal(err)
 		}
 		for err == nil {

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -100,13 +101,8 @@ func appendFolded(b []byte, name string) []byte {
 		name = norm.NFKD.String(strings.ToValidUTF8(name, ""))
 	}
 	for _, c := range name {
-		switch {
-		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
-			b = append(b, byte(c))
-		case c >= 'A' && c <= 'Z':
-			b = append(b, byte(c)+'a'-'A')
-		case c >= 0x80 && (unicode.IsLetter(c) || unicode.IsDigit(c)):
-			b = append(b, string(unicode.ToLower(c))...)
+		if unicode.IsLetter(c) || unicode.IsDigit(c) {
+			b = utf8.AppendRune(b, unicode.ToLower(c))
 		}
 	}
 	if len(b) == start {

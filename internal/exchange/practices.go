@@ -79,7 +79,7 @@ func (p *practices) read(ctx context.Context) error {
 	return p.flush(ctx)
 }
 
-var errNoPractices = &csvfile.Fault{
+var errNoPractices = &csvfile.FormatError{
 	RuleID:      "IMPORT_NO_PRACTICES",
 	Description: "The first row is not a practice of epraccur.csv: a code such as A81001, a name, address and postcode.",
 	Action:      "Send epraccur.csv of the NHS Organisation Data Service, unzipped and as it is.",
@@ -121,7 +121,7 @@ func (p *practices) practice(row csvfile.Row) (*irtv1.Agency, []*irtv1.ImportRej
 		})}
 	}
 	if first, taken := p.rows[code]; taken {
-		return nil, []*irtv1.ImportReject{rejectOf(row.Line, &csvfile.Fault{
+		return nil, []*irtv1.ImportReject{rejectOf(row.Line, &csvfile.FormatError{
 			RuleID:      "IMPORT_DUPLICATE_ROW",
 			Description: fmt.Sprintf("The practice stands in row %d already.", first),
 			Action:      "Keep the row that is right.",

@@ -57,7 +57,7 @@ func tooMuch(what string) error {
 
 // fileError puts what is wrong with a file as a whole into the words of the API.
 func fileError(err error) error {
-	var f *csvfile.Fault
+	var f *csvfile.FormatError
 	if !errors.As(err, &f) {
 		return fmt.Errorf("exchange: reading the file: %w", err)
 	}

@@ -88,7 +88,7 @@ func ascii(text []byte) bool {
 
 // unreadable tells from the beginning of a file that it is none that this
 // package reads.
-func unreadable(head []byte) *Fault {
+func unreadable(head []byte) *FormatError {
 	nulls := bytes.Count(head, []byte{0})
 	switch {
 	case bytes.HasPrefix(head, []byte("\xFF\xFE")), bytes.HasPrefix(head, []byte("\xFE\xFF")), nulls > len(head)/4:
@@ -104,19 +104,19 @@ func unreadable(head []byte) *Fault {
 }
 
 var (
-	errUTF16 = &Fault{
+	errUTF16 = &FormatError{
 		"IMPORT_ENCODING", "The file is in UTF-16, which is not read.",
 		`Save it as "CSV UTF-8 (comma delimited)" and send that.`,
 	}
-	errSpreadsheet = &Fault{
+	errSpreadsheet = &FormatError{
 		"IMPORT_NOT_CSV", "The file is a workbook of a spreadsheet, or a zip archive.",
 		`Save the sheet as "CSV UTF-8 (comma delimited)" and send that.`,
 	}
-	errBinary = &Fault{
+	errBinary = &FormatError{
 		"IMPORT_NOT_CSV", "The file holds null characters, so it is no text.",
 		`Save it as "CSV UTF-8 (comma delimited)" and send that.`,
 	}
-	errLineBreaks = &Fault{
+	errLineBreaks = &FormatError{
 		"IMPORT_LINE_BREAKS", "The lines of the file end with a carriage return alone.",
 		`Save it as "CSV UTF-8 (comma delimited)", not as "CSV (Macintosh)", and send that.`,
 	}

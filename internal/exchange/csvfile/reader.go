@@ -20,14 +20,14 @@ const (
 	MaxColumns = 200
 )
 
-// Fault is why a file, or one row of it, cannot be read. It repeats nothing of
+// FormatError is why a file, or one row of it, cannot be read. It repeats nothing of
 // the file.
-type Fault struct {
+type FormatError struct {
 	RuleID, Description, Action string
 }
 
 // Error implements error.
-func (f *Fault) Error() string { return f.Description + " " + f.Action }
+func (f *FormatError) Error() string { return f.Description + " " + f.Action }
 
 // Row is one row.
 type Row struct {
@@ -39,7 +39,7 @@ type Row struct {
 	Cells []string
 	// Fault is set where the row cannot be read. There are no Cells then, and the
 	// next Read goes on with the line after Line.
-	Fault *Fault
+	Fault *FormatError
 }
 
 // Reader reads rows one after another. Damage stays where it is: a row with a
@@ -78,7 +78,7 @@ func (r *Reader) restart() {
 func (r *Reader) Encoding() string { return r.text.String() }
 
 // Read returns the next row that is not blank, and io.EOF after the last. Any
-// other error ends the reading: a *Fault where the file as a whole cannot be
+// other error ends the reading: a *FormatError where the file as a whole cannot be
 // read, which the first Read says, or an error of the underlying reader.
 func (r *Reader) Read() (Row, error) {
 	if !r.started {
@@ -152,7 +152,7 @@ func (r *Reader) skipLine() error {
 var newline = []byte{'\n'}
 
 // parse takes the cells of one row apart.
-func (r *Reader) parse(raw []byte) ([]string, *Fault) {
+func (r *Reader) parse(raw []byte) ([]string, *FormatError) {
 	if len(bytes.TrimRight(raw, "\r\n")) == 0 {
 		return nil, nil // csv would go on to the next row
 	}
@@ -183,17 +183,17 @@ func blank(cells []string) bool {
 }
 
 var (
-	errQuotes = &Fault{
+	errQuotes = &FormatError{
 		"IMPORT_ROW_QUOTES",
 		"A quotation mark is out of place, or opens a cell and nothing closes it.",
 		`Put the whole cell between quotation marks and double those within it: "the ""Rec"", Norwich".`,
 	}
-	errTooLong = &Fault{
+	errTooLong = &FormatError{
 		"IMPORT_ROW_TOO_LONG",
 		"The row is longer than 64 KiB.",
 		"Check that the line break at its end is not missing.",
 	}
-	errTooWide = &Fault{
+	errTooWide = &FormatError{
 		"IMPORT_ROW_TOO_WIDE",
 		"The row has more than 200 cells.",
 		"Leave out the columns that are not needed, and check that no line break is missing.",

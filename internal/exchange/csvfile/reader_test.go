@@ -104,7 +104,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		"line breaks of Macintosh": {"a,b\r1,2\r3,4\r", "IMPORT_LINE_BREAKS"},
 	} {
 		_, _, err := read(t, strings.NewReader(tt.file))
-		if f := (*csvfile.Fault)(nil); !errors.As(err, &f) || f.RuleID != tt.rule || f.Action == "" {
+		if f := (*csvfile.FormatError)(nil); !errors.As(err, &f) || f.RuleID != tt.rule || f.Action == "" {
 			t.Errorf("%s: error %v, want %s", name, err, tt.rule)
 		}
 	}
@@ -138,7 +138,7 @@ func FuzzRead(f *testing.F) {
 		for {
 			row, err := r.Read()
 			if err != nil {
-				if f := (*csvfile.Fault)(nil); !errors.Is(err, io.EOF) && !errors.As(err, &f) {
+				if f := (*csvfile.FormatError)(nil); !errors.Is(err, io.EOF) && !errors.As(err, &f) {
 					t.Fatalf("error %v", err)
 				}
 				damaged = damaged || !errors.Is(err, io.EOF)
