@@ -168,11 +168,17 @@ func (s *Service) message(c identity.Caller, v *view) (*irtv1.Child, error) {
 	m.GpPractice = directoryEntry(s.directory.ByODSCode(m.GetGpPracticeCode()))
 	m.CreateTime, m.UpdateTime = timestamp(e.created), timestamp(e.knownFrom)
 	m.Etag = rpc.Etag(e.id, e.revision)
+	hidden := false
 	var err error
 	m.Provenance, err = provenance(e.provenance, func(agency string) bool {
 		facts, _ := s.directory.Get(agency)
-		return !facts.Sensitive || sharing.SensitiveVisible(c, agency)
+		visible := !facts.Sensitive || sharing.SensitiveVisible(c, agency)
+		hidden = hidden || !visible
+		return visible
 	})
+	if hidden {
+		m.Withheld = append(m.Withheld, sharing.Withheld())
+	}
 	return m, err
 }
 

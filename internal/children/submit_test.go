@@ -393,6 +393,9 @@ func TestSensitiveAgencyIsNotNamed(t *testing.T) {
 			t.Errorf("provenance names %s", p.GetAgency())
 		}
 	}
+	if len(c.GetWithheld()) != 1 || c.GetWithheld()[0].GetHowToAsk() == "" {
+		t.Errorf("the answer does not say that something is withheld: %v", c.GetWithheld())
+	}
 	own, err := h.GetChild(system(t, "camhs"), &irtv1.GetChildRequest{Name: resp.GetChild()})
 	if err != nil || own.GetProvenance()[0].GetAgency() != "agencies/camhs" {
 		t.Errorf("the agency itself sees %v, error %v", own.GetProvenance(), err)
