@@ -24,6 +24,7 @@ import (
 	"time"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
 	"irthub/internal/pg/pgtest"
 )
 
@@ -195,6 +196,64 @@ func TestGivenDatabase(t *testing.T) {
 	}
 	if status := hub.end(t, syscall.SIGINT); status != 0 {
 		t.Errorf("SIGINT: status %d\n%s", status, hub.log)
+	}
+}
+
+// A file that is being uploaded when the hub is told to stop goes in to its end,
+// while nobody new is let in.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	school := &irtv1.Agency{Name: "agencies/school-1", DisplayName: "School", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL}
+	pool := pgtest.Open(t, url)
+	if _, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{school}); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"IRTHUB_DATABASE_URL=" + url, "IRTHUB_DATA=" + t.TempDir()}
+	token, errs, status := output(t, env, "token", "--agency", "school-1", "--role", "agency-system")
+	if status != 0 {
+		t.Fatal(errs)
+	}
+	hub := serve(t, env)
+	body, rest := io.Pipe()
+	answer := make(chan string, 1)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+hub.HTTP+"/v1/agencies/school-1/imports?format=school-cohort", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
+	r.Header.Set("Content-Type", "text/csv")
+	go func() {
+		defer close(answer)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		answer <- string(b)
+	}()
+	_, _ = io.WriteString(rest, "CHILD_FIRST_NAME,CHILD_LAST_NAME,CHILD_DATE_OF_BIRTH,CHILD_POSTCODE\nAda,Holt,2015-03-04,NR1 3JU\n")
+	for begun := false; !begun; {
+		if err := pool.QueryRow(t.Context(), "SELECT count(*) > 0 FROM imports").Scan(&begun); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = hub.Process.Signal(syscall.SIGTERM)
+	for closed := false; !closed; {
+		conn, err := net.Dial("tcp", hub.HTTP)
+		if closed = err != nil; !closed {
+			_ = conn.Close()
+		}
+	}
+	_, _ = io.WriteString(rest, "Ben,Holt,2016-03-04,NR1 3JU\n")
+	_ = rest.Close()
+	if got := strings.ReplaceAll(<-answer, " ", ""); !strings.Contains(got, `"accepted":"2"`) {
+		t.Errorf("the upload was answered %s", got)
+	}
+	if status := hub.end(t, syscall.Signal(0)); status != 0 {
+		t.Errorf("status %d\n%s", status, hub.log)
 	}
 }
 

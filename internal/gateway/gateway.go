@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
@@ -48,6 +49,7 @@ type Gateway struct {
 func New(o Options) (*Gateway, error) {
 	g := &Gateway{options: o, routes: reference.Routes(), imports: irtv1.NewImportServiceClient(o.Conn)}
 	g.queries = allowedQueries(g.routes)
+	setQueryParser()
 	g.api = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newCodec()),
 		runtime.WithIncomingHeaderMatcher(matchIncoming),
@@ -57,7 +59,6 @@ func New(o Options) (*Gateway, error) {
 		runtime.WithRoutingErrorHandler(g.handleRoutingError),
 		runtime.WithForwardResponseOption(forwardEtag),
 		runtime.WithForwardResponseOption(nameFields),
-		runtime.SetQueryParameterParser(queryParser{}),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
@@ -77,13 +78,15 @@ func New(o Options) (*Gateway, error) {
 	if err := g.api.HandlePath(http.MethodPost, reference.UploadPattern, g.upload); err != nil {
 		return nil, fmt.Errorf("gateway: registering the upload: %w", err)
 	}
-	pages, err := g.makePages()
-	if err != nil {
-		return nil, err
-	}
-	g.pages = pages
+	g.pages = g.makePages()
 	return g, nil
 }
+
+// setQueryParser happens once, since the library keeps the parser for the whole
+// process.
+var setQueryParser = sync.OnceFunc(func() {
+	runtime.NewServeMux(runtime.SetQueryParameterParser(queryParser{}))
+})
 
 // client pairs a generated registration with the generated client it needs.
 func client[C any](
@@ -98,6 +101,9 @@ func client[C any](
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.recoverPanic(w, r)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.TLS != nil {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	if strings.HasPrefix(r.URL.Path, "/v1/") {
 		g.serveAPI(w, r)
 		return

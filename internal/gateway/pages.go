@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"irthub/internal/gateway/reference"
 	"irthub/internal/rpc"
@@ -17,9 +18,32 @@ import (
 const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// makePages makes everything that is served outside /v1.
-func (g *Gateway) makePages() (map[string]http.Handler, error) {
-	doc, err := reference.New(g.options.Version)
+// makePages makes everything that is served outside /v1. The reference is written
+// when it is first asked for: a hub need not wait for it to start.
+func (g *Gateway) makePages() map[string]http.Handler {
+	files := sync.OnceValues(func() (map[string]file, error) { return referenceFiles(g.options.Version) })
+	pages := map[string]http.Handler{
+		"/":        http.HandlerFunc(g.landing),
+		"/healthz": http.HandlerFunc(healthz),
+		"/readyz":  http.HandlerFunc(g.readyz),
+		"/docs/":   http.RedirectHandler("/docs", http.StatusMovedPermanently),
+	}
+	for _, path := range []string{"/openapi.json", "/docs", reference.StylePath, reference.ScriptPath} {
+		pages[path] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			all, err := files()
+			if err != nil {
+				g.writeError(w, r, err)
+				return
+			}
+			all[path].serve(w, r)
+		})
+	}
+	return pages
+}
+
+// referenceFiles are the OpenAPI document and the page, by address.
+func referenceFiles(version string) (map[string]file, error) {
+	doc, err := reference.New(version)
 	if err != nil {
 		return nil, err
 	}
@@ -31,18 +55,14 @@ func (g *Gateway) makePages() (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := map[string]http.Handler{
-		"/":             http.HandlerFunc(g.landing),
-		"/healthz":      http.HandlerFunc(healthz),
-		"/readyz":       http.HandlerFunc(g.readyz),
-		"/openapi.json": static("application/json", openAPI),
-		"/docs":         static("text/html; charset=utf-8", page),
-		"/docs/":        http.RedirectHandler("/docs", http.StatusMovedPermanently),
+	files := map[string]file{
+		"/openapi.json": newFile("application/json", openAPI),
+		"/docs":         newFile("text/html; charset=utf-8", page),
 	}
 	for _, a := range assets {
-		pages[a.Path] = static(a.Type, a.Content)
+		files[a.Path] = newFile(a.Type, a.Content)
 	}
-	return pages, nil
+	return files, nil
 }
 
 // landing sends people to the reference, and tells programs what this is.
@@ -78,29 +98,31 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = newJSONEncoder(w).Encode(v) // the caller has gone: nobody is left to tell
 }
 
-// static serves content that does not change while the hub runs.
-func static(contentType string, content []byte) http.Handler {
-	packed := pack(content)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", contentType)
-		h.Set("Content-Security-Policy", pagePolicy)
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache")
-		h.Set("Vary", "Accept-Encoding")
-		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			h.Set("Content-Encoding", "gzip")
-			_, _ = w.Write(packed)
-			return
-		}
-		_, _ = w.Write(content)
-	})
+// file is content that does not change while the hub runs.
+type file struct {
+	contentType   string
+	plain, zipped []byte
 }
 
-func pack(content []byte) []byte {
+func newFile(contentType string, content []byte) file {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, _ = z.Write(content) // into memory: it does not fail
 	_ = z.Close()
-	return b.Bytes()
+	return file{contentType, content, b.Bytes()}
+}
+
+func (f file) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.contentType)
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	content := f.plain
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		content = f.zipped
+	}
+	_, _ = w.Write(content)
 }

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// maxBody bounds a JSON body, in bytes: as much as a gRPC message may have.
+	// maxBody bounds a JSON body, in bytes: it may be a few times as long as the
+	// same message over gRPC (rpc.MaxRequest).
 	maxBody = 4 << 20
 	// maxDrain is how much of a body that is too large is read and thrown away,
 	// so that a client that sends before it listens gets to see the answer.

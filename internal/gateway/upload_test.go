@@ -76,10 +76,15 @@ func TestUpload(t *testing.T) {
 		body                     io.Reader
 		want                     []string
 	}{
-		{"raw", "format=school-cohort&validateOnly=true", "text/csv; charset=utf-8", strings.NewReader(file),
-			[]string{`"rows":"1000000"`, `"accepted":"262144"`, `"validateOnly":true`, `"name":"agencies/a"`, "IMPORT_FORMAT_SCHOOL_COHORT"}},
-		{"octets, chunked", "format=gp-practices", "application/octet-stream", struct{ io.Reader }{strings.NewReader(file)},
-			[]string{`"rows":"1000000"`, "IMPORT_FORMAT_GP_PRACTICES"}},
+		{
+			"raw", "format=school-cohort&validateOnly=true", "text/csv; charset=utf-8", strings.NewReader(file),
+			[]string{`"rows":"1000000"`, `"accepted":"262144"`, `"validateOnly":true`, `"name":"agencies/a"`, "IMPORT_FORMAT_SCHOOL_COHORT"},
+		},
+		{
+			"octets, chunked", "format=gp-practices", "application/octet-stream",
+			struct{ io.Reader }{strings.NewReader(file)},
+			[]string{`"rows":"1000000"`, "IMPORT_FORMAT_GP_PRACTICES"},
+		},
 		{"form", "format=IMPORT_FORMAT_SCHOOL_COHORT", formType, body, []string{`"rows":"1000000"`, `"accepted":"262144"`}},
 		{"empty", "format=school-cohort", "text/csv", strings.NewReader(""), []string{`"name":"agencies/a"`}},
 	} {

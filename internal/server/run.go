@@ -12,8 +12,17 @@ import (
 
 // Run runs a hub until ctx ends, then drains it: calls under way get drainTime
 // to end, what was accepted is written, a private PostgreSQL is stopped. It
-// returns nil if all of that went well.
-func Run(ctx context.Context, c Config) (err error) {
+// returns nil if all of that went well, also when ctx ends before the hub is ready.
+func Run(ctx context.Context, c Config) error {
+	err := run(ctx, c)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		c.Log.Info("told to stop before the hub was ready")
+		return nil
+	}
+	return err
+}
+
+func run(ctx context.Context, c Config) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -398,6 +399,23 @@ func TestPublicServices(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Being told to stop is no failure, however early.
+func TestStoppedBeforeReady(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	err := server.Run(ctx, server.Config{
+		Data: t.TempDir(), DatabaseURL: pgtest.URL(t), GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0",
+		Log: slog.New(slog.DiscardHandler), Ready: func(server.Addresses) { t.Error("it became ready") },
+		Prepare: func(ctx context.Context, _ *server.Hub) error {
+			cancel()
+			return fmt.Errorf("preparing: %w", ctx.Err())
+		},
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestStartRefused(t *testing.T) {

@@ -14,6 +14,12 @@ import (
 //go:embed page.html page.css page.js
 var pageFiles embed.FS
 
+// The addresses of the page's own files.
+const (
+	StylePath  = "/docs/page.css"
+	ScriptPath = "/docs/page.js"
+)
+
 // Asset is a file the page refers to.
 type Asset struct {
 	Path, Type string
@@ -43,8 +49,8 @@ func (d *Document) Page() ([]byte, []Asset, error) {
 		return nil, nil, err
 	}
 	return b.Bytes(), []Asset{
-		{"/docs/page.css", "text/css; charset=utf-8", css},
-		{"/docs/page.js", "text/javascript; charset=utf-8", js},
+		{StylePath, "text/css; charset=utf-8", css},
+		{ScriptPath, "text/javascript; charset=utf-8", js},
 	}, nil
 }
 
