@@ -72,7 +72,7 @@ func TestAKeyThatCannotBeTrustedIsAnError(t *testing.T) {
 		says  string
 	}{
 		"readable by others":       {func(p string) error { return os.Chmod(p, 0o640) }, "chmod 600"},
-		"in everybody's directory": {func(p string) error { return os.Chmod(filepath.Dir(p), 0o777) }, "chmod o-w"}, //nolint:gosec // the mistake under test
+		"in everybody's directory": {func(p string) error { return os.Chmod(filepath.Dir(p), 0o777) }, "chmod o-w"},
 		"empty":                    {func(p string) error { return os.WriteFile(p, nil, 0o600) }, "PEM"},
 		"of another kind": {func(p string) error {
 			return os.WriteFile(p, []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), 0o600)

@@ -86,11 +86,15 @@ func hasRetry(err error) bool {
 	return false
 }
 
-func TestInternalKeepsTheCauseForErrorsIs(t *testing.T) {
+func TestInternalKeepsTheCauseForTheLog(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("cause")
-	if !errors.Is(rpc.Internal(cause), cause) {
-		t.Error("the cause is lost")
+	err := rpc.Internal(cause)
+	for range 3 { // every interceptor that must know the outcome passes it through Edge
+		if !errors.Is(err, cause) {
+			t.Fatal("the cause is lost")
+		}
+		err = rpc.Edge(fmt.Errorf("outer: %w", err))
 	}
 }
 
