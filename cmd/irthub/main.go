@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // days are England's, also on a machine that knows no time zones
 
 	"github.com/alecthomas/kong"
 )
