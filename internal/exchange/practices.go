@@ -184,8 +184,8 @@ func (p *practices) flush(ctx context.Context) error {
 		return err
 	}
 	p.batch = p.batch[:0]
-	p.state.Rows += int32(created + updated + unchanged)
-	p.state.Accepted += int32(created + updated)
-	p.state.Unchanged += int32(unchanged)
+	p.state.Rows += int32(created + updated + unchanged) //nolint:gosec // at most a batch
+	p.state.Accepted += int32(created + updated)         //nolint:gosec // at most a batch
+	p.state.Unchanged += int32(unchanged)                //nolint:gosec // at most a batch
 	return p.saveIfDue(ctx)
 }

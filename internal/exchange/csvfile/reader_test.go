@@ -33,7 +33,7 @@ func read(t *testing.T, file io.Reader) (rows []string, encoding string, err err
 	}
 }
 
-func number(n int32) string { return string(rune('0'+n)) + ": " }
+func number(n int32) string { return string('0'+n) + ": " }
 
 func TestRead(t *testing.T) {
 	t.Parallel()
