@@ -275,6 +275,12 @@ func TestWhoMayFollowAnImport(t *testing.T) {
 	wantCode(t, "a page token that is none", err, codes.InvalidArgument)
 }
 
+// manyChildren is a row of a child who has little in common with the others.
+func manyChildren(i int) string {
+	name := func(n int) string { return string([]rune{'A' + rune(n%26), 'a' + rune(n/26%26), 'a' + rune(n/676%26)}) }
+	return fmt.Sprintf("%sy,%sson,%d-%02d-%02d,NR%d %dA%c,", name(i*7), name(i*11), 2008+i%15, 1+i%12, 1+i%28, 1+i%20, i%10, 'A'+rune(i%2))
+}
+
 // TestSenderBreaksOff sends half a file and goes away: what was acknowledged
 // stays, the import says so, and sending the whole again completes it.
 func TestSenderBreaksOff(t *testing.T) {
@@ -287,7 +293,7 @@ func TestSenderBreaksOff(t *testing.T) {
 	}
 	lines := []string{header}
 	for i := range 3000 {
-		lines = append(lines, fmt.Sprintf("Amy%d,Reed,2012-05-06,NR1 3JU,", i))
+		lines = append(lines, manyChildren(i))
 	}
 	_ = stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Header{Header: h.header(cohort)}})
 	_ = stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Chunk{Chunk: file(lines[:2500]...)}})
@@ -357,7 +363,7 @@ func TestFirstImportsAtOnce(t *testing.T) {
 	h := newHub(t)
 	lines := []string{header}
 	for i := range 200 {
-		lines = append(lines, fmt.Sprintf("Amy%d,Reed,2012-05-06,NR1 3JU,", i))
+		lines = append(lines, manyChildren(i))
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
