@@ -85,7 +85,7 @@ func printCommands(w io.Writer, data string, a server.Addresses) {
 	if _, err := os.Stat(grpcurl); err != nil {
 		grpcurl = "grpcurl"
 	}
-	call := fmt.Sprintf(`-H "Authorization: Bearer $TOKEN" -H 'Irt-Purpose: SAFEGUARDING' -H 'Content-Type: application/json'`)
+	const call = `-H "Authorization: Bearer $TOKEN" -H 'Irt-Purpose: SAFEGUARDING' -H 'Content-Type: application/json'`
 	fmt.Fprintf(w, `
 Try these in another terminal; the token is good for an hour. A practice looks for a girl called Millie Clark, finds out who works with her, and sends a record that is refused nothing but told everything:
 

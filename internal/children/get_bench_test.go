@@ -2,6 +2,7 @@ package children_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -85,6 +86,6 @@ func BenchmarkGetChildRaw(b *testing.B) {
 		rows.Next()
 		_, err = rows.Values()
 		rows.Close()
-		return err
+		return errors.Join(err, rows.Err())
 	})
 }
