@@ -76,7 +76,7 @@ func compareNames(a, b []Name) int {
 // countNames makes the frequencies of the records. Names of the starting
 // table stay in use, at no more than a single record's share.
 func countNames(records []Features, start *Frequencies) Frequencies {
-	given, family := map[string]int{}, map[string]int{}
+	given, family, texts, dates := map[string]int{}, map[string]int{}, map[string]int{}, map[uint32]int{}
 	for i := range records {
 		for j := range records[i].Given {
 			given[records[i].Given[j].Joined]++
@@ -85,10 +85,37 @@ func countNames(records []Features, start *Frequencies) Frequencies {
 			family[records[i].Family[j].Joined]++
 		}
 	}
-	var t Frequencies
+	withText, withDate := 0, 0
+	for i := range records {
+		if s := records[i].Other; s != "" {
+			texts[s]++
+			withText++
+		}
+		if d := records[i].Born; d.full() {
+			dates[d.packed()]++
+			withDate++
+		}
+	}
+	t := Frequencies{Dates: crowded(dates, withDate)}
+	if withText > 0 {
+		t.Texts, t.OtherText = shares(texts, withText, nil)
+	}
 	t.GivenNames, t.OtherGiven = shares(given, len(records), start.GivenNames)
 	t.FamilyNames, t.OtherFamily = shares(family, len(records), nil)
 	return t
+}
+
+// crowded are the dates that stand in many times more records than the usual
+// date does, and in more than one child's records would explain.
+func crowded(dates map[uint32]int, n int) map[uint32]float64 {
+	usual := float64(n) / float64(max(len(dates), 1))
+	found := map[uint32]float64{}
+	for d, k := range dates {
+		if float64(k) > 4*usual+20 {
+			found[d] = float64(k) / float64(n)
+		}
+	}
+	return found
 }
 
 // establishedAt is how many records make a name one in use, and not a slip.
@@ -141,7 +168,12 @@ func blockedPairs(records []Features) [][2]int {
 }
 
 func trainKeys(f *Features) []uint64 {
-	k := keySet{list: Keys(f)}
+	return append(Keys(f), householdKeys(f)...)
+}
+
+// householdKeys are of a house or a telephone, without the child.
+func householdKeys(f *Features) []uint64 {
+	var k keySet
 	if f.Postcode != "" && f.Address.Street != "" {
 		k.add(start(KindPostcodeGiven).text(f.Postcode).text(f.Address.Number), KindPostcodeGiven)
 	}
@@ -190,13 +222,14 @@ type trainer struct {
 type counts [numFields][maxLevels][classes]float64
 
 func (t *trainer) round() {
-	var seen counts
+	var seen, met counts
 	var found [classes]float64
 	for i := range t.blocked {
 		p := t.model.classesOf(&t.blocked[i])
 		for c := range found {
 			found[c] += p[c] * t.scale
 		}
+		met.add(&t.blocked[i], &[classes]float64{Stranger: p[Stranger] * t.scale})
 		p[Stranger] = 0 // met in a block, not by chance
 		seen.add(&t.blocked[i], &p)
 	}
@@ -205,7 +238,20 @@ func (t *trainer) round() {
 		seen.add(&t.random[i], &[classes]float64{Stranger: p[Stranger]})
 	}
 	t.model.learnPrior(found, t.total)
+	seen.raise(&met, float64(len(t.random))/t.total)
 	t.learnLevels(&seen)
+}
+
+// raise lifts what strangers show by chance to what is known of them from the
+// blocks. A level too rare to occur among the random pairs, such as one street
+// and one postcode, would otherwise seem impossible for strangers. Blocks see
+// only some of all stranger pairs, so that theirs is a lower bound.
+func (s *counts) raise(met *counts, scale float64) {
+	for f := range s {
+		for l := range s[f] {
+			s[f][l][Stranger] = max(s[f][l][Stranger], met[f][l][Stranger]*scale)
+		}
+	}
 }
 
 func (s *counts) add(c *comparison, weight *[classes]float64) {
@@ -255,18 +301,27 @@ func (t *trainer) learnLevels(seen *counts) {
 }
 
 func (t *trainer) learnField(seen *counts, f Field, c Class) {
-	total := 0.0
+	var total [2]float64
 	for l := range levelNames[f] {
 		if t.learns(f, Level(l)) {
-			total += seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])
+			total[context(f, Level(l))] += seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])
 		}
 	}
 	for l := range levelNames[f] {
 		if t.learns(f, Level(l)) {
-			p := (seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])) / total
+			p := (seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])) / total[context(f, Level(l))]
 			t.model.bits[f][l][c] = math.Log2(max(p, leastClass))
 		}
 	}
+}
+
+// context numbers the sets of levels of a field whose probabilities add up to
+// one: other text is compared in two, by whether the residence agrees.
+func context(f Field, l Level) int {
+	if f == FieldOther && l >= closeSameThere {
+		return 1
+	}
+	return 0
 }
 
 // fixed keeps what defines a class: twins are born on one day and siblings are
