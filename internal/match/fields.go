@@ -88,9 +88,9 @@ const (
 	residenceSame         Level = iota + 1 // same address, same postcode or one slip away
 	residenceAddress                       // same house number and street, postcode missing or other
 	residenceStreet                        // same street and postcode (one slip allowed), number missing or other
-	residencePostcodeTown                  // same postcode and town, another or no street
+	residencePostcodeTown                  // same postcode (one slip allowed) and town or house number, another or no street
 	residencePostcode                      // same postcode only
-	residenceStreetName                    // a street of the same name, all else other or missing
+	residenceStreetName                    // a street of the same name, or the same number in one town, all else other or missing
 	residenceSector                        // same postal sector (all but the last two of a postcode) only
 	residenceTown                          // same town only
 	residenceOutward                       // same postal district only

@@ -28,11 +28,11 @@ func compareResidence(a, b *Features) Level {
 		return residenceAddress
 	case nearPostcode && street == equal:
 		return residenceStreet
-	case nearPostcode && town:
+	case nearPostcode && (town || number == equal):
 		return residencePostcodeTown
 	case samePostcode:
 		return residencePostcode
-	case street == equal:
+	case street == equal, town && number == equal:
 		return residenceStreetName
 	case sector(a.Postcode) == sector(b.Postcode):
 		return residenceSector
