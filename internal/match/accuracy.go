@@ -52,6 +52,8 @@ type Accuracy struct {
 	B3 Rates `json:"b3"`
 	// ReviewShare is the share of records held for a person.
 	ReviewShare float64 `json:"review_share"`
+	// Merged counts the times that two children suspected to be one were merged.
+	Merged int `json:"merged"`
 	// FalseLinks counts wrongly linked pairs by what they look like, of
 	// FamilyPairs that there are to get wrong (other children of one household).
 	FalseLinks  map[Class]int `json:"false_links_by_class"`
@@ -72,7 +74,7 @@ const maxErrors = 100_000
 func (m *Model) newAccuracy(records []Labelled, t Trial) Accuracy {
 	a := Accuracy{
 		Mode: t.Mode, Seed: t.Seed, AutoLinkOnly: t.AutoLinkOnly, Records: len(records),
-		LinksCounted: "automatic links, and reviews at even odds or better", Rules: map[string]int{},
+		LinksCounted: "automatic links, reviews at even odds or better, and suspected duplicates merged", Rules: map[string]int{},
 		Thresholds: Thresholds{m.parameters.Link, m.parameters.Review, m.parameters.Margin, Confirm},
 		FalseLinks: map[Class]int{Twin: 0, Sibling: 0, Stranger: 0},
 	}

@@ -200,3 +200,7 @@ func (m *Model) Weights(records []Features) []float64 {
 	}
 	return weights
 }
+
+func childNumber(k ChildKey) int {
+	return int(binary.BigEndian.Uint64(k[8:])) //nolint:gosec // from childKey
+}

@@ -1,7 +1,6 @@
 package match
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 )
@@ -75,9 +74,16 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 		}
 		child := ix.put(i, &d)
 		ix.members[child] = append(ix.members[child], i)
+		if d.SuspectedDuplicate && !a.AutoLinkOnly {
+			other := ix.standing(childNumber(d.RunnerUp.Child))
+			if child != other && m.fit(records, ix.members[child], ix.members[other]) {
+				ix.merge(child, other)
+				a.Merged++
+			}
+		}
 	}
 	a.ReviewShare = ratio(reviews, max(len(records), 1))
-	a.count(m, records, ix.members)
+	a.count(m, records, slices.DeleteFunc(ix.members, func(m []int) bool { return len(m) == 0 }))
 }
 
 // links reports a decision that puts the record to its best child.
@@ -93,13 +99,14 @@ type online struct {
 	records []Labelled
 	keys    [][]uint64
 	byKey   map[uint64][]int // children, by key
-	members [][]int          // records, by child
+	members [][]int          // records, by child; none of one merged into another
+	into    map[int]int      // the child that another was merged into
 	found   []int
 	list    []Candidate
 }
 
 func newOnline(records []Labelled) *online {
-	ix := &online{records: records, byKey: map[uint64][]int{}, keys: make([][]uint64, len(records))}
+	ix := &online{records: records, byKey: map[uint64][]int{}, into: map[int]int{}, keys: make([][]uint64, len(records))}
 	for i := range records {
 		ix.keys[i] = Keys(&records[i].Features)
 	}
@@ -113,6 +120,9 @@ func (ix *online) candidates(i int) []Candidate {
 	for _, k := range ix.keys[i] {
 		ix.found = append(ix.found, ix.byKey[k]...)
 	}
+	for i, child := range ix.found {
+		ix.found[i] = ix.standing(child)
+	}
 	slices.Sort(ix.found)
 	ix.found = slices.Compact(ix.found)
 	for _, child := range ix.found {
@@ -123,11 +133,29 @@ func (ix *online) candidates(i int) []Candidate {
 	return ix.list
 }
 
+// standing is the child that a child is now part of, mostly itself.
+func (ix *online) standing(child int) int {
+	for {
+		to, ok := ix.into[child]
+		if !ok {
+			return child
+		}
+		child = to
+	}
+}
+
+// merge makes two children one, as a person does who finds that they are.
+func (ix *online) merge(to, from int) {
+	ix.into[from] = to
+	ix.members[to] = append(ix.members[to], ix.members[from]...)
+	ix.members[from] = nil
+}
+
 // put enters record i's keys under the child that the decision gives it.
 func (ix *online) put(i int, d *Decision) int {
 	child := len(ix.members)
 	if d.Band == BandLink {
-		child = int(binary.BigEndian.Uint64(d.Child[8:])) //nolint:gosec // from childKey
+		child = childNumber(d.Child)
 	} else {
 		ix.members = append(ix.members, nil)
 	}
