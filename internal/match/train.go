@@ -35,9 +35,10 @@ var strength = [classes]float64{20, 300, 100, 1}
 // depends on the set of records only, not on their order. Bands are taken
 // over from the start.
 //
-// The records should hold addresses or telephones: it is by households that
-// siblings, and by their number twins, are seen. Records that show none teach
-// that there are none, and a model so taught merges twins.
+// It is by households that siblings, and by their number twins, are seen. Where
+// most records are of children and have neither address nor telephone, nothing
+// shows twins, and the share of twins that the starting model expects is kept:
+// a model that had learnt that there are none would merge them.
 func Train(version string, from Parameters, records []Features) (Parameters, error) {
 	if len(records) < 2 {
 		return Parameters{}, fmt.Errorf("train match model: %d records make no pair", len(records))
@@ -51,7 +52,7 @@ func Train(version string, from Parameters, records []Features) (Parameters, err
 		return Parameters{}, err
 	}
 	list := blockedPairs(records)
-	t := trainer{model: m, start: *m, total: float64(pairs(len(records)))}
+	t := trainer{model: m, start: *m, total: float64(pairs(len(records))), twinsHidden: twinsHidden(records)}
 	t.blocked = m.compareAll(records, list)
 	t.scale = ratio(len(list), len(t.blocked))
 	t.random = m.compareAll(records, randomPairs(len(records)))
@@ -59,6 +60,32 @@ func Train(version string, from Parameters, records []Features) (Parameters, err
 		t.round()
 	}
 	return t.parameters(), nil
+}
+
+// childYears is the most years that the births of a children's index span:
+// childhood, and some years of records kept after it.
+const childYears = 30
+
+// twinsHidden reports records of children that do not show households: fewer
+// than half have an address or a telephone, and nine tenths of the years of
+// birth lie within childYears. Records of adults are not twins' records by
+// default: twins seldom share a file, and hardly ever a household.
+func twinsHidden(records []Features) bool {
+	households := 0
+	var years []uint16
+	for i := range records {
+		if f := &records[i]; f.Address.Street != "" || len(f.Telephones) > 0 {
+			households++
+		}
+		if y := records[i].Born.Year; y != 0 {
+			years = append(years, y)
+		}
+	}
+	if 2*households >= len(records) || len(years) == 0 {
+		return false
+	}
+	slices.Sort(years)
+	return years[len(years)*19/20]-years[len(years)/20] <= childYears
 }
 
 // compareFeatures orders records by content.
@@ -215,6 +242,7 @@ type trainer struct {
 	start           Model
 	total           float64 // pairs of records there are
 	scale           float64 // blocked pairs there are, for each one compared
+	twinsHidden     bool
 	blocked, random []comparison
 }
 
@@ -236,6 +264,11 @@ func (t *trainer) round() {
 	for i := range t.random {
 		p := t.model.classesOf(&t.random[i])
 		seen.add(&t.random[i], &[classes]float64{Stranger: p[Stranger]})
+	}
+	if t.twinsHidden {
+		for _, c := range []Class{Twin, Sibling} {
+			found[c] = max(found[c], found[SameChild]*math.Exp2(t.start.prior[c]-t.start.prior[SameChild]))
+		}
 	}
 	t.model.learnPrior(found, t.total)
 	seen.raise(&met, float64(len(t.random))/t.total)

@@ -37,3 +37,33 @@ func TestTrainNeedsPairs(t *testing.T) {
 		t.Error("trained on a single record")
 	}
 }
+
+// TestTrainKeepsTwinsItCannotSee learns from children's records without
+// households, which show no twins, and must still hold a twin's name back.
+func TestTrainKeepsTwinsItCannotSee(t *testing.T) {
+	t.Parallel()
+	records := load(t, "ukkids_dev.csv", func(row map[string]string) (Person, string) {
+		p, truth := ukkidsWithoutNumbers(row)
+		p.AddressLines, p.Telephones = nil, nil
+		return p, truth
+	})[:8000]
+	start := Default().Parameters()
+	p, err := Train("test", start, featuresOf(records))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, least := p.Prior[Twin]/p.Prior[SameChild], start.Prior[Twin]/start.Prior[SameChild]; got < 0.9*least {
+		t.Errorf("learnt %.3g twins for each second record, the starting model has %.3g", got, least)
+	}
+	m, err := New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	girl := func(name string) Person {
+		return Person{GivenName: name, FamilyName: "Thornley", DateOfBirth: "2014-03-09", Sex: "F", Postcode: "NR19 1AB"}
+	}
+	record := Prepare(girl("Emelia"))
+	if d := m.Decide(&record, membersOf(1, girl("Amelia"))); d.Band == BandLink {
+		t.Errorf("linked Amelia and Emelia at %.4f", d.Result.Probability)
+	}
+}
