@@ -86,7 +86,7 @@ func batchCandidates(records []Labelled) [][]int {
 	blocks := map[uint64][]int{}
 	lists := make([][]int, len(records))
 	for i := range records {
-		for _, k := range Keys(&records[i].Features) {
+		for _, k := range BroadKeys(&records[i].Features) {
 			block := blocks[k]
 			lists[i] = append(lists[i], block...)
 			if len(block) < blockCap {

@@ -108,7 +108,7 @@ type online struct {
 func newOnline(records []Labelled) *online {
 	ix := &online{records: records, byKey: map[uint64][]int{}, into: map[int]int{}, keys: make([][]uint64, len(records))}
 	for i := range records {
-		ix.keys[i] = Keys(&records[i].Features)
+		ix.keys[i] = BroadKeys(&records[i].Features)
 	}
 	return ix
 }

@@ -80,14 +80,26 @@ const kindShift = 58
 // kind and parts, each part ended by a zero byte, then mixed by the finaliser
 // of MurmurHash3). It is the same on every machine and in every release of one
 // KeyVersion. As a signed 64-bit number it is never negative.
-func Keys(f *Features) []uint64 {
-	k := keySet{list: make([]uint64, 0, 24)}
+func Keys(f *Features) []uint64 { return narrowKeys(f).list }
+
+func narrowKeys(f *Features) *keySet {
+	k := &keySet{list: make([]uint64, 0, 24)}
 	k.identifiers(f)
 	if f.Born.full() {
 		k.born(f)
 	}
 	k.names(f)
 	k.household(f)
+	return k
+}
+
+// BroadKeys are Keys and, for a record with no number and no telephone, broader
+// ones: for files of some ten thousand records in which little is known of each,
+// such as those that matchers are measured on. The index does not use them: in
+// one of a million children their blocks would be full, and a school's roll, which
+// has neither numbers nor telephones, would cost several times as much.
+func BroadKeys(f *Features) []uint64 {
+	k := narrowKeys(f)
 	if f.NHS == 0 && f.UPN == "" && len(f.Telephones) == 0 {
 		k.broad(f)
 		if f.Address.Street == "" {
