@@ -34,6 +34,9 @@ type Accuracy struct {
 	Mode         Mode   `json:"mode"`
 	Seed         uint64 `json:"seed"`
 	AutoLinkOnly bool   `json:"auto_link_only"`
+	// BlockingKeys is "index" where candidates were found by Keys, "broad" where
+	// by BroadKeys.
+	BlockingKeys string `json:"blocking_keys"`
 	// LinksCounted says in words what AutoLinkOnly means for the figures.
 	LinksCounted string     `json:"links_counted"`
 	Thresholds   Thresholds `json:"thresholds"`
@@ -74,9 +77,13 @@ const maxErrors = 100_000
 func (m *Model) newAccuracy(records []Labelled, t Trial) Accuracy {
 	a := Accuracy{
 		Mode: t.Mode, Seed: t.Seed, AutoLinkOnly: t.AutoLinkOnly, Records: len(records),
+		BlockingKeys: "broad",
 		LinksCounted: "automatic links, reviews at even odds or better, and suspected duplicates merged", Rules: map[string]int{},
 		Thresholds: Thresholds{m.parameters.Link, m.parameters.Review, m.parameters.Margin, Confirm},
 		FalseLinks: map[Class]int{Twin: 0, Sibling: 0, Stranger: 0},
+	}
+	if t.IndexKeys {
+		a.BlockingKeys = "index"
 	}
 	if t.AutoLinkOnly {
 		a.LinksCounted, a.Thresholds.Counted = "automatic links", m.parameters.Link
@@ -120,6 +127,7 @@ func (a *Accuracy) count(m *Model, records []Labelled, clusters [][]int) {
 	for i := range records {
 		size[records[i].Truth]++
 	}
+	a.Children = len(size)
 	for _, n := range size {
 		a.TruePairs += pairs(n)
 	}

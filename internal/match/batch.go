@@ -23,8 +23,8 @@ type scored struct {
 // surest first: two clusters become one when Decide links each of the pair's
 // records to the other's cluster, and the records of both fit each other on
 // average, so that one doubtful pair does not chain two children together.
-func (m *Model) runBatch(records []Labelled, a *Accuracy) {
-	list := m.scoreAll(records, batchCandidates(records))
+func (m *Model) runBatch(records []Labelled, t Trial, a *Accuracy) {
+	list := m.scoreAll(records, batchCandidates(records, t))
 	slices.SortFunc(list, func(x, y scored) int {
 		return cmp.Or(cmp.Compare(y.weight, x.weight), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
 	})
@@ -82,11 +82,11 @@ func (m *Model) decideOn(records []Labelled, x int, cluster []int) Decision {
 
 // batchCandidates lists, for each record, the earlier ones that share a key. Of
 // a full block the first stand for all, as in the hub.
-func batchCandidates(records []Labelled) [][]int {
+func batchCandidates(records []Labelled, t Trial) [][]int {
 	blocks := map[uint64][]int{}
 	lists := make([][]int, len(records))
 	for i := range records {
-		for _, k := range BroadKeys(&records[i].Features) {
+		for _, k := range t.keys(&records[i].Features) {
 			block := blocks[k]
 			lists[i] = append(lists[i], block...)
 			if len(block) < blockCap {
@@ -193,7 +193,7 @@ func (m *Model) Weights(records []Features) []float64 {
 		labelled[i].Features = records[i]
 	}
 	var weights []float64
-	for i, others := range batchCandidates(labelled) {
+	for i, others := range batchCandidates(labelled, Trial{}) {
 		for _, j := range others {
 			weights = append(weights, m.Score(&records[i], &records[j]).Weight)
 		}

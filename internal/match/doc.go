@@ -20,12 +20,12 @@
 // # API
 //
 //	Prepare(Person) Features                 once per record: normalise
-//	Keys(*Features) []uint64                 blocking keys; KeyKind(key) names the kind
+//	Keys(*Features) []uint64                 blocking keys (BroadKeys: more, for files); KeyKind(key) names the kind
 //	Default() *Model                         hand-set model; New(Parameters) any other
 //	(*Model).Score(a, b *Features) Result    symmetric, no allocation
 //	(*Model).Explain(a, b *Features) Result  the same with Fields, the waterfall
 //	(*Model).Decide(*Features, []Candidate) Decision
-//	(*Model).EvaluateOnline([]Labelled, seed) Accuracy  measure against known truth
+//	(*Model).Evaluate([]Labelled, Trial) Accuracy  measure against known truth
 //	Train(version, Parameters, []Features)   learn Parameters without labels
 //
 // How a caller finds candidates: look up the children who hold any of the

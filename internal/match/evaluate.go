@@ -34,6 +34,16 @@ type Trial struct {
 	// least as likely as not one child (Confirm), save where two valid NHS
 	// numbers differ.
 	AutoLinkOnly bool
+	// IndexKeys finds candidates by Keys, as the index of a hub does, and not by
+	// BroadKeys. It makes no difference to records with a number or a telephone.
+	IndexKeys bool
+}
+
+func (t *Trial) keys(f *Features) []uint64 {
+	if t.IndexKeys {
+		return Keys(f)
+	}
+	return BroadKeys(f)
 }
 
 // Confirm is the probability from which a reviewer is taken to say "the same
@@ -44,20 +54,20 @@ const Confirm = 0.5
 const blockCap = 64
 
 // Evaluate puts the records together and compares the outcome with the truth,
-// which nothing before that looks at. Prepare, Keys and Decide are those of the
-// hub.
+// which nothing before that looks at. Prepare, Score and Decide are those of the
+// hub, and with IndexKeys the blocking keys are too.
 func (m *Model) Evaluate(records []Labelled, t Trial) Accuracy {
 	a := m.newAccuracy(records, t)
 	if t.Mode == Batch {
-		m.runBatch(records, &a)
+		m.runBatch(records, t, &a)
 	} else {
-		m.runOnline(records, &a)
+		m.runOnline(records, t, &a)
 	}
 	return a
 }
 
-func (m *Model) runOnline(records []Labelled, a *Accuracy) {
-	ix := newOnline(records)
+func (m *Model) runOnline(records []Labelled, t Trial, a *Accuracy) {
+	ix := newOnline(records, t)
 	reviews := 0
 	order := rand.New(rand.NewPCG(a.Seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
 	for _, i := range order.Perm(len(records)) {
@@ -105,10 +115,10 @@ type online struct {
 	list    []Candidate
 }
 
-func newOnline(records []Labelled) *online {
+func newOnline(records []Labelled, t Trial) *online {
 	ix := &online{records: records, byKey: map[uint64][]int{}, into: map[int]int{}, keys: make([][]uint64, len(records))}
 	for i := range records {
-		ix.keys[i] = BroadKeys(&records[i].Features)
+		ix.keys[i] = t.keys(&records[i].Features)
 	}
 	return ix
 }

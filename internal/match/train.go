@@ -145,15 +145,21 @@ func crowded(dates map[uint32]int, n int) map[uint32]float64 {
 	return found
 }
 
-// establishedAt is how many records make a name one in use, and not a slip.
-const establishedAt = 5
+// establishedAt is how many records make a name one in use, and not a slip;
+// establishedShare what share of many, since in a large index the commoner
+// misspellings of a common name also stand in several records.
+const (
+	establishedAt    = 5
+	establishedShare = 3e-4
+)
 
 func shares(counts map[string]int, n int, known map[string]float64) (table map[string]float64, other float64) {
 	table = map[string]float64{}
 	single := 1 / float64(max(n, 1))
+	established := max(establishedAt, int(establishedShare*float64(n)))
 	rare, rarePairs := 0, 0
 	for name, k := range counts {
-		if k >= establishedAt {
+		if k >= established {
 			table[name] = float64(k) * single
 			continue
 		}
@@ -195,7 +201,7 @@ func blockedPairs(records []Features) [][2]int {
 }
 
 func trainKeys(f *Features) []uint64 {
-	return append(Keys(f), householdKeys(f)...)
+	return append(BroadKeys(f), householdKeys(f)...)
 }
 
 // householdKeys are of a house or a telephone, without the child.
