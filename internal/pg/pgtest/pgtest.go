@@ -10,6 +10,7 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"irthub/internal/pg"
@@ -132,7 +134,7 @@ func createDatabase(t testing.TB, from string) string {
 		t.Fatalf("pgtest: making a database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := execOnce(admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+		if err := drop(admin, name); err != nil {
 			t.Errorf("pgtest: dropping the database: %v", err)
 		}
 	})
@@ -142,6 +144,21 @@ func createDatabase(t testing.TB, from string) string {
 	}
 	return databaseURL
 }
+
+// drop drops a database with whoever is connected to it. An autovacuum worker is
+// not ours to end; it is gone in a moment.
+func drop(admin, name string) (err error) {
+	for range 50 {
+		err = execOnce(admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+		if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != insufficientPrivilege {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
+}
+
+const insufficientPrivilege = "42501"
 
 // cloneStrategy copies whole files in the private cluster, which flushes
 // nothing: four times as fast as PostgreSQL's default (30 against 120 ms). On a
