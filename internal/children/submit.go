@@ -244,7 +244,7 @@ func (w *write) placeAll(pending []int) {
 // place decides where a submission belongs and puts its new version there.
 func (w *write) place(i int) {
 	sub := w.subs[i]
-	old := w.existing[sub.id]
+	old := w.atHome(w.existing[sub.id])
 	fresh := w.version(sub, old)
 	w.out[i].Value = &answer{record: fresh, outcome: irtv1.SubmitOutcome_SUBMIT_OUTCOME_CREATED}
 	if old != nil {
@@ -260,6 +260,25 @@ func (w *write) place(i int) {
 		w.out[i].Value.match = w.match(sub, old, fresh)
 	}
 	w.settleIn(old, fresh, sub.keys)
+}
+
+// atHome is the stored version of a record under the child that it belongs to by
+// now: its own may have become one with another earlier in this batch, and taken
+// along a record that had been withdrawn.
+func (w *write) atHome(old *record) *record {
+	if old == nil || w.home(old.childID) == old.childID {
+		return old
+	}
+	moved := *old
+	moved.childID = w.home(old.childID)
+	return &moved
+}
+
+func (w *write) home(child uuid.UUID) uuid.UUID {
+	for into, merged := w.merged[child]; merged; into, merged = w.merged[child] {
+		child = into
+	}
+	return child
 }
 
 // version makes the new version of a record, not yet placed.
