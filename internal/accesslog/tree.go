@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -86,9 +87,14 @@ func (t *tree) changed() []tile {
 	return out
 }
 
+// dropLeafTiles forgets the full tiles of leaves, for who has compared them already.
+func (t *tree) dropLeafTiles() {
+	t.full = slices.DeleteFunc(slices.Clone(t.full), func(f tile) bool { return f.level == 0 })
+}
+
 // clone is a copy that grows by itself.
 func (t *tree) clone() *tree {
-	c := &tree{size: t.size, subtree: append([]tlog.Hash(nil), t.subtree...)}
+	c := &tree{size: t.size, subtree: slices.Clone(t.subtree), full: slices.Clip(t.full)}
 	for _, hashes := range t.levels {
 		c.levels = append(c.levels, append(make([]byte, 0, tileBytes), hashes...))
 	}
