@@ -8,9 +8,25 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
+// Text is what of a checkpoint is signed.
+func Text(c *Checkpoint) string { return c.text() }
+
+// SignAndOpen signs any text with the log's key and reads it as a checkpoint.
+func SignAndOpen(keys *Keys, text string) (*Checkpoint, error) {
+	signed, err := note.Sign(&note.Note{Text: text}, keys.signer)
+	if err != nil {
+		return nil, err
+	}
+	c, err := parseText(text)
+	if opened, openErr := OpenCheckpoint(signed, keys); openErr == nil {
+		return opened, nil
+	}
+	return c, err
+}
 
 // Integrate makes leaves of all that waits, as an elected sequencer does.
 func Integrate(t testing.TB, pool *pgxpool.Pool, keys *Keys) {

@@ -46,7 +46,9 @@ func (k *Keys) CanSign() bool { return k.signer != nil }
 // none. Two processes that start together get the same one.
 func LoadOrCreateKeys(dir string) (*Keys, error) {
 	if _, err := os.Stat(filepath.Join(dir, keyFile)); errors.Is(err, fs.ErrNotExist) {
-		if err := createKey(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		id := make([]byte, 6)
+		_, _ = rand.Read(id) // never fails
+		if err := createKey(dir, "irthub/"+hex.EncodeToString(id), os.Link); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("accesslog: making the key of the access log: %w", err)
 		}
 	}
@@ -143,12 +145,37 @@ func (k *Keys) setSigner(secret string) error {
 	return nil
 }
 
-// createKey makes the signing key of a new log, under a temporary name that is then
-// linked to its own, which fails with fs.ErrExist if another process was first.
-func createKey(dir string) error {
-	id := make([]byte, 6)
-	_, _ = rand.Read(id) // never fails
-	secret, _, err := note.GenerateKey(rand.Reader, "irthub/"+hex.EncodeToString(id))
+// RollKey puts a new signing key in the place of that in dir, under the same name,
+// and the old one's verifier key among those known: checkpoints of both are good.
+// Hubs must be given the new key, and begin to use it when they are started again;
+// whoever checks checkpoints needs the new verifier key.
+func RollKey(dir string) (*Keys, error) {
+	old, err := LoadKeys(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !old.CanSign() {
+		return nil, fmt.Errorf("accesslog: there is no signing key in %s to follow upon: %w", dir, fs.ErrNotExist)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, verifiersFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("accesslog: keeping the old verifier key: %w", err)
+	}
+	_, err = f.WriteString(old.own + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("accesslog: keeping the old verifier key: %w", err)
+	}
+	if err := createKey(dir, old.name, os.Rename); err != nil {
+		return nil, fmt.Errorf("accesslog: making the key of the access log: %w", err)
+	}
+	return LoadKeys(dir)
+}
+
+// createKey makes a signing key under a temporary name and places it under its own:
+// by os.Link, which fails with fs.ErrExist if another process was first, or by
+// os.Rename.
+func createKey(dir, name string, place func(from, to string) error) error {
+	secret, _, err := note.GenerateKey(rand.Reader, name)
 	if err != nil {
 		return err
 	}
@@ -159,10 +186,10 @@ func createKey(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // the key has its own name by then
+	defer func() { _ = os.Remove(f.Name()) }() // the key has its own name by then
 	_, err = f.WriteString(secret + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Link(f.Name(), filepath.Join(dir, keyFile))
+	return place(f.Name(), filepath.Join(dir, keyFile))
 }
