@@ -48,12 +48,21 @@ func (f *clientFlags) dial(purpose string) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(transport),
 		grpc.WithUserAgent("irthub/"+strings.ReplaceAll(version(), " ", "-")),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			return invoke(metadata.AppendToOutgoingContext(ctx, headers...), method, req, reply, cc, opts...)
+			return invoke(withHeaders(ctx, headers), method, req, reply, cc, opts...)
 		}),
 		grpc.WithStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-			return open(metadata.AppendToOutgoingContext(ctx, headers...), desc, cc, method, opts...)
+			return open(withHeaders(ctx, headers), desc, cc, method, opts...)
 		}),
 	)
+}
+
+// withHeaders adds the headers of the connection, unless the call has an
+// authorization of its own.
+func withHeaders(ctx context.Context, headers []string) context.Context {
+	if own, ok := metadata.FromOutgoingContext(ctx); ok && len(own.Get("authorization")) > 0 {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, headers...)
 }
 
 // token reads the token from the file or the environment.

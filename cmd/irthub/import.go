@@ -190,11 +190,11 @@ func (f *importFlags) report(s streams, done *irtv1.Import, rejectsFile string) 
 		return nil
 	}
 	return json.NewEncoder(s.out).Encode(struct {
-		Rows      int64 `json:"rows"`
-		Accepted  int64 `json:"accepted"`
-		Unchanged int64 `json:"unchanged"`
-		Rejected  int64 `json:"rejected"`
-		Queries   int64 `json:"queries"`
+		Rows      int32 `json:"rows"`
+		Accepted  int32 `json:"accepted"`
+		Unchanged int32 `json:"unchanged"`
+		Rejected  int32 `json:"rejected"`
+		Queries   int32 `json:"queries"`
 	}{done.GetRows(), done.GetAccepted(), done.GetUnchanged(), done.GetRejected(), done.GetQueries()})
 }
 

@@ -249,7 +249,7 @@ func TestDrain(t *testing.T) {
 	}
 	_, _ = io.WriteString(rest, "Ben,Holt,2016-03-04,NR1 3JU\n")
 	_ = rest.Close()
-	if got := strings.ReplaceAll(<-answer, " ", ""); !strings.Contains(got, `"accepted":"2"`) {
+	if got := strings.ReplaceAll(<-answer, " ", ""); !strings.Contains(got, `"accepted":2`) {
 		t.Errorf("the upload was answered %s", got)
 	}
 	if status := hub.end(t, syscall.Signal(0)); status != 0 {

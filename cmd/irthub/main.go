@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // days are England's, also on a machine that knows no time zones
 
 	"github.com/alecthomas/kong"
 )
@@ -33,6 +34,7 @@ type cli struct {
 
 	// Clients of a hub, which talk gRPC to it: see dial.go.
 	Import importCommand `cmd:"" help:"Import a file of records." group:"Use of a hub"`
+	Demo   demoCommand   `cmd:"" help:"Load a believable area to try a hub with." group:"Use of a hub"`
 
 	// Everything else.
 	Bench    benchCommand    `cmd:"" help:"Measure this hub on this machine." group:"More"`

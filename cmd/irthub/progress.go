@@ -53,3 +53,20 @@ func (b *bar) end() {
 		_ = b.shown.Clear()
 	}
 }
+
+// countProgress shows how far something has come as it tells; end takes the bar
+// away.
+func countProgress(w io.Writer, what string) (progress func(done, total int), end func()) {
+	var shown *bar
+	progress = func(_, total int) {
+		if shown == nil {
+			shown = newCountBar(w, int64(total), what)
+		}
+		shown.add(1)
+	}
+	return progress, func() {
+		if shown != nil {
+			shown.end()
+		}
+	}
+}

@@ -63,7 +63,7 @@ func (f *importFlags) writeRejects(
 	w := csv.NewWriter(out)
 	err = errors.Join(w.Write(append(append([]string{}, rejectColumns...), rows.header...)),
 		eachReject(ctx, client, done.GetName(), func(r *irtv1.ImportReject) error {
-			line := []string{strconv.FormatInt(r.GetRow(), 10), r.GetColumn(), r.GetRuleId(), r.GetDescription(), r.GetAction()}
+			line := []string{strconv.FormatInt(int64(r.GetRow()), 10), r.GetColumn(), r.GetRuleId(), r.GetDescription(), r.GetAction()}
 			return w.Write(append(line, rows.at(r.GetRow())...))
 		}))
 	w.Flush()
@@ -126,7 +126,7 @@ func (f *importFlags) originals(format irtv1.ImportFormat) (*originals, error) {
 // at gives the cells of the row that begins at a line. They are empty where the
 // row cannot be read, or has more or fewer than the header: the row's number says
 // where to look.
-func (o *originals) at(line int64) []string {
+func (o *originals) at(line int32) []string {
 	for o.rows != nil && o.row.Line < line {
 		var err error
 		if o.row, err = o.rows.Read(); err != nil {

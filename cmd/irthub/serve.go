@@ -16,6 +16,7 @@ type serveCommand struct {
 	HTTPAddr   string   `name:"http-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" env:"IRTHUB_HTTP_ADDR" help:"Where to answer REST; port 0 takes a free one (default: 127.0.0.1:8080)."`
 	TLSCert    string   `name:"tls-cert" placeholder:"FILE" env:"IRTHUB_TLS_CERT" type:"path" help:"Certificate chain, PEM. Needed for addresses that other machines can reach."`
 	TLSKey     string   `name:"tls-key" placeholder:"FILE" env:"IRTHUB_TLS_KEY" type:"path" help:"Private key of the certificate, PEM."`
+	Demo       bool     `help:"Load the demonstration, an invented area of 2,000 children, into a hub that is empty, and print commands to try."`
 	OIDCIssuer []string `name:"oidc-issuer" placeholder:"URL" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub; may be repeated. Without any, tokens of irthub token are believed."`
 }
 
@@ -30,6 +31,7 @@ Addresses that only this machine can reach are served in plain text; all others 
 Examples:
 
   irthub serve
+  irthub serve --demo
   irthub serve --data /srv/irthub --grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0
   irthub serve --grpc-addr :8443 --http-addr :443 --tls-cert hub.pem --tls-key hub.key --oidc-issuer https://login.example.gov.uk`
 }
@@ -40,7 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	return server.Run(ctx, server.Config{
+	config := server.Config{
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
 		GRPCAddr: c.GRPCAddr, HTTPAddr: c.HTTPAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		Issuers: c.OIDCIssuer, Version: version(), Log: log,
@@ -50,6 +52,13 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 				GRPC  string `json:"grpc"`
 				HTTP  string `json:"http"`
 			}{true, a.GRPC, a.HTTP})
+			if c.Demo {
+				printCommands(s.err, c.Data, a)
+			}
 		},
-	})
+	}
+	if c.Demo {
+		config.Prepare = func(ctx context.Context, hub *server.Hub) error { return c.loadDemo(ctx, hub, s) }
+	}
+	return server.Run(ctx, config)
 }

@@ -27,7 +27,13 @@ type entry struct {
 	revision   int32
 }
 
-func childName(id uuid.UUID) string { return "children/" + standard.FormatChildID(id) }
+// childName is the resource name of a child; no child has none.
+func childName(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return "children/" + standard.FormatChildID(id)
+}
 
 // parseChildName reads children/{child}. What is not such a name names no
 // child, which is all that a caller is told.

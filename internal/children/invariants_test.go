@@ -40,7 +40,7 @@ func TestIndexStaysWhole(t *testing.T) {
 	var all sync.WaitGroup
 	for worker := range 6 {
 		all.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(worker), 7)) //nolint:gosec // not for secrets
+			r := rand.New(rand.NewPCG(uint64(worker), 7))
 			for range 60 {
 				act(h, services[r.IntN(2)], r)
 			}

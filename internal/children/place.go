@@ -31,7 +31,11 @@ func newBlocks() blocks {
 
 func (b *blocks) add(keys []uint64, child uuid.UUID) {
 	for _, k := range keys {
-		if !slices.Contains(b.byKey[k], child) {
+		switch {
+		case slices.Contains(b.byKey[k], child):
+		case len(b.byKey[k]) >= blockCap: // filled by this batch itself
+			b.full[k] = true
+		default:
 			b.byKey[k] = append(b.byKey[k], child)
 		}
 	}
@@ -42,14 +46,10 @@ func (b *blocks) add(keys []uint64, child uuid.UUID) {
 func (b *blocks) children(keys []uint64) (ids []uuid.UUID, narrowed bool) {
 	for _, k := range keys {
 		narrowed = narrowed || b.full[k]
-		for _, id := range b.byKey[k] {
-			if !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
+		ids = append(ids, b.byKey[k]...)
 	}
 	slices.SortFunc(ids, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
-	return ids, narrowed
+	return slices.Compact(ids), narrowed
 }
 
 // findCandidates reads, in two queries for the whole batch, every child that

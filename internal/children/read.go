@@ -46,7 +46,7 @@ var ReadQuery = `
 			p.display_name AS lead_name, p.telephone AS lead_telephone, p.email AS lead_email,
 			l.start_date AS lead_start, l.end_date AS lead_end
 		FROM lead_professionals l
-		JOIN involvements i ON i.child_id = l.child_id AND i.involvement_id = l.involvement_id
+		JOIN involvements i ON i.child_id = l.child_id AND i.involvement_id = l.involvement_id AND NOT i.sensitive
 		LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id
 		WHERE l.child_id = q.wanted_id AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2)
 		LIMIT 1) l ON true`
@@ -66,6 +66,9 @@ func (s *Service) leadOf(l *leadScan) *irtv1.LeadProfessional {
 		return nil
 	}
 	agency, _ := s.directory.Get(l.agency.String)
+	if agency.Sensitive { // it has become one since
+		return nil
+	}
 	lead := &irtv1.LeadProfessional{
 		Involvement:             "agencies/" + l.agency.String + "/involvements/" + l.local.String,
 		Agency:                  "agencies/" + l.agency.String,
@@ -197,23 +200,26 @@ func (s *Service) historical(ctx context.Context, id uuid.UUID, at time.Time) (*
 	return nil, fmt.Errorf("children: more than %d merges in a row", mergesAtMost)
 }
 
-// versions of a table that were known at $2, the present one or a past one.
+// versionsAt are the versions of a table that were known at $2, the present one or a past one.
 func versionsAt(table, columns, key string) string {
 	return `SELECT ` + columns + ` FROM ` + table + ` WHERE ` + key + ` = $1 AND known_from <= $2
 		UNION ALL
 		SELECT ` + columns + ` FROM ` + table + `_history WHERE ` + key + ` = $1 AND known_from <= $2 AND known_to > $2`
 }
 
+// What is sensitive, or has become so since, does not count in the past: asked
+// for one day after another, it would tell when a sensitive service was involved.
 var knownAtQuery = `
 	WITH c AS (` + versionsAt("children", entryList, "child_id") + `),
-	i AS (` + versionsAt("involvements", "child_id, involvement_id, local_id, start_date, end_date", "child_id") + `),
+	v AS (` + versionsAt("involvements", "involvement_id, local_id, start_date, end_date, sensitive", "child_id") + `),
+	i AS (SELECT involvement_id, local_id, start_date, end_date FROM v WHERE NOT sensitive
+		AND NOT EXISTS (SELECT 1 FROM involvements n WHERE n.involvement_id = v.involvement_id AND n.sensitive)),
 	l AS (` + versionsAt("lead_professionals", "agency_id, practitioner_id, involvement_id, start_date, end_date", "child_id") + `)
 	SELECT ` + entryListOf("c") + `,
 		EXISTS (SELECT 1 FROM i WHERE i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)),
 		l.agency_id, i.local_id, l.practitioner_id, p.display_name, p.telephone, p.email, l.start_date, l.end_date
 	FROM c
-	LEFT JOIN l ON l.start_date <= $3 AND (l.end_date IS NULL OR l.end_date >= $3)
-	LEFT JOIN i ON i.involvement_id = l.involvement_id
+	LEFT JOIN (l JOIN i USING (involvement_id)) ON l.start_date <= $3 AND (l.end_date IS NULL OR l.end_date >= $3)
 	LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id
 	LIMIT 1`
 

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/standard"
@@ -68,5 +69,40 @@ func TestSearchAndLookup(t *testing.T) {
 		Identifier: &irtv1.LookupChildRequest_ChildRecord{ChildRecord: "agencies/school/childRecords/p1"},
 	}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("another agency's local id was looked up: %v", err)
+	}
+}
+
+// A lead professional whose involvement has become sensitive is not shown, now or
+// in the past.
+func TestSensitiveLeadIsNotShown(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	name := h.send("charity-1", "r1", jennifer()).GetChild()
+	record, involvement := standard.RecordID("charity-1", "r1"), standard.InvolvementID("charity-1", "i1")
+	h.exec(`INSERT INTO practitioners (agency_id, practitioner_id, display_name) VALUES ('charity-1', 'kim', 'Kim Lead')`)
+	h.exec(`INSERT INTO involvements (child_id, involvement_id, agency_id, local_id, record_id, role, practitioner_id, start_date, create_time, known_from, revision)
+		SELECT child_id, $2, 'charity-1', 'i1', record_id, 'OTHER', 'kim', '2026-01-01', now() - interval '1 day', now() - interval '1 day', 1
+		FROM child_records WHERE record_id = $1`, [16]byte(record), [16]byte(involvement))
+	h.exec(`INSERT INTO lead_professionals (child_id, start_date, involvement_id, agency_id, practitioner_id, known_from)
+		SELECT child_id, '2026-01-01', $2, 'charity-1', 'kim', now() - interval '1 day' FROM child_records WHERE record_id = $1`,
+		[16]byte(record), [16]byte(involvement))
+	at := timestamppb.Now()
+	both := func() []*irtv1.Child {
+		then, err := h.GetChild(system(t, "school"), &irtv1.GetChildRequest{Name: name, KnownAt: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*irtv1.Child{h.child(name), then}
+	}
+	for i, c := range both() {
+		if c.GetLeadProfessional().GetPractitionerDisplayName() != "Kim Lead" || !c.GetKnownToAgencies() {
+			t.Fatalf("answer %d: lead professional %v, known %v", i, c.GetLeadProfessional(), c.GetKnownToAgencies())
+		}
+	}
+	h.exec(`UPDATE involvements SET sensitive = true`)
+	for i, c := range both() {
+		if c.GetLeadProfessional() != nil {
+			t.Errorf("answer %d: %v", i, c.GetLeadProfessional())
+		}
 	}
 }

@@ -40,8 +40,9 @@ type Service struct {
 	access    *audit.Writer
 	model     *match.Model
 
-	writer *batch.Batcher[*submission, *answer]
-	reader *batch.Batcher[uuid.UUID, *view]
+	writer    *batch.Batcher[*submission, *answer]
+	rehearser *batch.Batcher[*submission, *answer]
+	reader    *batch.Batcher[uuid.UUID, *view]
 }
 
 // New starts the service's write pipeline and read coalescer; Close ends them.
@@ -51,13 +52,16 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 		Name: "child records", MaxBatch: 512, MaxQueue: 4096, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
 	}, s.submit)
+	s.rehearser = batch.New(batch.Options{
+		Name: "rehearsals", MaxBatch: 512, Timeout: time.Minute, RetrySingly: true, Hopeless: pg.Unavailable,
+	}, s.rehearseAll)
 	s.reader = batch.New(batch.Options{Name: "child reads", Hopeless: pg.Unavailable}, s.read)
 	return s
 }
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
-	return errors.Join(s.writer.Close(ctx), s.reader.Close(ctx))
+	return errors.Join(s.writer.Close(ctx), s.rehearser.Close(ctx), s.reader.Close(ctx))
 }
 
 // today is the day in England, by which involvements are in force or not.
@@ -190,22 +194,15 @@ func (a *answer) response() *irtv1.SubmitChildRecordResponse {
 
 // rehearse answers as if the record had been submitted, and writes nothing.
 func (s *Service) rehearse(ctx context.Context, sub *submission) (*irtv1.SubmitChildRecordResponse, error) {
-	sub.prepare()
-	out := make([]outcome, 1)
-	w := &write{s: s, from: s.pool, subs: []*submission{sub}, out: out, todo: []int{0}, now: time.Now()}
-	if err := w.rehearse(ctx); err != nil {
+	a, err := s.rehearser.Do(ctx, sub)
+	if err != nil {
 		return nil, err
 	}
-	if out[0].Err != nil {
-		return nil, out[0].Err
+	if a.record.childID != uuid.Nil {
+		audit.FromContext(ctx).AddChild(a.record.childID)
 	}
-	resp := out[0].Value.response()
+	resp := a.response()
 	resp.ValidateOnly = true
-	if w.created[out[0].Value.record.childID] {
-		resp.Child, resp.ChildRecord.Child = "", ""
-	} else {
-		audit.FromContext(ctx).AddChild(out[0].Value.record.childID)
-	}
 	return resp, nil
 }
 

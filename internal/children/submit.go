@@ -203,6 +203,24 @@ func (r *record) explanation() *irtv1.MatchExplanation {
 	}
 }
 
+// rehearseAll answers submissions as if they were written, in their order.
+func (s *Service) rehearseAll(ctx context.Context, subs []*submission) ([]outcome, error) {
+	w := &write{s: s, from: s.pool, subs: subs, out: make([]outcome, len(subs)), now: time.Now()}
+	for i, sub := range subs {
+		sub.prepare()
+		w.todo = append(w.todo, i)
+	}
+	if err := w.rehearse(ctx); err != nil {
+		return nil, err
+	}
+	for _, o := range w.out {
+		if o.Value != nil && w.created[o.Value.record.childID] {
+			o.Value.record.childID = uuid.Nil // it would be new, and has no name yet
+		}
+	}
+	return w.out, nil
+}
+
 // rehearse does all of it but lock and store.
 func (w *write) rehearse(ctx context.Context) error {
 	if err := w.load(ctx, w.todo); err != nil {

@@ -126,7 +126,7 @@ var carerFields = map[string]field{
 }
 
 // rejects tells the faults of a record in the words of its file.
-func (c *child) rejects(s *sheet, row int64, faults []standard.Fault) []*irtv1.ImportReject {
+func (c *child) rejects(s *sheet, row int32, faults []standard.Fault) []*irtv1.ImportReject {
 	list := make([]*irtv1.ImportReject, len(faults))
 	for i, f := range faults {
 		if f.Field == "date_of_birth" {
@@ -153,6 +153,6 @@ func dateFault(f standard.Fault) standard.Fault {
 }
 
 // rejectOf tells a fault of a row as a whole.
-func rejectOf(row int64, f *csvfile.FormatError) *irtv1.ImportReject {
+func rejectOf(row int32, f *csvfile.FormatError) *irtv1.ImportReject {
 	return &irtv1.ImportReject{Row: row, RuleId: f.RuleID, Description: f.Description, Action: f.Action}
 }

@@ -38,7 +38,7 @@ type cohort struct {
 
 // line is a row on its way into the index.
 type line struct {
-	number int64
+	number int32
 	fault  *csvfile.FormatError // of a row that is no record
 	child  child
 	turn   *turn

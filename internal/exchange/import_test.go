@@ -18,7 +18,7 @@ import (
 
 const header = "CHILD_FIRST_NAME,CHILD_LAST_NAME,CHILD_DATE_OF_BIRTH,CHILD_POSTCODE,CHILD_NHS_NUMBER"
 
-func wantCounts(t *testing.T, what string, i *irtv1.Import, accepted, unchanged, rejected int64) {
+func wantCounts(t *testing.T, what string, i *irtv1.Import, accepted, unchanged, rejected int32) {
 	t.Helper()
 	if i.GetAccepted() != accepted || i.GetUnchanged() != unchanged || i.GetRejected() != rejected ||
 		i.GetRows() != accepted+unchanged+rejected {
@@ -60,7 +60,7 @@ func TestSecondRowOfOneChild(t *testing.T) {
 	sound, other, bad := fmt.Sprintf(row, "SW1A 1AA"), fmt.Sprintf(row, "NR1 3JU"), fmt.Sprintf(row, "nowhere")
 	for name, tt := range map[string]struct {
 		rows                          []string
-		accepted, unchanged, rejected int64
+		accepted, unchanged, rejected int32
 		rejects                       []string
 	}{
 		"the same":           {[]string{sound, sound, sound}, 1, 2, 0, nil},
@@ -275,6 +275,12 @@ func TestWhoMayFollowAnImport(t *testing.T) {
 	wantCode(t, "a page token that is none", err, codes.InvalidArgument)
 }
 
+// manyChildren is a row of a child who has little in common with the others.
+func manyChildren(i int) string {
+	name := func(n int) string { return string([]rune{'A' + rune(n%26), 'a' + rune(n/26%26), 'a' + rune(n/676%26)}) }
+	return fmt.Sprintf("%sy,%sson,%d-%02d-%02d,NR%d %dA%c,", name(i*7), name(i*11), 2008+i%15, 1+i%12, 1+i%28, 1+i%20, i%10, 'A'+rune(i%2))
+}
+
 // TestSenderBreaksOff sends half a file and goes away: what was acknowledged
 // stays, the import says so, and sending the whole again completes it.
 func TestSenderBreaksOff(t *testing.T) {
@@ -287,7 +293,7 @@ func TestSenderBreaksOff(t *testing.T) {
 	}
 	lines := []string{header}
 	for i := range 3000 {
-		lines = append(lines, fmt.Sprintf("Amy%d,Reed,2012-05-06,NR1 3JU,", i))
+		lines = append(lines, manyChildren(i))
 	}
 	_ = stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Header{Header: h.header(cohort)}})
 	_ = stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Chunk{Chunk: file(lines[:2500]...)}})
@@ -311,7 +317,7 @@ func TestSenderBreaksOff(t *testing.T) {
 		}
 	}
 	stored := h.count(`SELECT count(*) FROM child_records`)
-	if failed.GetState() != irtv1.ImportState_IMPORT_STATE_FAILED || failed.GetAccepted() > int64(stored) || stored < 500 {
+	if failed.GetState() != irtv1.ImportState_IMPORT_STATE_FAILED || failed.GetAccepted() > int32(stored) || stored < 500 {
 		t.Errorf("broken off: %v; %d records are stored", failed, stored)
 	}
 	again := h.send(cohort, file(lines...))
@@ -332,7 +338,7 @@ func TestManyRejectsComeInOrder(t *testing.T) {
 	}
 	done := h.send(cohort, file(lines...))
 	wantCounts(t, "all bad", done, 0, 0, 2500)
-	var rows []int64
+	var rows []int32
 	for token := ""; ; {
 		page, err := h.imports.ListImportRejects(h.ctx(), &irtv1.ListImportRejectsRequest{Parent: done.GetName(), PageSize: 5000, PageToken: token})
 		if err != nil || len(page.GetImportRejects()) > 1000 {
@@ -357,11 +363,11 @@ func TestFirstImportsAtOnce(t *testing.T) {
 	h := newHub(t)
 	lines := []string{header}
 	for i := range 200 {
-		lines = append(lines, fmt.Sprintf("Amy%d,Reed,2012-05-06,NR1 3JU,", i))
+		lines = append(lines, manyChildren(i))
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	var accepted int64
+	var accepted int32
 	for range 4 {
 		all.Go(func() {
 			done, err := h.upload(h.header(cohort), file(lines...))

@@ -77,7 +77,7 @@ func (j *job) take(ctx context.Context, o outcome) error {
 			return o.failure
 		}
 	}
-	j.state.Queries += int64(o.queries)
+	j.state.Queries += int32(o.queries) //nolint:gosec // of one row
 	switch {
 	case len(o.rejects) > 0:
 		j.refuse(o.rejects)

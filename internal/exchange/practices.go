@@ -41,13 +41,13 @@ var practiceCode = regexp.MustCompile(`^([A-Z][0-9]{5}|[A-Z]{3}[0-9]{3})$`)
 type practices struct {
 	*job
 	width int
-	rows  map[string]int64 // by code, where it stood first
+	rows  map[string]int32 // by code, where it stood first
 	batch []*irtv1.Agency
 }
 
 func (s *Service) readPractices(ctx context.Context, j *job, file *upload) error {
 	j.file = csvfile.NewReader(file)
-	p := &practices{job: j, rows: map[string]int64{}}
+	p := &practices{job: j, rows: map[string]int32{}}
 	err := p.read(ctx)
 	if refreshErr := s.directory.Refresh(context.WithoutCancel(ctx)); err == nil { // some may be in
 		err = refreshErr
@@ -158,7 +158,7 @@ func practiceState(status string) irtv1.AgencyState {
 
 // practiceReject names the column by its number, as the register's specification
 // does.
-func practiceReject(row int64, f standard.Fault) *irtv1.ImportReject {
+func practiceReject(row int32, f standard.Fault) *irtv1.ImportReject {
 	field, _, _ := strings.Cut(f.Field, "[")
 	r := &irtv1.ImportReject{Row: row, RuleId: f.RuleID, Description: f.Description, Action: f.Action}
 	if i, known := practiceColumns[field]; known {
@@ -184,8 +184,8 @@ func (p *practices) flush(ctx context.Context) error {
 		return err
 	}
 	p.batch = p.batch[:0]
-	p.state.Rows += int64(created + updated + unchanged)
-	p.state.Accepted += int64(created + updated)
-	p.state.Unchanged += int64(unchanged)
+	p.state.Rows += int32(created + updated + unchanged) //nolint:gosec // at most a batch
+	p.state.Accepted += int32(created + updated)         //nolint:gosec // at most a batch
+	p.state.Unchanged += int32(unchanged)                //nolint:gosec // at most a batch
 	return p.saveIfDue(ctx)
 }

@@ -64,7 +64,7 @@ func insertRejects(ctx context.Context, tx pgx.Tx, id uuid.UUID, after int64, re
 	if len(rejects) == 0 {
 		return nil
 	}
-	rows := make([]int64, len(rejects))
+	rows := make([]int32, len(rejects))
 	texts := make([][]string, 4)
 	for i, r := range rejects {
 		rows[i] = r.GetRow()

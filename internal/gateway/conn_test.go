@@ -65,7 +65,7 @@ func TestStream(t *testing.T) {
 		if !errors.Is(err, io.EOF) {
 			return err
 		}
-		return s.SendAndClose(&irtv1.Import{Rows: int64(len(content))})
+		return s.SendAndClose(&irtv1.Import{Rows: int32(len(content))})
 	}}, func(call) {})
 	var md metadata.MD
 	stream, err := irtv1.NewImportServiceClient(conn).CreateImport(t.Context(), grpc.Header(&md))

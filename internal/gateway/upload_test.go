@@ -35,7 +35,7 @@ func countingImport(s importStream) error {
 			h := first.GetHeader()
 			return s.SendAndClose(&irtv1.Import{
 				Name: h.GetParent(), Format: h.GetFormat(), ValidateOnly: h.GetValidateOnly(),
-				Rows: int64(total), Accepted: int64(largest),
+				Rows: int32(total), Accepted: int32(largest),
 			})
 		}
 		if err != nil {
@@ -78,14 +78,14 @@ func TestUpload(t *testing.T) {
 	}{
 		{
 			"raw", "format=school-cohort&validateOnly=true", "text/csv; charset=utf-8", strings.NewReader(file),
-			[]string{`"rows":"1000000"`, `"accepted":"262144"`, `"validateOnly":true`, `"name":"agencies/a"`, "IMPORT_FORMAT_SCHOOL_COHORT"},
+			[]string{`"rows":1000000`, `"accepted":262144`, `"validateOnly":true`, `"name":"agencies/a"`, "IMPORT_FORMAT_SCHOOL_COHORT"},
 		},
 		{
 			"octets, chunked", "format=gp-practices", "application/octet-stream",
 			struct{ io.Reader }{strings.NewReader(file)},
-			[]string{`"rows":"1000000"`, "IMPORT_FORMAT_GP_PRACTICES"},
+			[]string{`"rows":1000000`, "IMPORT_FORMAT_GP_PRACTICES"},
 		},
-		{"form", "format=IMPORT_FORMAT_SCHOOL_COHORT", formType, body, []string{`"rows":"1000000"`, `"accepted":"262144"`}},
+		{"form", "format=IMPORT_FORMAT_SCHOOL_COHORT", formType, body, []string{`"rows":1000000`, `"accepted":262144`}},
 		{"empty", "format=school-cohort", "text/csv", strings.NewReader(""), []string{`"name":"agencies/a"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

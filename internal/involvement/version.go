@@ -63,7 +63,7 @@ func scanVersion(row pgx.CollectableRow) (*version, error) {
 
 func (v *version) name() string { return involvementName(v.agency, v.localID) }
 
-func (v *version) etag() string { return rpc.Etag("involvement", v.id.String(), v.revision) }
+func (v *version) etag() string { return rpc.Etag("involvement", string(v.id[:]), v.revision) }
 
 // inForce tells whether the involvement holds on a day.
 func (v *version) inForce(day time.Time) bool { return within(day, v.start, v.end) }
@@ -99,9 +99,9 @@ type shown struct {
 	lead    bool // it is the lead professional's, on the day asked about
 }
 
-// message shows an involvement. The agency's own record of the child is named to
-// those who may read it.
-func (v *shown) message(a agencies.Agency, mayReadRecord bool) *irtv1.Involvement {
+// message shows an involvement. The agency's own record of the child, and the etag,
+// are for those who may read records of the agency as their own.
+func (v *shown) message(a agencies.Agency, own bool) *irtv1.Involvement {
 	m := &irtv1.Involvement{
 		Name: v.name(), Child: childName(v.childID), Role: v.role,
 		StartDate: isoDate(v.start), EndDate: isoDate(v.end),
@@ -111,13 +111,16 @@ func (v *shown) message(a agencies.Agency, mayReadRecord bool) *irtv1.Involvemen
 		Telephone: firstText(v.contact.telephone, a.Telephone), OutOfHoursTelephone: a.OutOfHoursTelephone,
 		Email:            firstText(v.contact.email, a.Email),
 		LeadProfessional: v.lead,
-		CreateTime:       timestamppb.New(v.created), UpdateTime: timestamppb.New(v.knownFrom), Etag: v.etag(),
+		CreateTime:       timestamppb.New(v.created), UpdateTime: timestamppb.New(v.knownFrom),
 	}
 	if v.practitioner != "" {
 		m.Practitioner = agencies.PractitionerName(v.agency, v.practitioner)
 	}
-	if v.recordLocalID != "" && mayReadRecord {
-		m.ChildRecord = recordName(v.agency, v.recordLocalID)
+	if own {
+		m.Etag = v.etag() // of no use to others, and a hash a row is a tenth of a list's cost
+		if v.recordLocalID != "" {
+			m.ChildRecord = recordName(v.agency, v.recordLocalID)
+		}
 	}
 	return m
 }

@@ -150,15 +150,15 @@ type Import struct {
 	// How far it has come.
 	State ImportState `protobuf:"varint,4,opt,name=state,proto3,enum=irt.v1.ImportState" json:"state,omitempty"`
 	// Rows read, leaving out the header, blank rows and rows of instructions.
-	Rows int64 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
+	Rows int32 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
 	// Rows that made or changed a record.
-	Accepted int64 `protobuf:"varint,6,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Accepted int32 `protobuf:"varint,6,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// Rows the hub had already, exactly so.
-	Unchanged int64 `protobuf:"varint,7,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	Unchanged int32 `protobuf:"varint,7,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
 	// Rows refused; ListImportRejects says why.
-	Rejected int64 `protobuf:"varint,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected int32 `protobuf:"varint,8,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	// Data-quality queries kept with the rows that went in.
-	Queries int64 `protobuf:"varint,9,opt,name=queries,proto3" json:"queries,omitempty"`
+	Queries int32 `protobuf:"varint,9,opt,name=queries,proto3" json:"queries,omitempty"`
 	// The encoding the file was found to be in, such as "UTF-8" or "ISO-8859-1".
 	Encoding string `protobuf:"bytes,10,opt,name=encoding,proto3" json:"encoding,omitempty"`
 	// Columns of the file that the hub has no use for and left out.
@@ -229,35 +229,35 @@ func (x *Import) GetState() ImportState {
 	return ImportState_IMPORT_STATE_UNSPECIFIED
 }
 
-func (x *Import) GetRows() int64 {
+func (x *Import) GetRows() int32 {
 	if x != nil {
 		return x.Rows
 	}
 	return 0
 }
 
-func (x *Import) GetAccepted() int64 {
+func (x *Import) GetAccepted() int32 {
 	if x != nil {
 		return x.Accepted
 	}
 	return 0
 }
 
-func (x *Import) GetUnchanged() int64 {
+func (x *Import) GetUnchanged() int32 {
 	if x != nil {
 		return x.Unchanged
 	}
 	return 0
 }
 
-func (x *Import) GetRejected() int64 {
+func (x *Import) GetRejected() int32 {
 	if x != nil {
 		return x.Rejected
 	}
 	return 0
 }
 
-func (x *Import) GetQueries() int64 {
+func (x *Import) GetQueries() int32 {
 	if x != nil {
 		return x.Queries
 	}
@@ -296,7 +296,7 @@ func (x *Import) GetUpdateTime() *timestamppb.Timestamp {
 type ImportReject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the line in the file at which the row begins; the header is 1.
-	Row int64 `protobuf:"varint,1,opt,name=row,proto3" json:"row,omitempty"`
+	Row int32 `protobuf:"varint,1,opt,name=row,proto3" json:"row,omitempty"`
 	// The column, as the file names it; empty where the row as a whole is at fault.
 	Column string `protobuf:"bytes,2,opt,name=column,proto3" json:"column,omitempty"`
 	// The rule that is broken.
@@ -339,7 +339,7 @@ func (*ImportReject) Descriptor() ([]byte, []int) {
 	return file_irt_v1_import_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ImportReject) GetRow() int64 {
+func (x *ImportReject) GetRow() int32 {
 	if x != nil {
 		return x.Row
 	}
@@ -384,11 +384,11 @@ const file_irt_v1_import_proto_rawDesc = "" +
 	"\x06format\x18\x02 \x01(\x0e2\x14.irt.v1.ImportFormatB\t\xe0A\x02\xca\xda\x18\x02\b\x01R\x06format\x12+\n" +
 	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\x124\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x13.irt.v1.ImportStateB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x05state\x12\x1d\n" +
-	"\x04rows\x18\x05 \x01(\x03B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x04rows\x12%\n" +
-	"\baccepted\x18\x06 \x01(\x03B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\baccepted\x12'\n" +
-	"\tunchanged\x18\a \x01(\x03B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\tunchanged\x12%\n" +
-	"\brejected\x18\b \x01(\x03B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\brejected\x12#\n" +
-	"\aqueries\x18\t \x01(\x03B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\aqueries\x12%\n" +
+	"\x04rows\x18\x05 \x01(\x05B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x04rows\x12%\n" +
+	"\baccepted\x18\x06 \x01(\x05B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\baccepted\x12'\n" +
+	"\tunchanged\x18\a \x01(\x05B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\tunchanged\x12%\n" +
+	"\brejected\x18\b \x01(\x05B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\brejected\x12#\n" +
+	"\aqueries\x18\t \x01(\x05B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\aqueries\x12%\n" +
 	"\bencoding\x18\n" +
 	" \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\bencoding\x122\n" +
 	"\x0fignored_columns\x18\v \x03(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x0eignoredColumns\x12F\n" +
@@ -399,7 +399,7 @@ const file_irt_v1_import_proto_rawDesc = "" +
 	"\n" +
 	"irt/Import\x12\"agencies/{agency}/imports/{import}*\aimports2\x06import\"\xb3\x01\n" +
 	"\fImportReject\x12\x18\n" +
-	"\x03row\x18\x01 \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\x03row\x12\x1e\n" +
+	"\x03row\x18\x01 \x01(\x05B\x06\xca\xda\x18\x02\b\x01R\x03row\x12\x1e\n" +
 	"\x06column\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06column\x12\x1f\n" +
 	"\arule_id\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06ruleId\x12(\n" +
 	"\vdescription\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\vdescription\x12\x1e\n" +

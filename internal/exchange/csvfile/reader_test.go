@@ -33,7 +33,7 @@ func read(t *testing.T, file io.Reader) (rows []string, encoding string, err err
 	}
 }
 
-func number(n int64) string { return string(rune('0'+n)) + ": " }
+func number(n int32) string { return string('0'+n) + ": " }
 
 func TestRead(t *testing.T) {
 	t.Parallel()
@@ -134,7 +134,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		r := csvfile.NewReader(bytes.NewReader(file))
 		var cells [][]string
-		damaged, last := false, int64(0)
+		damaged, last := false, int32(0)
 		for {
 			row, err := r.Read()
 			if err != nil {
@@ -144,7 +144,7 @@ func FuzzRead(f *testing.F) {
 				damaged = damaged || !errors.Is(err, io.EOF)
 				break
 			}
-			if row.Line <= last || row.Line > int64(bytes.Count(file, []byte{'\n'}))+1 {
+			if row.Line <= last || row.Line > int32(bytes.Count(file, []byte{'\n'}))+1 {
 				t.Fatalf("a row at line %d after one at line %d", row.Line, last)
 			}
 			if last = row.Line; row.Fault != nil {

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"irthub/internal/bench"
+)
+
+type benchCommand struct {
+	Form        string        `arg:"" optional:"" enum:"quick,full" default:"quick" help:"quick: 10 thousand children, under a minute; full: 10 and 100 thousand, some minutes."`
+	Children    []int         `placeholder:"N,…" help:"Sizes of the index to measure at, in place of those of the form."`
+	Concurrency int           `placeholder:"N" default:"256" help:"Calls under way at once (default: 256); submissions and searches have 64."`
+	Duration    time.Duration `placeholder:"TIME" help:"How long each side of a figure is measured, in place of the form's."`
+	Only        []string      `placeholder:"ID,…" help:"Take only these figures."`
+	Dir         string        `placeholder:"DIR" type:"existingdir" help:"Where to make the temporary directory: its disk is measured too."`
+	JSON        bool          `name:"json" help:"As one JSON object."`
+}
+
+// Help is shown by irthub bench --help.
+func (benchCommand) Help() string {
+	return `Measures this hub on this machine: it starts one on a private PostgreSQL in a temporary directory, fills it with invented children, measures it beside references in the same run, and removes all of it again. It never touches other data.
+
+docs/PERFORMANCE.md says what each figure means.
+
+Examples:
+
+  irthub bench
+  irthub bench full --json > figures.json
+  irthub bench --children 50000 --only get_vs_pgx,rest_vs_grpc --duration 10s`
+}
+
+// benchForms are what the forms measure, where the flags do not say otherwise.
+var benchForms = map[string]bench.Options{
+	"quick": {Children: []int{10_000}, Duration: 1500 * time.Millisecond},
+	"full":  {Children: []int{10_000, 100_000}, Duration: 5 * time.Second},
+}
+
+// Run takes the figures and prints them.
+func (c *benchCommand) Run(ctx context.Context, s streams) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	o := benchForms[c.Form]
+	o.Hub, o.Version = []string{self, "serve"}, version()
+	o.Dir, o.Only, o.Concurrency = c.Dir, c.Only, c.Concurrency
+	if len(c.Children) > 0 {
+		o.Children = c.Children
+	}
+	if c.Duration != 0 {
+		o.Duration = c.Duration
+	}
+	started := time.Now()
+	o.Progress = func(what string) { fmt.Fprintf(s.err, "%5.1f s  %s\n", time.Since(started).Seconds(), what) }
+	report, err := bench.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return report.WriteJSON(s.out)
+	}
+	return report.WriteTable(s.out)
+}

@@ -1,0 +1,200 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"irthub/internal/bench"
+	"irthub/internal/server"
+)
+
+// asHub in the environment makes the test binary the hub that is measured.
+const asHub = "BENCH_TEST_HUB"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asHub) == "" {
+		os.Exit(m.Run())
+	}
+	if err := serve(os.Args[1:]); err != nil {
+		_, _ = os.Stderr.WriteString(err.Error())
+		os.Exit(1)
+	}
+}
+
+// serve is irthub serve, as far as the bench needs it.
+func serve(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	flags := map[string]string{}
+	for i := 0; i+1 < len(args); i += 2 {
+		flags[args[i]] = args[i+1]
+	}
+	return server.Run(ctx, server.Config{
+		Data: flags["--data"], GRPCAddr: flags["--grpc-addr"], HTTPAddr: flags["--http-addr"], Log: slog.New(slog.DiscardHandler),
+		Ready: func(a server.Addresses) {
+			_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"ready": true, "grpc": a.GRPC, "http": a.HTTP})
+		},
+	})
+}
+
+// tiny measures next to nothing, quickly, in a directory of the test's own.
+func tiny(t *testing.T) bench.Options {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bench.Options{
+		Hub: []string{"/usr/bin/env", asHub + "=1", self}, Dir: passable(t),
+		Children: []int{3000, 100}, Concurrency: 8, Duration: 200 * time.Millisecond, Version: "test",
+	}
+}
+
+// passable is a temporary directory that PostgreSQL's user can enter, as it could
+// not enter t.TempDir's when the test runs as root.
+func passable(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "irthub-bench-test-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestRunTakesEveryFigureAtEverySize(t *testing.T) {
+	t.Parallel()
+	o := tiny(t)
+	report, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(o.Dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	var asJSON, asTable bytes.Buffer
+	if err := report.WriteJSON(&asJSON); err != nil {
+		t.Fatal(err)
+	}
+	if err := report.WriteTable(&asTable); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]json.RawMessage
+	if err := json.Unmarshal(asJSON.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	var sizes map[string]struct {
+		Rows    map[string]int
+		Figures map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(got["sizes"], &sizes); err != nil || len(sizes) != 2 {
+		t.Fatalf("sizes: %v, %v", sizes, err)
+	}
+	if n := sizes["3000"].Rows["children"]; n < 2900 {
+		t.Errorf("the index of 3,000 children has %d", n)
+	}
+	for _, id := range bench.IDs() {
+		checkFigure(t, id, got[id])
+		for size := range sizes {
+			checkFigure(t, id+" at "+size, sizes[size].Figures[id])
+		}
+		if n := strings.Count(asTable.String(), " "+id+" "); n != 2 {
+			t.Errorf("the table has %s %d times", id, n)
+		}
+	}
+}
+
+// checkFigure looks at what a figure says, never at how fast anything was.
+func checkFigure(t *testing.T, id string, raw json.RawMessage) {
+	t.Helper()
+	var f struct {
+		Value, Absolute         float64
+		Reference               *float64
+		Unit                    string
+		CPU                     *float64 `json:"cpu_us_per_op"`
+		Operations, Concurrency int
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		t.Errorf("%s: %v in %s", id, err, raw)
+		return
+	}
+	if f.Value <= 0 || f.Absolute <= 0 || f.Unit == "" || f.Operations == 0 || f.Concurrency == 0 {
+		t.Errorf("%s: %s", id, raw)
+	}
+	if strings.Contains(id, "_vs_") != (f.Reference != nil && f.Unit == "requests/s") {
+		t.Errorf("%s has the wrong reference: %s", id, raw)
+	}
+}
+
+// TestRunStopped is what Ctrl-C does.
+func TestRunStopped(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"starting", "filling", "get_vs_pgx"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			o := tiny(t)
+			o.Duration, o.Only = time.Minute, []string{"get_vs_pgx"}
+			o.Progress = func(what string) {
+				if strings.Contains(what, at) {
+					time.AfterFunc(50*time.Millisecond, cancel)
+				}
+			}
+			if _, err := bench.Run(ctx, o); !errors.Is(err, context.Canceled) {
+				t.Errorf("it was stopped and ended with: %v", err)
+			}
+			if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// TestRunHubThatFails has a hub that ends before it is ready.
+func TestRunHubThatFails(t *testing.T) {
+	t.Parallel()
+	o := tiny(t)
+	o.Hub = []string{"/bin/sh", "-c", "echo it is broken >&2; exit 1", "hub"}
+	_, err := bench.Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "it is broken") {
+		t.Errorf("the hub's words are not in the error: %v", err)
+	}
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestRunRefusesWhatWouldNotEnd(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*bench.Options){
+		"too many children": func(o *bench.Options) { o.Children = []int{1_000_000_000} },
+		"too few children":  func(o *bench.Options) { o.Children = []int{1} },
+		"too long":          func(o *bench.Options) { o.Duration = time.Hour },
+		"too many callers":  func(o *bench.Options) { o.Concurrency = 1 << 20 },
+		"no such figure":    func(o *bench.Options) { o.Only = []string{"speed"} },
+		"no hub":            func(o *bench.Options) { o.Hub = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := tiny(t)
+			change(&o)
+			if _, err := bench.Run(t.Context(), o); err == nil {
+				t.Error("accepted")
+			}
+		})
+	}
+}

@@ -1,0 +1,107 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"irthub/internal/children"
+	"irthub/internal/involvement"
+	"irthub/internal/standard"
+)
+
+// rawGetChild is what GetChild would cost a program that has nothing between it
+// and the database: the hub's own SQL, one prepared query a read, no gRPC, no
+// identity, no access log.
+func rawGetChild(_ context.Context, l *lab) (operation, error) {
+	today := standard.Today()
+	return l.rawRead(func() []subject { return l.children }, 1, func(child subject) (string, []any) {
+		return children.ReadQuery, []any{[][16]byte{child.id}, today}
+	}), nil
+}
+
+// rawListInvolvements is the same for ListInvolvements.
+func rawListInvolvements(_ context.Context, l *lab) (operation, error) {
+	today := standard.Today()
+	return l.rawRead(func() []subject { return l.busy }, len(involved), func(child subject) (string, []any) {
+		return involvement.ListQuery, []any{[][16]byte{child.id}, today, len(involved) + 1}
+	}), nil
+}
+
+// rawRead reads the rows of one subject after another, and scans every column.
+func (l *lab) rawRead(of func() []subject, want int, query func(subject) (string, []any)) operation {
+	return func(worker int) func(context.Context) error {
+		r, list := chance(worker), of()
+		var into []any
+		return func(ctx context.Context) error {
+			sql, args := query(list[r.IntN(len(list))])
+			rows, err := l.pool.Query(ctx, sql, args...)
+			if err != nil {
+				return err
+			}
+			n := 0
+			for ; rows.Next(); n++ {
+				if into == nil {
+					if into, err = targets(rows.FieldDescriptions()); err != nil {
+						return errors.Join(err, drain(rows))
+					}
+				}
+				if err := rows.Scan(into...); err != nil {
+					return err
+				}
+			}
+			if err := rows.Err(); err != nil {
+				return err
+			}
+			if n != want {
+				return fmt.Errorf("a raw read brought %d rows in place of %d", n, want)
+			}
+			return nil
+		}
+	}
+}
+
+func drain(rows pgx.Rows) error {
+	rows.Close()
+	return rows.Err()
+}
+
+// targets are typed variables to scan columns into, and to send them from again.
+func targets(columns []pgconn.FieldDescription) ([]any, error) {
+	into := make([]any, len(columns))
+	for i, c := range columns {
+		switch c.DataTypeOID {
+		case pgtype.TextOID, pgtype.VarcharOID:
+			into[i] = new(pgtype.Text)
+		case pgtype.UUIDOID:
+			into[i] = new(pgtype.UUID)
+		case pgtype.UUIDArrayOID:
+			into[i] = new([]pgtype.UUID)
+		case pgtype.TextArrayOID:
+			into[i] = new([]string)
+		case pgtype.JSONBOID:
+			into[i] = new([]byte)
+		case pgtype.BoolOID:
+			into[i] = new(pgtype.Bool)
+		case pgtype.DateOID:
+			into[i] = new(pgtype.Date)
+		case pgtype.TimestamptzOID:
+			into[i] = new(pgtype.Timestamptz)
+		case pgtype.Int2OID:
+			into[i] = new(pgtype.Int2)
+		case pgtype.Int4OID:
+			into[i] = new(pgtype.Int4)
+		case pgtype.Int8OID:
+			into[i] = new(pgtype.Int8)
+		case pgtype.Float4OID:
+			into[i] = new(pgtype.Float4)
+		default:
+			return nil, fmt.Errorf("bench: the column %s has a type (%d) that the raw reference does not know", c.Name, c.DataTypeOID)
+		}
+	}
+	return into, nil
+}

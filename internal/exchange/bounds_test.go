@@ -1,0 +1,50 @@
+package exchange
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange/csvfile"
+)
+
+// chunks are an upload of as many equal chunks as one asks for.
+type chunks struct {
+	grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]
+	chunk []byte
+}
+
+func (c chunks) Recv() (*irtv1.CreateImportRequest, error) {
+	return &irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Chunk{Chunk: c.chunk}}, nil
+}
+
+func TestFileIsBounded(t *testing.T) {
+	t.Parallel()
+	n, err := io.CopyBuffer(onlyWriter{io.Discard}, &upload{stream: chunks{chunk: make([]byte, 1<<20)}}, make([]byte, 1<<20))
+	if n != maxFile || status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("%d bytes were read, error %v", n, err)
+	}
+}
+
+// onlyWriter keeps io.Copy to the given buffer.
+type onlyWriter struct{ io.Writer }
+
+func TestRowsAreBounded(t *testing.T) {
+	t.Parallel()
+	s, err := readHeader(csvfile.Row{Cells: []string{"CHILD_FIRST_NAME", "CHILD_LAST_NAME", "CHILD_DATE_OF_BIRTH"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cohort{job: &job{file: csvfile.NewReader(strings.NewReader("too short\ntoo short\n"))}, sheet: s, rows: maxRows - 1}
+	if l, err := c.next(); err != nil || l.number != 1 {
+		t.Errorf("the last row there may be: %v, error %v", l, err)
+	}
+	if l, err := c.next(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("one more: %v, error %v", l, err)
+	}
+}
