@@ -89,6 +89,9 @@ func TestAuditCommands(t *testing.T) {
 	if err := os.WriteFile(file, []byte(kept), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if status, answer := h.call(t, "GET", "/v1/checkpoint", "", ""); status != 200 || !strings.Contains(answer, `"treeSize":`) {
+		t.Errorf("over REST, without a token: %d %s", status, answer)
+	}
 	key, _, status := output(t, h.env, "audit", "key")
 	if status != 0 || !strings.HasPrefix(key, strings.SplitN(kept, "\n", 2)[0]+"+") {
 		t.Errorf("key: status %d, %q", status, key)
