@@ -137,7 +137,7 @@ func (c *auditVerifyCommand) tell(s streams, r *accesslog.Report) error {
 		}
 	} else {
 		for _, f := range r.Faults[:min(len(r.Faults), shownFaults)] {
-			_, _ = fmt.Fprintln(s.out, f.Error())
+			_, _ = fmt.Fprintln(s.out, f)
 		}
 		if r.Waiting > 0 {
 			_, _ = fmt.Fprintf(s.out, "%d entries wait for their place in the tree, the oldest since %s\n", r.Waiting, r.Oldest.UTC().Format(time.RFC3339))
@@ -152,7 +152,7 @@ func (c *auditVerifyCommand) tell(s streams, r *accesslog.Report) error {
 	if r.Whole() {
 		return nil
 	}
-	return status{fmt.Errorf("the access log is not whole: %d faults; the first: %w", r.Count, r.Faults[0]), exitNotWhole}
+	return status{fmt.Errorf("the access log is not whole: %d faults; the first: %s", r.Count, r.Faults[0]), exitNotWhole}
 }
 
 // faultJSON and resultJSON are what --json prints.

@@ -207,18 +207,22 @@ func TestWhatIsShown(t *testing.T) {
 	}{
 		{
 			"auditor", auditor, childName(h.child),
-			[]string{"agencies/clinic/practitioners/p1", "Willow Clinic", "the reason", "Achterberg", "192.0.2.7", childName(h.other), "childRecords/17"}, nil,
+			[]string{"agencies/clinic/practitioners/p1", "Willow Clinic", "the reason", "Achterberg", "192.0.2.7", childName(h.other), "childRecords/17"},
+			nil,
 		},
 		{
-			"family", forFamily, childName(h.child), []string{"a sensitive service", "searched the index and found the child", "to keep the child safe"},
+			"family", forFamily, childName(h.child),
+			[]string{"a sensitive service", "searched the index and found the child", "to keep the child safe"},
 			[]string{"clinic", "Willow", "p1", "the reason", "Achterberg", "192.0.2.7", childName(h.other), "SENSITIVE_OWN_AGENCY"},
 		},
 		{
-			"agency that works with the child", schoolSystem, childName(h.child), []string{"a sensitive service", "SearchChildren", "SAFEGUARDING"},
+			"agency that works with the child", schoolSystem, childName(h.child),
+			[]string{"a sensitive service", "SearchChildren", "SAFEGUARDING"},
 			[]string{"clinic", "Willow", "p1", "the reason", "Achterberg", "192.0.2.7", childName(h.other)},
 		},
 		{
-			"the service itself", clinicSystem, "agencies/clinic", []string{"Willow Clinic", "agencies/clinic/practitioners/p1", "childRecords/17"},
+			"the service itself", clinicSystem, "agencies/clinic",
+			[]string{"Willow Clinic", "agencies/clinic/practitioners/p1", "childRecords/17"},
 			[]string{"the reason", "Achterberg", "192.0.2.7", childName(h.other)},
 		},
 	} {

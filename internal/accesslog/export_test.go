@@ -31,12 +31,12 @@ func SignAndOpen(keys *Keys, text string) (*Checkpoint, error) {
 // Integrate makes leaves of all that waits, as an elected sequencer does.
 func Integrate(t testing.TB, pool *pgxpool.Pool, keys *Keys) {
 	t.Helper()
-	conn, err := pool.Acquire(context.Background())
+	conn, err := (&Sequencer{pool: pool}).connect(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Release()
-	l, err := lead(context.Background(), conn.Conn(), keys)
+	defer conn.Close(context.Background())
+	l, err := lead(context.Background(), conn, keys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,15 +116,9 @@ type place struct {
 // waiting are the entries that wait, in the order of their ids, which is about that
 // of time.
 func waiting(ctx context.Context, tx pgx.Tx) (queue []place, err error) {
-	rows, err := tx.Query(ctx, `SELECT ctid::text, entry_id FROM audit_queue LIMIT $1`, batchSize)
-	if err != nil {
-		return nil, err
-	}
 	var p place
-	_, err = pgx.ForEachRow(rows, []any{&p.row, &p.id}, func() error {
-		queue = append(queue, p)
-		return nil
-	})
+	err = forEach(ctx, tx, []any{&p.row, &p.id}, func() { queue = append(queue, p) },
+		`SELECT ctid::text, entry_id FROM audit_queue LIMIT $1`, batchSize)
 	slices.SortFunc(queue, func(a, b place) int { return bytes.Compare(a.id[:], b.id[:]) })
 	return queue, err
 }
@@ -144,7 +138,7 @@ func makeLeaves(ctx context.Context, tx pgx.Tx, queue []place, first int64) (*le
 		ids[i] = p.id
 	}
 	rows, err := tx.Query(ctx, `SELECT `+entryColumns+` FROM unnest($1::uuid[]) WITH ORDINALITY AS q(entry_id, place)
-		CROSS JOIN LATERAL (SELECT * FROM audit_entries a WHERE a.entry_id = q.entry_id OFFSET 0) e ORDER BY q.place`, ids)
+		JOIN audit_entries e ON e.entry_id = q.entry_id ORDER BY q.place`, ids) // by key: connect turns other joins off
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +184,7 @@ func (l *leader) store(ctx context.Context, tx pgx.Tx, b *leaves, t *tree, queue
 		return err
 	}
 	slices.SortFunc(b.children, func(x, y []any) int {
-		a, b := x[0].([16]byte), y[0].([16]byte) //nolint:errcheck // made above
+		a, b := x[0].([16]byte), y[0].([16]byte)
 		return bytes.Compare(a[:], b[:])
 	})
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_child_entries"}, []string{"child_id", "entry_id"},

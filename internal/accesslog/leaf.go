@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -172,5 +171,10 @@ func line(b []byte, key, value string) []byte {
 func special(c byte) bool { return c < 0x20 || c == 0x7f || c == '%' }
 
 func plain(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r < 0x80 && special(byte(r)) }) < 0
+	for i := range len(s) {
+		if special(s[i]) {
+			return false
+		}
+	}
+	return true
 }

@@ -24,7 +24,7 @@ const partitionLock = 0x6972745f70617274 // "irt_part"
 func FirstID(t time.Time) uuid.UUID {
 	var id uuid.UUID
 	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(max(0, t.UnixMilli()))) //nolint:gosec // not negative
+	binary.BigEndian.PutUint64(ms[:], uint64(max(0, t.UnixMilli())))
 	copy(id[:6], ms[2:])
 	return id
 }
@@ -76,8 +76,9 @@ func makePartition(ctx context.Context, tx pgx.Tx, name string, from, to uuid.UU
 		`SET LOCAL lock_timeout = '1s'`,
 		`LOCK TABLE audit_entries_default IN ACCESS EXCLUSIVE MODE`,
 		`CREATE TABLE ` + table + ` (LIKE audit_entries INCLUDING DEFAULTS)`,
+		//nolint:unqueryvet // the same columns in the same order: LIKE
 		fmt.Sprintf(`WITH moved AS (DELETE FROM audit_entries_default WHERE entry_id >= '%s' AND entry_id < '%s' RETURNING *)
-			INSERT INTO %s SELECT * FROM moved`, from, to, table), // the same columns in the same order: LIKE
+			INSERT INTO %s SELECT * FROM moved`, from, to, table),
 		fmt.Sprintf(`ALTER TABLE audit_entries ATTACH PARTITION %s FOR VALUES FROM ('%s') TO ('%s')`, table, from, to),
 	} {
 		if _, err := tx.Exec(ctx, sql); err != nil {

@@ -28,6 +28,19 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// forEach runs a query and calls fn for each row, scanned into into.
+func forEach(ctx context.Context, db Querier, into []any, fn func(), sql string, args ...any) error {
+	rows, err := db.Query(ctx, sql, args...) //nolint:rowserrcheck // ForEachRow does
+	if err != nil {
+		return err
+	}
+	_, err = pgx.ForEachRow(rows, into, func() error {
+		fn()
+		return nil
+	})
+	return err
+}
+
 const checkpointColumns = `tree_size, root_hash, note, sign_time`
 
 // LastCheckpoint reads the newest checkpoint. It does not check the signature: who

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // upperTiles compares the tiles above the leaves, and those that grow, with what the
@@ -35,28 +34,16 @@ func (v *verification) upperTiles(ctx context.Context) error {
 
 // beyond finds leaves and checkpoints where the tree has ended.
 func (v *verification) beyond(ctx context.Context) error {
-	rows, err := v.tx.Query(ctx, `SELECT leaf_index, entry_id FROM audit_leaves WHERE leaf_index < 0 OR leaf_index >= $1
-		ORDER BY leaf_index LIMIT 100`, v.size)
-	if err != nil {
-		return err
-	}
 	var index, size int64
 	var id [16]byte
-	if _, err = pgx.ForEachRow(rows, []any{&index, &id}, func() error {
+	if err := forEach(ctx, v.tx, []any{&index, &id}, func() {
 		v.report.fault(Inserted, index, id, "entry %s stands at leaf %d, which no checkpoint covers", uuid.UUID(id), index)
-		return nil
-	}); err != nil {
+	}, `SELECT leaf_index, entry_id FROM audit_leaves WHERE leaf_index < 0 OR leaf_index >= $1 ORDER BY leaf_index LIMIT 100`, v.size); err != nil {
 		return err
 	}
-	rows, err = v.tx.Query(ctx, `SELECT tree_size FROM audit_checkpoints WHERE tree_size <= 0 OR tree_size > $1 LIMIT 100`, v.size)
-	if err != nil {
-		return err
-	}
-	_, err = pgx.ForEachRow(rows, []any{&size}, func() error {
+	return forEach(ctx, v.tx, []any{&size}, func() {
 		v.report.fault(BadSign, -1, uuid.Nil, "the checkpoint of %d entries is not as the hub signed it", size)
-		return nil
-	})
-	return err
+	}, `SELECT tree_size FROM audit_checkpoints WHERE tree_size <= 0 OR tree_size > $1 LIMIT 100`, v.size)
 }
 
 // childPairs are the children of entries, which audit_child_entries lists.
@@ -71,18 +58,12 @@ func (p *childPairs) add(e *Entry) {
 // checkByChild finds entries that the list of a child leaves out.
 func (v *verification) checkByChild(ctx context.Context, p *childPairs) error {
 	v.byChild += int64(len(p.children))
-	rows, err := v.tx.Query(ctx, `SELECT q.entry_id, q.child_id FROM unnest($1::uuid[], $2::uuid[]) AS q(child_id, entry_id)
+	var entry, child [16]byte
+	return forEach(ctx, v.tx, []any{&entry, &child}, func() {
+		v.report.fault(Unlisted, -1, entry, "entry %s is missing from the list of accesses to a child it is about", uuid.UUID(entry))
+	}, `SELECT q.entry_id, q.child_id FROM unnest($1::uuid[], $2::uuid[]) AS q(child_id, entry_id)
 		LEFT JOIN audit_child_entries c ON c.child_id = q.child_id AND c.entry_id = q.entry_id WHERE c.entry_id IS NULL`,
 		p.children, p.entries)
-	if err != nil {
-		return err
-	}
-	var entry, child [16]byte
-	_, err = pgx.ForEachRow(rows, []any{&entry, &child}, func() error {
-		v.report.fault(Unlisted, -1, entry, "entry %s is missing from the list of accesses to a child it is about", uuid.UUID(entry))
-		return nil
-	})
-	return err
 }
 
 // noMoreByChild finds accesses listed with children they are not about.
@@ -91,17 +72,11 @@ func (v *verification) noMoreByChild(ctx context.Context) error {
 	if err := v.tx.QueryRow(ctx, `SELECT count(*) FROM audit_child_entries`).Scan(&n); err != nil || n <= v.byChild {
 		return err
 	}
-	rows, err := v.tx.Query(ctx, `SELECT c.entry_id FROM audit_child_entries c WHERE NOT EXISTS (
-		SELECT FROM audit_entries e WHERE e.entry_id = c.entry_id AND c.child_id = ANY(e.children)) LIMIT 100`)
-	if err != nil {
-		return err
-	}
 	var entry [16]byte
-	_, err = pgx.ForEachRow(rows, []any{&entry}, func() error {
+	return forEach(ctx, v.tx, []any{&entry}, func() {
 		v.report.fault(Unlisted, -1, entry, "entry %s is listed with a child that it is not about", uuid.UUID(entry))
-		return nil
-	})
-	return err
+	}, `SELECT c.entry_id FROM audit_child_entries c WHERE NOT EXISTS (
+		SELECT FROM audit_entries e WHERE e.entry_id = c.entry_id AND c.child_id = ANY(e.children)) LIMIT 100`)
 }
 
 // unlogged finds entries that have no leaf and do not wait for one: the hub writes
@@ -110,20 +85,14 @@ func (v *verification) unlogged(ctx context.Context) error {
 	if _, err := v.tx.Exec(ctx, `SET LOCAL enable_hashjoin = on`); err != nil { // whole tables now
 		return err
 	}
-	rows, err := v.tx.Query(ctx, `SELECT e.entry_id FROM audit_entries e
+	var entry [16]byte
+	return forEach(ctx, v.tx, []any{&entry}, func() {
+		v.report.fault(Inserted, -1, entry, "entry %s has no leaf and does not wait for one: the hub did not log it, or its waiting was undone",
+			uuid.UUID(entry))
+	}, `SELECT e.entry_id FROM audit_entries e
 		WHERE NOT EXISTS (SELECT FROM audit_leaves l WHERE l.entry_id = e.entry_id)
 			AND NOT EXISTS (SELECT FROM audit_queue q WHERE q.entry_id = e.entry_id)
 		ORDER BY e.entry_id LIMIT 100`)
-	if err != nil {
-		return err
-	}
-	var entry [16]byte
-	_, err = pgx.ForEachRow(rows, []any{&entry}, func() error {
-		v.report.fault(Inserted, -1, entry, "entry %s has no leaf and does not wait for one: the hub did not log it, or its waiting was undone",
-			uuid.UUID(entry))
-		return nil
-	})
-	return err
 }
 
 // waiting looks through the queue: what is gone from it unlogged, and what waits
@@ -133,19 +102,14 @@ func (v *verification) waiting(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := v.tx.Query(ctx, `SELECT q.entry_id, e.entry_time, coalesce(e.method, '') FROM audit_queue q
-		LEFT JOIN audit_entries e ON e.entry_id = q.entry_id ORDER BY q.entry_id`)
-	if err != nil {
-		return err
-	}
 	var id [16]byte
 	var came *time.Time
 	var method string
-	_, err = pgx.ForEachRow(rows, []any{&id, &came, &method}, func() error {
+	return forEach(ctx, v.tx, []any{&id, &came, &method}, func() {
 		switch {
 		case came == nil:
 			v.report.fault(Removed, -1, id, "entry %s went before it had its leaf", uuid.UUID(id))
-			return nil
+			return
 		case worked.Sub(*came) > waitLimit:
 			v.report.fault(LeftOut, -1, id, "entry %s has waited for its leaf since %s, and others were served after it",
 				uuid.UUID(id), came.Format(time.RFC3339))
@@ -155,9 +119,8 @@ func (v *verification) waiting(ctx context.Context) error {
 			v.report.Oldest = *came
 		}
 		v.accounted.until(method)
-		return nil
-	})
-	return err
+	}, `SELECT q.entry_id, e.entry_time, coalesce(e.method, '') FROM audit_queue q
+		LEFT JOIN audit_entries e ON e.entry_id = q.entry_id ORDER BY q.entry_id`)
 }
 
 // worked is until when a sequencer has certainly been at work: an entry that came

@@ -50,8 +50,8 @@ type Fault struct {
 	Words string
 }
 
-// Error makes a fault an error.
-func (f Fault) Error() string { return string(f.Kind) + ": " + f.Words }
+// String is the fault in words.
+func (f Fault) String() string { return string(f.Kind) + ": " + f.Words }
 
 // Report is what Verify found.
 type Report struct {
