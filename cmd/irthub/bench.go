@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -56,6 +57,9 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	started := time.Now()
 	o.Progress = func(what string) { fmt.Fprintf(s.err, "%5.1f s  %s\n", time.Since(started).Seconds(), what) }
 	report, err := bench.Run(ctx, o)
+	if errors.Is(err, bench.ErrOptions) {
+		return usage(err)
+	}
 	if err != nil {
 		return err
 	}

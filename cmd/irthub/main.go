@@ -40,6 +40,7 @@ type cli struct {
 
 	// Everything else.
 	Bench    benchCommand    `cmd:"" help:"Measure this hub on this machine." group:"More"`
+	Match    matchCommand    `cmd:"" help:"Measure, learn and explain the matching of records, on files." group:"More"`
 	Standard standardCommand `cmd:"" help:"Print the standard: terms, fields, rules, code lists." group:"More"`
 	Version  versionCommand  `cmd:"" help:"Print the version." group:"More"`
 }

@@ -129,6 +129,20 @@ func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	return b.submit(ctx, in)
 }
 
+// Begin is Do in two steps: it queues in, waiting for a place, and returns what
+// waits for the outcome. Who begins one input after the other has them queued in
+// that order. Every wait must be called.
+func (b *Batcher[In, Out]) Begin(ctx context.Context, in In) (wait func() (Out, error), err error) {
+	if err := b.waitForPlace(ctx); err != nil {
+		return nil, err
+	}
+	c, err := b.put(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return func() (Out, error) { return b.await(ctx, c) }, nil
+}
+
 // TryDo is Do for a caller that would rather be refused than wait for a place:
 // it returns ErrFull at once when the queue is full.
 func (b *Batcher[In, Out]) TryDo(ctx context.Context, in In) (Out, error) {
@@ -164,14 +178,27 @@ func (b *Batcher[In, Out]) waitForPlace(ctx context.Context) error {
 
 // submit queues in, for which the caller holds a place, and waits for its outcome.
 func (b *Batcher[In, Out]) submit(ctx context.Context, in In) (Out, error) {
+	c, err := b.put(ctx, in)
+	if err != nil {
+		var none Out
+		return none, err
+	}
+	return b.await(ctx, c)
+}
+
+// put queues in, or gives back the place that the caller holds.
+func (b *Batcher[In, Out]) put(ctx context.Context, in In) (*call[In, Out], error) {
 	c := b.calls.Get().(*call[In, Out])
 	c.in = in
 	if err := b.enqueue(ctx, c); err != nil {
 		<-b.places
 		b.recycle(c)
-		var none Out
-		return none, err
+		return nil, err
 	}
+	return c, nil
+}
+
+func (b *Batcher[In, Out]) await(ctx context.Context, c *call[In, Out]) (Out, error) {
 	select {
 	case out := <-c.done:
 		b.recycle(c)

@@ -9,14 +9,16 @@ import (
 // Ordered works on a sequence, up to window inputs at once, and hands on the
 // results in the order of the inputs: how a stream or a file keeps a Batcher
 // busy without holding more than a window in memory. next gives the inputs and
-// ends with io.EOF; emit takes each result.
+// ends with io.EOF; begin takes one up and returns what waits for its result;
+// emit takes each result. Inputs are begun one after the other, in their order:
+// with Batcher.Begin and one worker they are also processed in it.
 //
 // When next fails, the results of the inputs before are handed on first. When
 // emit fails, Ordered returns at once, and a next that waits for input (of a
 // stream that ends when its handler returns) is left to end by itself; nothing
 // it then gives is worked on.
 func Ordered[In, Out any](ctx context.Context, window int, next func() (In, error),
-	do func(context.Context, In) Out, emit func(Out) error,
+	begin func(context.Context, In) func() Out, emit func(Out) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -24,7 +26,7 @@ func Ordered[In, Out any](ctx context.Context, window int, next func() (In, erro
 	ended := make(chan error, 1)
 	go func() {
 		defer close(results)
-		ended <- feed(ctx, results, next, do)
+		ended <- feed(ctx, results, next, begin)
 	}()
 	for result := range results {
 		select {
@@ -39,7 +41,7 @@ func Ordered[In, Out any](ctx context.Context, window int, next func() (In, erro
 	return <-ended
 }
 
-func feed[In, Out any](ctx context.Context, results chan<- chan Out, next func() (In, error), do func(context.Context, In) Out) error {
+func feed[In, Out any](ctx context.Context, results chan<- chan Out, next func() (In, error), begin func(context.Context, In) func() Out) error {
 	for {
 		in, err := next()
 		if errors.Is(err, io.EOF) {
@@ -54,6 +56,7 @@ func feed[In, Out any](ctx context.Context, results chan<- chan Out, next func()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		go func() { result <- do(ctx, in) }()
+		wait := begin(ctx, in)
+		go func() { result <- wait() }()
 	}
 }

@@ -27,16 +27,22 @@ func TestOrderedKeepsOrderWithinItsWindow(t *testing.T) {
 	t.Parallel()
 	const window = 8
 	var working, most atomic.Int64
-	do := func(_ context.Context, i int) int {
+	begun := 0
+	begin := func(_ context.Context, i int) func() int {
+		if begun++; i != begun {
+			t.Errorf("input %d was begun as number %d", i, begun)
+		}
 		if n := working.Add(1); n > most.Load() {
 			most.Store(n)
 		}
-		defer working.Add(-1)
-		time.Sleep(rand.N(time.Millisecond)) //nolint:forbidigo // work that takes a while, differently each time
-		return i
+		return func() int {
+			defer working.Add(-1)
+			time.Sleep(rand.N(time.Millisecond)) //nolint:forbidigo // work that takes a while, differently each time
+			return i
+		}
 	}
 	want := 1
-	err := batch.Ordered(t.Context(), window, counter(500), do, func(i int) error {
+	err := batch.Ordered(t.Context(), window, counter(500), begin, func(i int) error {
 		if i != want {
 			t.Errorf("result %d came when %d was due", i, want)
 		}
@@ -55,8 +61,8 @@ func TestOrderedKeepsOrderWithinItsWindow(t *testing.T) {
 func TestOrderedEndsWithTheFirstError(t *testing.T) {
 	t.Parallel()
 	full := errors.New("full")
-	do := func(_ context.Context, i int) int { return i }
-	err := batch.Ordered(t.Context(), 4, counter(1000), do, func(i int) error {
+	begin := func(_ context.Context, i int) func() int { return func() int { return i } }
+	err := batch.Ordered(t.Context(), 4, counter(1000), begin, func(i int) error {
 		if i == 10 {
 			return full
 		}
@@ -66,7 +72,7 @@ func TestOrderedEndsWithTheFirstError(t *testing.T) {
 		t.Errorf("emit failed with %v, Ordered returned %v", full, err)
 	}
 	broken := errors.New("broken off")
-	err = batch.Ordered(t.Context(), 4, func() (int, error) { return 0, broken }, do, func(int) error { return nil })
+	err = batch.Ordered(t.Context(), 4, func() (int, error) { return 0, broken }, begin, func(int) error { return nil })
 	if !errors.Is(err, broken) {
 		t.Errorf("next failed with %v, Ordered returned %v", broken, err)
 	}

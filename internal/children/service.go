@@ -48,8 +48,10 @@ type Service struct {
 // New starts the service's write pipeline and read coalescer; Close ends them.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, model: match.Default()}
+	// One worker: two measured no faster, since large batches exclude each other by
+	// their locks, and one keeps the order in which records came.
 	s.writer = batch.New(batch.Options{
-		Name: "child records", MaxBatch: 512, MaxQueue: 4096, Timeout: time.Minute,
+		Name: "child records", MaxBatch: 512, MaxQueue: 4096, Workers: 1, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
 	}, s.submit)
 	s.rehearser = batch.New(batch.Options{
@@ -112,33 +114,49 @@ type SubmitOptions struct{ Strict, ValidateOnly bool }
 // its own beside it. The answer does not explain the match field by field. Errors
 // are as of SubmitChildRecord.
 func (s *Service) Submit(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*irtv1.SubmitChildRecordResponse, error) {
-	resp, err := s.submitWaiting(ctx, r, o)
-	if err == nil {
-		return resp, nil
-	}
-	refusal := audit.FromContext(ctx).Fork()
-	refusal.SetQueryName(r.GetName())
-	refusal.Finish(err)
-	if auditErr := s.access.Write(ctx, refusal); auditErr != nil {
-		return nil, rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send the record again.")
-	}
-	return nil, err
+	return s.begin(ctx, r, o)()
 }
 
-func (s *Service) submitWaiting(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*irtv1.SubmitChildRecordResponse, error) {
+// begin is Submit in two steps: the record has its place in the pipeline when it
+// returns, and what it returns waits for the answer.
+func (s *Service) begin(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) func() (*irtv1.SubmitChildRecordResponse, error) {
+	wait, err := s.enter(ctx, r, o)
+	return func() (*irtv1.SubmitChildRecordResponse, error) {
+		var a *answer
+		if err == nil {
+			a, err = wait()
+		}
+		if err != nil {
+			return nil, s.recordRefusal(ctx, r.GetName(), err)
+		}
+		resp := a.response()
+		resp.ValidateOnly = o.ValidateOnly
+		return resp, nil
+	}
+}
+
+func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (wait func() (*answer, error), err error) {
 	sub, err := s.admit(ctx, r, o.Strict)
 	if err != nil {
 		return nil, err
 	}
 	if o.ValidateOnly {
-		return s.rehearse(ctx, sub)
+		return s.rehearser.Begin(ctx, sub)
 	}
 	sub.access = audit.FromContext(ctx)
-	a, err := s.writer.Do(ctx, sub)
-	if err != nil {
-		return nil, err
+	return s.writer.Begin(ctx, sub)
+}
+
+// recordRefusal puts what was refused into the access log, and returns the error
+// that may then be told.
+func (s *Service) recordRefusal(ctx context.Context, name string, err error) error {
+	refusal := audit.FromContext(ctx).Fork()
+	refusal.SetQueryName(name)
+	refusal.Finish(err)
+	if auditErr := s.access.Write(ctx, refusal); auditErr != nil {
+		return rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send the record again.")
 	}
-	return a.response(), nil
+	return err
 }
 
 // admit is what a record passes before it may enter the pipeline: whose it is,

@@ -14,21 +14,23 @@ import (
 // More would not make batches faster, and would make others wait.
 const streamWindow = 512
 
-// SubmitChildRecords implements irtv1.ChildServiceServer.
+// SubmitChildRecords implements irtv1.ChildServiceServer. Records enter the
+// pipeline in the order of the stream, so that a later version of one is not
+// overtaken by an earlier one.
 func (s *Service) SubmitChildRecords(stream irtv1.ChildService_SubmitChildRecordsServer) error {
-	return batch.Ordered(stream.Context(), streamWindow, stream.Recv,
-		func(ctx context.Context, req *irtv1.SubmitChildRecordsRequest) *irtv1.SubmitChildRecordsResponse {
-			return s.submitOne(ctx, req)
-		}, stream.Send)
+	return batch.Ordered(stream.Context(), streamWindow, stream.Recv, s.beginOne, stream.Send)
 }
 
-func (s *Service) submitOne(ctx context.Context, req *irtv1.SubmitChildRecordsRequest) *irtv1.SubmitChildRecordsResponse {
-	resp, err := s.Submit(ctx, req.GetChildRecord(), SubmitOptions{Strict: req.GetStrict(), ValidateOnly: req.GetValidateOnly()})
-	out := &irtv1.SubmitChildRecordsResponse{RequestId: req.GetRequestId()}
-	if err != nil {
-		out.Outcome = &irtv1.SubmitChildRecordsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
+func (s *Service) beginOne(ctx context.Context, req *irtv1.SubmitChildRecordsRequest) func() *irtv1.SubmitChildRecordsResponse {
+	wait := s.begin(ctx, req.GetChildRecord(), SubmitOptions{Strict: req.GetStrict(), ValidateOnly: req.GetValidateOnly()})
+	return func() *irtv1.SubmitChildRecordsResponse {
+		out := &irtv1.SubmitChildRecordsResponse{RequestId: req.GetRequestId()}
+		resp, err := wait()
+		if err != nil {
+			out.Outcome = &irtv1.SubmitChildRecordsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
+			return out
+		}
+		out.Outcome = &irtv1.SubmitChildRecordsResponse_Result{Result: resp}
 		return out
 	}
-	out.Outcome = &irtv1.SubmitChildRecordsResponse_Result{Result: resp}
-	return out
 }

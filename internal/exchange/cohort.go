@@ -66,7 +66,10 @@ func (s *Service) readCohort(ctx context.Context, j *job, file *upload) error {
 			c.school = a.URN
 		}
 	}
-	return batch.Ordered(ctx, window, c.next, c.submit, func(o outcome) error { return j.take(ctx, o) })
+	begin := func(ctx context.Context, l *line) func() outcome {
+		return func() outcome { return c.submit(ctx, l) } // rows of one child wait for their turns
+	}
+	return batch.Ordered(ctx, window, c.next, begin, func(o outcome) error { return j.take(ctx, o) })
 }
 
 var errEmpty = &csvfile.FormatError{

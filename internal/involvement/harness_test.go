@@ -53,7 +53,7 @@ func newHub(t testing.TB) *hub {
 		{Name: "agencies/school/practitioners/t2", DisplayName: "Ted Teacher", JobTitle: "Head of year"},
 		{Name: "agencies/gp/practitioners/d1", DisplayName: "Dee Doctor", JobTitle: "General practitioner", Telephone: "01632 960012"},
 		{Name: "agencies/social/practitioners/s1", DisplayName: "Sam Worker", JobTitle: "Social worker", Telephone: "01632 960013"},
-		{Name: "agencies/clinic/practitioners/c1", DisplayName: "Kit Counsellor", JobTitle: "Counsellor", Telephone: "01632 960667"},
+		{Name: "agencies/clinic/practitioners/kit-secret", DisplayName: "Kitteridge Counsellor", JobTitle: "Counsellor", Telephone: "01632 960667"},
 	}
 	if _, _, _, err := agencies.UpsertPractitioners(t.Context(), pool, people); err != nil {
 		t.Fatal(err)

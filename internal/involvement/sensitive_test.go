@@ -20,7 +20,7 @@ import (
 // secrets are what must never reach another agency: the sensitive agency, its
 // practitioner and contacts, the involvements' local ids and keys.
 var secrets = []string{
-	"clinic", "Willow", "Kit", "Counsellor", "c1", "960666", "960667", "hush", "turned",
+	"clinic", "Willow", "Kitteridge", "Counsellor", "kit-secret", "960666", "960667", "hush", "turned",
 	standard.InvolvementID("clinic", "hush-clinic").String(), standard.InvolvementID("school", "hush-school").String(),
 }
 
@@ -34,7 +34,7 @@ func withSensitive(h *hub) (child uuid.UUID, instants []time.Time) {
 	h.submit(inv("school", "open-1", child))
 	h.submit(inv("gp", "open-2", child))
 	clinic := inv("clinic", "hush-clinic", child)
-	clinic.Practitioner = "agencies/clinic/practitioners/c1"
+	clinic.Practitioner = "agencies/clinic/practitioners/kit-secret"
 	h.submit(clinic)
 	marked := inv("school", "hush-school", child)
 	marked.Sensitive, marked.SensitiveBasis = true, "SIGNIFICANT_HARM"
@@ -235,7 +235,7 @@ func TestOwnAgencySeesItsSensitiveInvolvements(t *testing.T) {
 		t.Errorf("the clinic sees %q; want its own and the open two, and that another is withheld", locals(clinic))
 	}
 	for _, i := range clinic.GetInvolvements() {
-		if i.GetName() == "agencies/clinic/involvements/hush-clinic" && (!i.GetSensitive() || i.GetPractitionerDisplayName() != "Kit Counsellor") {
+		if i.GetName() == "agencies/clinic/involvements/hush-clinic" && (!i.GetSensitive() || i.GetPractitionerDisplayName() != "Kitteridge Counsellor") {
 			t.Errorf("its own is shown as %v", i)
 		}
 	}

@@ -10,6 +10,8 @@ type Address struct {
 	Number string
 	// Street is the street's name without its kind ("tullaroop").
 	Street string
+	// Town is what follows the street, joined; empty when nothing does.
+	Town string
 	// Words is the whole address, folded and abbreviations undone, compared
 	// when there is no number and street on both sides.
 	Words string
@@ -29,11 +31,11 @@ func parseAddress(lines []string) Address {
 			continue
 		}
 		a.Number = w
-		a.Street = streetAfter(rest[i+1:])
+		a.Street, a.Town = streetAfter(rest[i+1:])
 		break
 	}
 	if a.Number == "" {
-		a.Street = streetAfter(rest)
+		a.Street, a.Town = streetAfter(rest)
 	}
 	if flat != "" {
 		a.Number = flat + "/" + a.Number
@@ -53,18 +55,44 @@ func cutFlat(parts []string) (flat string, rest []string) {
 	return "", parts
 }
 
-// streetAfter is the name before the word that says road, street or close; the
-// first word when none does.
-func streetAfter(parts []string) string {
+// streetAfter is the name before the word that says road, street or close, and
+// what stands after that word. Where none does, or it grew together with the
+// name ("millstreet"), the first word is the name.
+func streetAfter(parts []string) (street, town string) {
 	for i, w := range parts {
-		if i > 0 && streetKinds[w] {
-			return strings.Join(parts[:i], "")
+		if i > 0 && (streetKinds[w] || townKinds[w] && !later(parts[i+1:])) {
+			return withoutKind(strings.Join(parts[:i], "")), strings.Join(parts[i+1:], "")
+		}
+		if cut := withoutKind(w); cut != w {
+			return strings.Join(parts[:i], "") + cut, strings.Join(parts[i+1:], "")
 		}
 	}
 	if len(parts) == 0 {
-		return ""
+		return "", ""
 	}
-	return parts[0]
+	return parts[0], strings.Join(parts[1:], "")
+}
+
+// later reports a word for a street further on, so that the "park" before it is
+// part of the name: Park Hill Road.
+func later(parts []string) bool {
+	for _, w := range parts {
+		if streetKinds[w] || withoutKind(w) != w {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutKind cuts a kind of street off the end of a word that grew together
+// with it. Short kinds are left: many names end like them.
+func withoutKind(w string) string {
+	for _, kind := range grownKinds {
+		if len(w) >= len(kind)+3 && strings.HasSuffix(w, kind) {
+			return w[:len(w)-len(kind)]
+		}
+	}
+	return w
 }
 
 func isNumber(w string) bool {
@@ -78,8 +106,13 @@ var streetAbbreviations = map[string]string{
 	"gr": "grove", "gro": "grove", "wy": "way", "est": "estate", "hse": "house", "bldg": "building", "apt": "apartment",
 }
 
-var streetKinds = kinds("street road avenue drive close lane court crescent gardens place square terrace park grove " +
-	"way rise hill walk mews row green view mount parade estate path yard circuit parade crescents highway loop")
+var streetKinds = kinds("street road avenue drive close lane court crescent gardens place square terrace grove " +
+	"way rise walk mews row parade estate path yard circuit crescents highway loop")
+
+// townKinds end the names of streets and of towns alike.
+var townKinds = kinds("park hill green view mount")
+
+var grownKinds = []string{"street", "road", "avenue", "drive", "close", "lane", "court", "crescent", "gardens", "place", "square", "circuit"}
 
 func kinds(list string) map[string]bool {
 	m := make(map[string]bool)
@@ -105,4 +138,13 @@ func outward(postcode string) string {
 		return postcode[:len(postcode)-3]
 	}
 	return postcode[:len(postcode)-2]
+}
+
+// sector is a British postcode without its last two letters, else all but the
+// last digit.
+func sector(postcode string) string {
+	if len(postcode) >= 5 {
+		return postcode[:len(postcode)-2]
+	}
+	return postcode[:len(postcode)-1]
 }

@@ -7,8 +7,12 @@ import "strings"
 type comparison struct {
 	levels [numFields]Level
 	// givenShare and familyShare are how common the shared name is among all
-	// records, 0 when no exact name is shared.
+	// records, 0 when no exact name is shared. For crossed names givenShare is
+	// that of both together.
 	givenShare, familyShare float64
+	// textShare and bornShare are the same for other text and for a date of
+	// birth out of the common run, 0 when there is nothing to adjust.
+	textShare, bornShare float64
 }
 
 // compare is symmetric: the order of a and b changes nothing.
@@ -21,7 +25,7 @@ func (m *Model) compare(a, b *Features) comparison {
 	c.levels[FieldMiddleNames] = compareMiddle(a.Middle, b.Middle)
 	c.levels[FieldUPN] = compareUPN(a.UPN, b.UPN)
 	c.levels[FieldIdentifier] = compareText(a.Identifier, b.Identifier, 1)
-	c.levels[FieldOther] = compareText(a.Other, b.Other, 2)
+	c.levels[FieldOther] = compareOther(a, b, c.levels[FieldResidence])
 	if a.Sex != 0 && b.Sex != 0 {
 		c.levels[FieldSex] = sameOrNot(a.Sex == b.Sex)
 	}
@@ -29,6 +33,12 @@ func (m *Model) compare(a, b *Features) comparison {
 		c.levels[FieldNHSNumber] = sameOrNot(a.NHS == b.NHS)
 	}
 	m.compareNames(a, b, &c)
+	if c.levels[FieldOther] == closeSame {
+		c.textShare = share(m.frequencies.Texts, a.Other, m.frequencies.OtherText)
+	}
+	if c.levels[FieldDateOfBirth] == bornSame && len(m.frequencies.Dates) > 0 {
+		c.bornShare = m.frequencies.Dates[a.Born.packed()]
+	}
 	return c
 }
 
@@ -46,25 +56,70 @@ func (m *Model) compareNames(a, b *Features, c *comparison) {
 	c.levels[FieldFamilyName], c.familyShare = m.compareFamily(a.Family, b.Family)
 	if c.levels[FieldGivenName] >= nameSimilar && c.levels[FieldFamilyName] >= namePart && crossed(a, b) {
 		c.levels[FieldGivenName], c.levels[FieldFamilyName] = nameCrossed, NotCompared
+		c.givenShare, c.familyShare = m.crossedShare(a, b), 0
+	}
+	if c.levels[FieldFamilyName] == NotCompared && (c.levels[FieldGivenName] == NotCompared || c.levels[FieldGivenName] >= nameSimilar) {
+		m.compareLone(a, b, c)
 	}
 	if c.levels[FieldGivenName] == nameFormer && c.levels[FieldMiddleNames] == middleOther {
 		c.levels[FieldMiddleNames] = NotCompared // the same names in another order
 	}
 }
 
-func crossed(a, b *Features) bool {
-	return anyAlike(a.Given, b.Family) && anyAlike(b.Given, a.Family)
+// compareLone sees a record's only name in the place of the other's family
+// or given name.
+func (m *Model) compareLone(a, b *Features, c *comparison) {
+	switch {
+	case bestAlike(a.Given, b.Family) <= nameSlip:
+		c.givenShare = m.loneShare(&a.Given[0])
+	case bestAlike(b.Given, a.Family) <= nameSlip:
+		c.givenShare = m.loneShare(&b.Given[0])
+	default:
+		return
+	}
+	c.levels[FieldGivenName] = nameCrossed
 }
 
-func anyAlike(x, y []Name) bool {
+func (m *Model) loneShare(n *Name) float64 {
+	return max(m.frequencies.given(n.Joined), m.frequencies.family(n.Joined))
+}
+
+// crossed asks for one name to stand in the other's place surely, and the other
+// to do so loosely.
+func crossed(a, b *Features) bool {
+	x, y := bestAlike(a.Given, b.Family), bestAlike(b.Given, a.Family)
+	return min(x, y) <= nameSlip && max(x, y) <= nameSimilar
+}
+
+// crossedShare is how common the pair of names is, read in the likelier order.
+func (m *Model) crossedShare(a, b *Features) float64 {
+	x, y := bestAlike(a.Given, b.Family), bestAlike(b.Given, a.Family)
+	return max(
+		alikeShare(x, m.frequencies.given(a.Given[0].Joined))*alikeShare(y, m.frequencies.family(a.Family[0].Joined)),
+		alikeShare(y, m.frequencies.given(b.Given[0].Joined))*alikeShare(x, m.frequencies.family(b.Family[0].Joined)),
+	)
+}
+
+// alikeShare is how much likelier a stranger's name is to be this much alike
+// than the same child's, given how common an equal one is.
+func alikeShare(l Level, equal float64) float64 {
+	switch {
+	case l == nameExact:
+		return equal
+	case l <= nameSlip:
+		return max(equal, 0.03)
+	}
+	return 0.3
+}
+
+func bestAlike(x, y []Name) Level {
+	best := nameOther
 	for i := range x {
 		for j := range y {
-			if l := familyLevel(&x[i], &y[j]); l <= nameSlip {
-				return true
-			}
+			best = min(best, familyLevel(&x[i], &y[j]))
 		}
 	}
-	return false
+	return best
 }
 
 // compareGiven takes the best level over given and preferred names.
@@ -200,6 +255,9 @@ func (m *Model) compareFamily(a, b []Name) (best Level, share float64) {
 				if i+j > 0 {
 					l = nameFormer
 				}
+			}
+			if l == nameSlip && m.frequencies.inUseFamily(a[i].Joined) && m.frequencies.inUseFamily(b[j].Joined) {
+				l = nameSimilar // Waller and Weller
 			}
 			best = better(best, l)
 		}
@@ -345,4 +403,16 @@ func compareText(a, b string, edits int) Level {
 		return closeSimilar
 	}
 	return closeOther
+}
+
+// compareOther tells records from one place apart.
+func compareOther(a, b *Features, residence Level) Level {
+	l := compareText(a.Other, b.Other, 2)
+	switch {
+	case l == NotCompared || residence == NotCompared || residence > residenceTown || residence == residenceStreetName:
+		return l
+	case l == closeOther:
+		return closeOtherThere
+	}
+	return closeSameThere
 }

@@ -46,12 +46,16 @@ func defaultLevels() map[string]levelShares {
 func householdLevels() map[string]levelShares {
 	return map[string]levelShares{
 		"residence": {
-			"same":          {0.62, 0.74, 0.70, 1e-5},
-			"same_address":  {0.06, 0.05, 0.05, 2e-5},
-			"same_street":   {0.05, 0.04, 0.04, 4e-5},
-			"same_postcode": {0.04, 0.02, 0.02, 4e-5},
-			"same_district": {0.05, 0.02, 0.03, 0.02},
-			"different":     {0.18, 0.13, 0.16, 0.98},
+			"same":               {0.62, 0.74, 0.70, 1e-5},
+			"same_address":       {0.06, 0.05, 0.05, 2e-5},
+			"same_street":        {0.05, 0.04, 0.04, 4e-5},
+			"same_postcode_town": {0.01, 0.005, 0.005, 1e-5},
+			"same_postcode":      {0.03, 0.015, 0.015, 3e-5},
+			"same_street_name":   {0.01, 0.005, 0.005, 1e-3},
+			"same_sector":        {0.01, 0.005, 0.010, 2e-3},
+			"same_town":          {0.01, 0.005, 0.005, 5e-3},
+			"same_district":      {0.03, 0.010, 0.015, 0.018},
+			"different":          {0.17, 0.125, 0.155, 0.9739},
 		},
 		"telephone": {
 			"same":      {0.72, 0.68, 0.60, 1e-5},
@@ -131,6 +135,9 @@ func identifierLevels() map[string]levelShares {
 			"same":      {0.70, 0.80, 0.70, 0.03},
 			"similar":   {0.12, 0.05, 0.05, 0.01},
 			"different": {0.18, 0.15, 0.25, 0.96},
+
+			"same_from_one_place":      {0.85, 0.85, 0.80, 0.60},
+			"different_from_one_place": {0.15, 0.15, 0.20, 0.40},
 		},
 	}
 }
@@ -138,7 +145,7 @@ func identifierLevels() map[string]levelShares {
 // defaultFrequencies spreads rounded shares over the names everyone meets; a
 // hub replaces them with counts of its own.
 func defaultFrequencies() Frequencies {
-	t := Frequencies{GivenNames: map[string]float64{}, FamilyNames: map[string]float64{}, OtherGiven: 1e-3, OtherFamily: 3e-4}
+	t := Frequencies{GivenNames: map[string]float64{}, FamilyNames: map[string]float64{}, OtherGiven: 1e-3, OtherFamily: 3e-4, OtherText: 0.03}
 	spread(t.GivenNames, veryCommonGiven, 0.010)
 	spread(t.GivenNames, commonGiven, 0.004)
 	spread(t.GivenNames, knownGiven, 0.0015)

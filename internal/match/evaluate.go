@@ -1,7 +1,6 @@
 package match
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 )
@@ -13,72 +12,103 @@ type Labelled struct {
 	Truth string
 }
 
-// Accuracy is how well records were put together, against the truth.
-type Accuracy struct {
-	Records int `json:"records"`
-	// TruePairs counts all pairs of one child's records, also those that no
-	// blocking key brought together.
-	TruePairs int `json:"true_pairs"`
-	// LinkedPairs counts the pairs put together, CorrectPairs those rightly.
-	LinkedPairs  int     `json:"linked_pairs"`
-	CorrectPairs int     `json:"correct_pairs"`
-	Precision    float64 `json:"precision"`
-	Recall       float64 `json:"recall"`
-	F1           float64 `json:"f1"`
-	// B3 is the B-cubed F-measure, which counts records rather than pairs.
-	B3 float64 `json:"b3"`
-	// ReviewShare is the share of records held for a person.
-	ReviewShare float64 `json:"review_share"`
-	// FalsePairs counts wrongly linked pairs by what they look like.
-	FalsePairs map[Class]int `json:"false_pairs"`
-	// Rules counts the decisions that a hard rule made.
-	Rules map[string]int `json:"rules"`
-	// Errors lists wrongly linked pairs by their index, at most a thousand.
-	Errors [][2]int `json:"-"`
+// Mode is how records come to be put together.
+type Mode string
+
+// The modes.
+const (
+	// Online is how the hub works: records arrive one by one, and each is linked
+	// to the best child or becomes a new one.
+	Online Mode = "online"
+	// Batch compares all records first and puts the surest pairs together first.
+	Batch Mode = "batch"
+)
+
+// Trial says how to measure.
+type Trial struct {
+	Mode Mode
+	// Seed draws the order of arrival; the same seed, the same order.
+	Seed uint64
+	// AutoLinkOnly counts only what the hub links by itself: a record held for
+	// review stays apart. Otherwise the reviewer is taken to link what is at
+	// least as likely as not one child (Confirm), save where two valid NHS
+	// numbers differ.
+	AutoLinkOnly bool
 }
 
-// maxErrors bounds Accuracy.Errors.
-const maxErrors = 1000
+// Confirm is the probability from which a reviewer is taken to say "the same
+// child". No label is looked at to choose it: it is the point of even odds.
+const Confirm = 0.5
 
-// EvaluateOnline works as the hub does: records arrive one by one, in an order
-// drawn from seed, and each is linked to the best child or becomes a new one.
-// A record held for review becomes a child of its own, so only automatic
-// links count as links.
-func (m *Model) EvaluateOnline(records []Labelled, seed uint64) Accuracy {
+// blockCap is how many records one key brings, as in the hub.
+const blockCap = 64
+
+// Evaluate puts the records together and compares the outcome with the truth,
+// which nothing before that looks at. Prepare, Keys and Decide are those of the
+// hub.
+func (m *Model) Evaluate(records []Labelled, t Trial) Accuracy {
+	a := m.newAccuracy(records, t)
+	if t.Mode == Batch {
+		m.runBatch(records, &a)
+	} else {
+		m.runOnline(records, &a)
+	}
+	return a
+}
+
+func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 	ix := newOnline(records)
 	reviews := 0
-	a := Accuracy{Records: len(records), Rules: map[string]int{}}
-	order := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
+	order := rand.New(rand.NewPCG(a.Seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
 	for _, i := range order.Perm(len(records)) {
-		d := m.Decide(&records[i].Features, ix.candidates(i))
-		child := ix.put(i, &d)
-		ix.members[child] = append(ix.members[child], i)
+		list := ix.candidates(i)
+		d := m.Decide(&records[i].Features, list)
 		if d.Band == BandReview {
 			reviews++
 		}
 		if d.Rule != "" {
 			a.Rules[d.Rule]++
 		}
+		if a.links(&d) {
+			d.Band, d.Child = BandLink, list[d.Member].Child
+		}
+		child := ix.put(i, &d)
+		ix.members[child] = append(ix.members[child], i)
+		if d.SuspectedDuplicate && !a.AutoLinkOnly {
+			other := ix.standing(childNumber(d.RunnerUp.Child))
+			if child != other && m.fit(records, ix.members[child], ix.members[other]) {
+				ix.merge(child, other)
+				a.Merged++
+			}
+		}
 	}
-	a.ReviewShare = ratio(reviews, len(records))
-	a.count(m, records, ix.members)
-	return a
+	a.ReviewShare = ratio(reviews, max(len(records), 1))
+	a.count(m, records, slices.DeleteFunc(ix.members, func(m []int) bool { return len(m) == 0 }))
 }
 
-// online is the index that EvaluateOnline fills.
+// links reports a decision that puts the record to its best child.
+func (a *Accuracy) links(d *Decision) bool {
+	if d.Band == BandLink || a.AutoLinkOnly {
+		return d.Band == BandLink
+	}
+	return d.Member >= 0 && d.Rule != RuleDifferentNHSNumber && d.Result.Probability >= Confirm
+}
+
+// online is the index that fills as records arrive.
 type online struct {
 	records []Labelled
 	keys    [][]uint64
 	byKey   map[uint64][]int // children, by key
-	members [][]int          // records, by child
+	members [][]int          // records, by child; none of one merged into another
+	into    map[int]int      // the child that another was merged into
 	found   []int
 	list    []Candidate
 }
 
 func newOnline(records []Labelled) *online {
-	ix := &online{records: records, byKey: map[uint64][]int{}, keys: make([][]uint64, len(records))}
+	ix := &online{records: records, byKey: map[uint64][]int{}, into: map[int]int{}, keys: make([][]uint64, len(records))}
 	for i := range records {
-		ix.keys[i] = Keys(&records[i].Features)
+		ix.keys[i] = BroadKeys(&records[i].Features)
 	}
 	return ix
 }
@@ -90,6 +120,9 @@ func (ix *online) candidates(i int) []Candidate {
 	for _, k := range ix.keys[i] {
 		ix.found = append(ix.found, ix.byKey[k]...)
 	}
+	for i, child := range ix.found {
+		ix.found[i] = ix.standing(child)
+	}
 	slices.Sort(ix.found)
 	ix.found = slices.Compact(ix.found)
 	for _, child := range ix.found {
@@ -100,102 +133,36 @@ func (ix *online) candidates(i int) []Candidate {
 	return ix.list
 }
 
-func childKey(n int) (k ChildKey) {
-	binary.BigEndian.PutUint64(k[8:], uint64(n)) //nolint:gosec // a slice index
-	return k
+// standing is the child that a child is now part of, mostly itself.
+func (ix *online) standing(child int) int {
+	for {
+		to, ok := ix.into[child]
+		if !ok {
+			return child
+		}
+		child = to
+	}
+}
+
+// merge makes two children one, as a person does who finds that they are.
+func (ix *online) merge(to, from int) {
+	ix.into[from] = to
+	ix.members[to] = append(ix.members[to], ix.members[from]...)
+	ix.members[from] = nil
 }
 
 // put enters record i's keys under the child that the decision gives it.
 func (ix *online) put(i int, d *Decision) int {
 	child := len(ix.members)
 	if d.Band == BandLink {
-		child = int(binary.BigEndian.Uint64(d.Child[8:])) //nolint:gosec // from childKey
+		child = childNumber(d.Child)
 	} else {
 		ix.members = append(ix.members, nil)
 	}
 	for _, k := range ix.keys[i] {
-		if !slices.Contains(ix.byKey[k], child) {
+		if block := ix.byKey[k]; len(block) < blockCap && !slices.Contains(block, child) {
 			ix.byKey[k] = append(ix.byKey[k], child)
 		}
 	}
 	return child
-}
-
-// count fills in the measures from finished clusters.
-func (a *Accuracy) count(m *Model, records []Labelled, clusters [][]int) {
-	size := map[string]int{}
-	for i := range records {
-		size[records[i].Truth]++
-	}
-	for _, n := range size {
-		a.TruePairs += pairs(n)
-	}
-	a.FalsePairs = map[Class]int{}
-	var precise, recalled float64
-	for _, cluster := range clusters {
-		a.LinkedPairs += pairs(len(cluster))
-		shared := map[string]int{}
-		for _, r := range cluster {
-			shared[records[r].Truth]++
-		}
-		for truth, n := range shared {
-			a.CorrectPairs += pairs(n)
-			precise += float64(n*n) / float64(len(cluster))
-			recalled += float64(n*n) / float64(size[truth])
-		}
-		if len(shared) > 1 {
-			a.countFalse(m, records, cluster)
-		}
-	}
-	a.Precision, a.Recall = ratio(a.CorrectPairs, a.LinkedPairs), ratio(a.CorrectPairs, a.TruePairs)
-	a.F1 = harmonic(a.Precision, a.Recall)
-	if n := float64(len(records)); n > 0 {
-		a.B3 = harmonic(precise/n, recalled/n)
-	}
-}
-
-func (a *Accuracy) countFalse(m *Model, records []Labelled, cluster []int) {
-	for i, x := range cluster {
-		for _, y := range cluster[:i] {
-			if records[x].Truth == records[y].Truth {
-				continue
-			}
-			a.FalsePairs[m.kinship(&records[x].Features, &records[y].Features)]++
-			if len(a.Errors) < maxErrors {
-				a.Errors = append(a.Errors, [2]int{y, x})
-			}
-		}
-	}
-}
-
-// kinship tells, of two records known to be different children, whether they
-// look like twins, siblings or strangers, by household and date of birth.
-func (m *Model) kinship(a, b *Features) Class {
-	c := m.compare(a, b)
-	residence := c.levels[FieldResidence]
-	household := residence == residenceSame || residence == residenceAddress || c.levels[FieldTelephone] == equal
-	switch born := c.levels[FieldDateOfBirth]; {
-	case !household:
-		return Stranger
-	case born == bornSame || born == bornSwapped || born == bornSlip:
-		return Twin
-	}
-	return Sibling
-}
-
-func pairs(n int) int { return n * (n - 1) / 2 }
-
-// ratio is 1 for nothing out of nothing: no mistake was made.
-func ratio(n, of int) float64 {
-	if of == 0 {
-		return 1
-	}
-	return float64(n) / float64(of)
-}
-
-func harmonic(p, r float64) float64 {
-	if p+r == 0 {
-		return 0
-	}
-	return 2 * p * r / (p + r)
 }

@@ -85,11 +85,15 @@ const NotCompared Level = 0
 
 // Levels of the residence.
 const (
-	residenceSame     Level = iota + 1 // same address, same postcode or one slip away
-	residenceAddress                   // same house number and street, postcode missing or other
-	residenceStreet                    // same street and postcode, number missing or other
-	residencePostcode                  // same postcode only
-	residenceOutward                   // same postal district only
+	residenceSame         Level = iota + 1 // same address, same postcode or one slip away
+	residenceAddress                       // same house number and street, postcode missing or other
+	residenceStreet                        // same street and postcode (one slip allowed), number missing or other
+	residencePostcodeTown                  // same postcode (one slip allowed) and town or house number, another or no street
+	residencePostcode                      // same postcode only
+	residenceStreetName                    // a street of the same name, or the same number in one town, all else other or missing
+	residenceSector                        // same postal sector (all but the last two of a postcode) only
+	residenceTown                          // same town only
+	residenceOutward                       // same postal district only
 	residenceOther
 )
 
@@ -136,13 +140,17 @@ const (
 	closeSame Level = iota + 1
 	closeSimilar
 	closeOther
+	// Other text of records from one place: it is often the place's name, and
+	// then agrees because the residence does.
+	closeSameThere
+	closeOtherThere
 )
 
 var (
 	equalLevels = []string{"not_compared", "same", "different"}
 	closeLevels = []string{"not_compared", "same", "similar", "different"}
 	levelNames  = [numFields][]string{
-		FieldResidence:   {"not_compared", "same", "same_address", "same_street", "same_postcode", "same_district", "different"},
+		FieldResidence:   {"not_compared", "same", "same_address", "same_street", "same_postcode_town", "same_postcode", "same_street_name", "same_sector", "same_town", "same_district", "different"},
 		FieldTelephone:   equalLevels,
 		FieldEmail:       closeLevels,
 		FieldFamilyName:  {"not_compared", "same", "variant", "slip", "part", "former", "initial", "crossed", "similar", "different"},
@@ -153,7 +161,7 @@ var (
 		FieldNHSNumber:   equalLevels,
 		FieldUPN:         equalLevels,
 		FieldIdentifier:  closeLevels,
-		FieldOther:       closeLevels,
+		FieldOther:       append(closeLevels[:len(closeLevels):len(closeLevels)], "same_from_one_place", "different_from_one_place"),
 	}
 )
 
@@ -167,4 +175,4 @@ func LevelName(f Field, l Level) string {
 }
 
 // maxLevels is one more than the most levels a field has.
-const maxLevels = int(nameOther) + 1
+const maxLevels = int(residenceOther) + 1

@@ -6,6 +6,14 @@ type Frequencies struct {
 	// GivenNames and FamilyNames hold shares of all records, within (0, 1).
 	GivenNames  map[string]float64 `json:"given_names,omitempty"`
 	FamilyNames map[string]float64 `json:"family_names,omitempty"`
+	// Texts holds shares of other text (Features.Other), OtherText that of any
+	// text not listed. Zero leaves the level's own probability.
+	Texts     map[string]float64 `json:"texts,omitempty"`
+	OtherText float64            `json:"other_text,omitempty"`
+	// Dates holds the dates of birth, YYYYMMDD, that stand in far more records
+	// than chance puts there: the first of January, and what a system writes
+	// when it does not know.
+	Dates map[uint32]float64 `json:"dates,omitempty"`
 	// OtherGiven and OtherFamily are the shares of a name not listed.
 	OtherGiven  float64 `json:"other_given"`
 	OtherFamily float64 `json:"other_family"`
@@ -37,4 +45,10 @@ func (t *Frequencies) inUse(joined string) bool {
 		return true
 	}
 	return groupsOf[joined] != nil
+}
+
+// inUseFamily is inUse of family names.
+func (t *Frequencies) inUseFamily(joined string) bool {
+	_, ok := t.FamilyNames[joined]
+	return ok
 }

@@ -1,13 +1,16 @@
 package match
 
+import "strings"
+
 // KeyVersion changes whenever Keys may give other values for the same record;
 // stored keys must then be computed anew.
-const KeyVersion = 1
+const KeyVersion = 2
 
 // Kind is what a blocking key was made of, for reports about full blocks.
 type Kind uint8
 
 // The kinds of key. Their numbers are part of the stored key: never reuse one.
+// There are at most 31, so that no key is negative as a signed number.
 const (
 	KindNHSNumber Kind = 1
 	KindUPN       Kind = 2
@@ -25,6 +28,23 @@ const (
 	KindNamesOther     Kind = 14 // sounds of both names + other text
 	KindDistrictBorn   Kind = 15 // postal district + date of birth
 	KindFamilyPostcode Kind = 16 // sound of the family name + postcode
+
+	// Kinds made only for records that have fewer of those above.
+	KindBorn          Kind = 17 // date of birth
+	KindNames         Kind = 18 // sounds of both names in either order
+	KindNameOther     Kind = 19 // sound or nickname group of any one name + other text
+	KindNameYear      Kind = 20 // sound of any one name + year
+	KindEmailLocal    Kind = 21 // what stands before the @
+	KindHouse         Kind = 22 // house number and street
+	KindPostcode      Kind = 23
+	KindNamePlace     Kind = 24 // sound of any one name + postal district or town
+	KindSectorYear    Kind = 25 // postal sector + year
+	KindSectorInitial Kind = 26 // postal sector + first letter of any one name
+	KindNickname      Kind = 27 // nickname group + sound of the family name
+	KindNameInitial   Kind = 28 // sound of one name + first letter of the other
+	KindOtherYear     Kind = 29 // other text + year
+	KindInitialOther  Kind = 30 // first letter of any one name + other text
+	KindStreetTown    Kind = 31
 )
 
 var kindNames = map[Kind]string{
@@ -32,6 +52,11 @@ var kindNames = map[Kind]string{
 	KindTelephoneGiven: "telephone_given", KindAddressGiven: "address_given", KindEmail: "email",
 	KindIdentifier: "identifier", KindNamesDay: "names_day", KindNamesDistrict: "names_district",
 	KindNamesOther: "names_other", KindDistrictBorn: "district_born", KindFamilyPostcode: "family_postcode",
+	KindBorn: "born", KindNames: "names", KindNameOther: "name_other", KindNameYear: "name_year", KindEmailLocal: "email_local",
+	KindHouse: "house", KindPostcode: "postcode", KindNamePlace: "name_place", KindSectorYear: "sector_year",
+	KindSectorInitial: "sector_initial", KindNickname: "nickname", KindNameInitial: "name_initial",
+	KindOtherYear: "other_year", KindInitialOther: "initial_other",
+	KindStreetTown: "street_town",
 }
 
 // String names the kind for reports.
@@ -55,14 +80,32 @@ const kindShift = 58
 // kind and parts, each part ended by a zero byte, then mixed by the finaliser
 // of MurmurHash3). It is the same on every machine and in every release of one
 // KeyVersion. As a signed 64-bit number it is never negative.
-func Keys(f *Features) []uint64 {
-	k := keySet{list: make([]uint64, 0, 24)}
+func Keys(f *Features) []uint64 { return narrowKeys(f).list }
+
+func narrowKeys(f *Features) *keySet {
+	k := &keySet{list: make([]uint64, 0, 24)}
 	k.identifiers(f)
 	if f.Born.full() {
 		k.born(f)
 	}
 	k.names(f)
 	k.household(f)
+	return k
+}
+
+// BroadKeys are Keys and, for a record with no number and no telephone, broader
+// ones: for files of some ten thousand records in which little is known of each,
+// such as those that matchers are measured on. The index does not use them: in
+// one of a million children their blocks would be full, and a school's roll, which
+// has neither numbers nor telephones, would cost several times as much.
+func BroadKeys(f *Features) []uint64 {
+	k := narrowKeys(f)
+	if f.NHS == 0 && f.UPN == "" && len(f.Telephones) == 0 {
+		k.broad(f)
+		if f.Address.Street == "" {
+			k.broadest(f)
+		}
+	}
 	return k.list
 }
 
@@ -164,6 +207,98 @@ func (k *keySet) household(f *Features) {
 		for _, t := range f.Telephones {
 			k.add(start(KindTelephoneGiven).number(t).number(initial), KindTelephoneGiven)
 		}
+	}
+}
+
+// broad makes further keys for a record with no number and no telephone, of
+// which fewer keys were made. Such records are the minority in a hub, so that
+// broader keys neither cost much nor fill up.
+func (k *keySet) broad(f *Features) {
+	if f.Born.full() {
+		k.add(start(KindBorn).number(uint64(f.Born.packed())), KindBorn)
+	}
+	for i := range f.Given {
+		for j := range f.Family {
+			x, y := f.Given[i].Sound, f.Family[j].Sound
+			k.add(start(KindNames).number(min(x, y)).number(max(x, y)), KindNames)
+		}
+	}
+	k.place(f)
+	if f.Postcode == "" {
+		return
+	}
+	k.add(start(KindPostcode).text(f.Postcode), KindPostcode)
+	for _, list := range [2][]Name{f.Family, f.Given} {
+		for i := range list {
+			k.add(start(KindNamePlace).number(list[i].Sound).text(outward(f.Postcode)), KindNamePlace)
+		}
+	}
+}
+
+// place makes the keys of an address that need no postcode.
+func (k *keySet) place(f *Features) {
+	if f.Address.Number != "" && f.Address.Street != "" {
+		k.add(start(KindHouse).text(f.Address.Number).text(f.Address.Street), KindHouse)
+	}
+	if f.Address.Town == "" {
+		return
+	}
+	k.add(start(KindStreetTown).text(f.Address.Street).text(f.Address.Town), KindStreetTown)
+	for _, list := range [2][]Name{f.Family, f.Given} {
+		for i := range list {
+			k.add(start(KindNamePlace).number(list[i].Sound).text(f.Address.Town), KindNamePlace)
+		}
+	}
+}
+
+// broadest makes keys for a record that has no address either: of any one name
+// and a weak part, so that the other name may be wrong.
+func (k *keySet) broadest(f *Features) {
+	for i := range f.Given {
+		for j := range f.Family {
+			k.nicknames(&f.Given[i], &f.Family[j])
+		}
+	}
+	for _, list := range [2][]Name{f.Family, f.Given} {
+		for i := range list {
+			k.oneName(&list[i], f)
+		}
+	}
+	for _, e := range f.Emails {
+		local, _, _ := strings.Cut(e, "@")
+		k.add(start(KindEmailLocal).text(local), KindEmailLocal)
+	}
+	if f.Postcode != "" && f.Born.Year != 0 {
+		k.add(start(KindSectorYear).text(sector(f.Postcode)).number(uint64(f.Born.Year)), KindSectorYear)
+	}
+	if f.Other != "" && f.Born.Year != 0 {
+		k.add(start(KindOtherYear).text(f.Other).number(uint64(f.Born.Year)), KindOtherYear)
+	}
+}
+
+// nicknames makes the keys of two names that need not sound the same: Jerry
+// Owens and Jeremy Owen.
+func (k *keySet) nicknames(given, family *Name) {
+	for _, g := range given.Groups {
+		k.add(start(KindNickname).number(uint64(g|formal)).number(family.Sound), KindNickname)
+	}
+	k.add(start(KindNameInitial).number(family.Sound).number(uint64(given.Joined[0])), KindNameInitial)
+	k.add(start(KindNameInitial).number(given.Sound).number(uint64(family.Joined[0])), KindNameInitial)
+}
+
+func (k *keySet) oneName(n *Name, f *Features) {
+	if f.Other != "" {
+		k.add(start(KindNameOther).number(n.Sound).text(f.Other), KindNameOther)
+		k.add(start(KindInitialOther).number(uint64(n.Joined[0])).text(f.Other), KindInitialOther)
+		for _, g := range n.Groups {
+			k.add(start(KindNameOther).number(uint64(g|formal)).text(f.Other), KindNameOther)
+		}
+	}
+	if f.Born.Year != 0 {
+		k.add(start(KindNameYear).number(n.Sound).number(uint64(f.Born.Year)), KindNameYear)
+	}
+	if f.Postcode != "" {
+		k.add(start(KindSectorInitial).text(sector(f.Postcode)).number(uint64(n.Joined[0])), KindSectorInitial)
 	}
 }
 

@@ -177,6 +177,14 @@ func (m *Model) add(bits *[classes]float64, c *comparison, f Field) {
 	switch {
 	case f == FieldGivenName && c.levels[f] == nameExact:
 		bits[Stranger] += math.Log2(c.givenShare) - level[Stranger]
+	case f == FieldGivenName && c.levels[f] == nameCrossed:
+		// A stranger has these names crossed if he bears both and, as often as
+		// one child's records do, crossed.
+		bits[Stranger] += math.Log2(c.givenShare) + level[SameChild] - level[Stranger]
+	case f == FieldOther && c.textShare > 0:
+		bits[Stranger] += math.Log2(c.textShare) - level[Stranger]
+	case f == FieldDateOfBirth && c.bornShare > 0:
+		bits[Stranger] += max(math.Log2(c.bornShare)-level[Stranger], 0)
 	case f == FieldFamilyName && c.levels[f] == nameExact:
 		bits[Stranger] += math.Log2(c.familyShare) - level[Stranger]
 	}

@@ -86,7 +86,7 @@ func TestPrepareFields(t *testing.T) {
 	})
 	want := Features{
 		Given: f.Given, Sex: 'F', Postcode: "NR14BD", NHS: 9434765870, UPN: "B801200005001",
-		Address:    Address{Number: "3/12a", Street: "mill", Words: "flat 3 12a mill road dereham"},
+		Address:    Address{Number: "3/12a", Street: "mill", Town: "dereham", Words: "flat 3 12a mill road dereham"},
 		Telephones: []uint64{7700900123}, Emails: []string{"a@b.org"},
 	}
 	if !reflect.DeepEqual(f, want) || f.Given[0].Joined != "ann" {
@@ -112,8 +112,16 @@ func TestKeysLeaveOutMissingParts(t *testing.T) {
 		t.Errorf("an empty record has keys %x", k)
 	}
 	f := Prepare(Person{GivenName: "Jack", FamilyName: "Thornley"})
-	if k := Keys(&f); len(k) != 0 {
-		t.Errorf("names alone made keys %x", k)
+	for _, k := range Keys(&f) {
+		if kind := KeyKind(k); kind != KindNames && kind != KindNameInitial && kind != KindNickname {
+			t.Errorf("names alone made a key of %v", kind)
+		}
+	}
+	f = Prepare(Person{GivenName: "Jack", FamilyName: "Thornley", Telephones: []string{"07700900123"}})
+	for _, k := range Keys(&f) {
+		if KeyKind(k) != KindTelephoneGiven {
+			t.Errorf("a record with a telephone has a broad key of %v", KeyKind(k))
+		}
 	}
 }
 
@@ -140,7 +148,7 @@ func TestKeysAreStable(t *testing.T) {
 	if !reflect.DeepEqual(kinds, want) {
 		t.Errorf("got kinds %v, want %v", kinds, want)
 	}
-	if KeyVersion != 1 || sum != 0x747fe6ddafde5fc1 {
+	if KeyVersion != 2 || sum != 0x747fe6ddafde5fc1 {
 		t.Errorf("keys changed: %#x", sum)
 	}
 }

@@ -13,19 +13,31 @@ func compareResidence(a, b *Features) Level {
 			return residenceAddress
 		case street == equal && number == NotCompared:
 			return residenceStreet
+		case street == equal:
+			return residenceStreetName
 		}
 		return residenceOther
 	}
 	samePostcode := a.Postcode == b.Postcode
+	town := alikeStreets(a.Address.Town, b.Address.Town)
+	nearPostcode := samePostcode || osa(a.Postcode, b.Postcode, 1) == 1
 	switch {
-	case house && (samePostcode || osa(a.Postcode, b.Postcode, 1) == 1):
+	case house && nearPostcode:
 		return residenceSame
 	case house:
 		return residenceAddress
-	case samePostcode && street == equal:
+	case nearPostcode && street == equal:
 		return residenceStreet
+	case nearPostcode && (town || number == equal):
+		return residencePostcodeTown
 	case samePostcode:
 		return residencePostcode
+	case street == equal, town && number == equal:
+		return residenceStreetName
+	case sector(a.Postcode) == sector(b.Postcode):
+		return residenceSector
+	case town:
+		return residenceTown
 	case outward(a.Postcode) == outward(b.Postcode):
 		return residenceOutward
 	}

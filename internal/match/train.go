@@ -35,9 +35,10 @@ var strength = [classes]float64{20, 300, 100, 1}
 // depends on the set of records only, not on their order. Bands are taken
 // over from the start.
 //
-// The records should hold addresses or telephones: it is by households that
-// siblings, and by their number twins, are seen. Records that show none teach
-// that there are none, and a model so taught merges twins.
+// It is by households that siblings, and by their number twins, are seen. Where
+// most records are of children and have neither address nor telephone, nothing
+// shows twins, and the share of twins that the starting model expects is kept:
+// a model that had learnt that there are none would merge them.
 func Train(version string, from Parameters, records []Features) (Parameters, error) {
 	if len(records) < 2 {
 		return Parameters{}, fmt.Errorf("train match model: %d records make no pair", len(records))
@@ -51,7 +52,7 @@ func Train(version string, from Parameters, records []Features) (Parameters, err
 		return Parameters{}, err
 	}
 	list := blockedPairs(records)
-	t := trainer{model: m, start: *m, total: float64(pairs(len(records)))}
+	t := trainer{model: m, start: *m, total: float64(pairs(len(records))), twinsHidden: twinsHidden(records)}
 	t.blocked = m.compareAll(records, list)
 	t.scale = ratio(len(list), len(t.blocked))
 	t.random = m.compareAll(records, randomPairs(len(records)))
@@ -59,6 +60,32 @@ func Train(version string, from Parameters, records []Features) (Parameters, err
 		t.round()
 	}
 	return t.parameters(), nil
+}
+
+// childYears is the most years that the births of a children's index span:
+// childhood, and some years of records kept after it.
+const childYears = 30
+
+// twinsHidden reports records of children that do not show households: fewer
+// than half have an address or a telephone, and nine tenths of the years of
+// birth lie within childYears. Records of adults are not twins' records by
+// default: twins seldom share a file, and hardly ever a household.
+func twinsHidden(records []Features) bool {
+	households := 0
+	var years []uint16
+	for i := range records {
+		if f := &records[i]; f.Address.Street != "" || len(f.Telephones) > 0 {
+			households++
+		}
+		if y := records[i].Born.Year; y != 0 {
+			years = append(years, y)
+		}
+	}
+	if 2*households >= len(records) || len(years) == 0 {
+		return false
+	}
+	slices.Sort(years)
+	return years[len(years)*19/20]-years[len(years)/20] <= childYears
 }
 
 // compareFeatures orders records by content.
@@ -76,7 +103,7 @@ func compareNames(a, b []Name) int {
 // countNames makes the frequencies of the records. Names of the starting
 // table stay in use, at no more than a single record's share.
 func countNames(records []Features, start *Frequencies) Frequencies {
-	given, family := map[string]int{}, map[string]int{}
+	given, family, texts, dates := map[string]int{}, map[string]int{}, map[string]int{}, map[uint32]int{}
 	for i := range records {
 		for j := range records[i].Given {
 			given[records[i].Given[j].Joined]++
@@ -85,10 +112,37 @@ func countNames(records []Features, start *Frequencies) Frequencies {
 			family[records[i].Family[j].Joined]++
 		}
 	}
-	var t Frequencies
+	withText, withDate := 0, 0
+	for i := range records {
+		if s := records[i].Other; s != "" {
+			texts[s]++
+			withText++
+		}
+		if d := records[i].Born; d.full() {
+			dates[d.packed()]++
+			withDate++
+		}
+	}
+	t := Frequencies{Dates: crowded(dates, withDate)}
+	if withText > 0 {
+		t.Texts, t.OtherText = shares(texts, withText, nil)
+	}
 	t.GivenNames, t.OtherGiven = shares(given, len(records), start.GivenNames)
 	t.FamilyNames, t.OtherFamily = shares(family, len(records), nil)
 	return t
+}
+
+// crowded are the dates that stand in many times more records than the usual
+// date does, and in more than one child's records would explain.
+func crowded(dates map[uint32]int, n int) map[uint32]float64 {
+	usual := float64(n) / float64(max(len(dates), 1))
+	found := map[uint32]float64{}
+	for d, k := range dates {
+		if float64(k) > 4*usual+20 {
+			found[d] = float64(k) / float64(n)
+		}
+	}
+	return found
 }
 
 // establishedAt is how many records make a name one in use, and not a slip.
@@ -141,7 +195,12 @@ func blockedPairs(records []Features) [][2]int {
 }
 
 func trainKeys(f *Features) []uint64 {
-	k := keySet{list: Keys(f)}
+	return append(Keys(f), householdKeys(f)...)
+}
+
+// householdKeys are of a house or a telephone, without the child.
+func householdKeys(f *Features) []uint64 {
+	var k keySet
 	if f.Postcode != "" && f.Address.Street != "" {
 		k.add(start(KindPostcodeGiven).text(f.Postcode).text(f.Address.Number), KindPostcodeGiven)
 	}
@@ -183,6 +242,7 @@ type trainer struct {
 	start           Model
 	total           float64 // pairs of records there are
 	scale           float64 // blocked pairs there are, for each one compared
+	twinsHidden     bool
 	blocked, random []comparison
 }
 
@@ -190,13 +250,14 @@ type trainer struct {
 type counts [numFields][maxLevels][classes]float64
 
 func (t *trainer) round() {
-	var seen counts
+	var seen, met counts
 	var found [classes]float64
 	for i := range t.blocked {
 		p := t.model.classesOf(&t.blocked[i])
 		for c := range found {
 			found[c] += p[c] * t.scale
 		}
+		met.add(&t.blocked[i], &[classes]float64{Stranger: p[Stranger] * t.scale})
 		p[Stranger] = 0 // met in a block, not by chance
 		seen.add(&t.blocked[i], &p)
 	}
@@ -204,8 +265,26 @@ func (t *trainer) round() {
 		p := t.model.classesOf(&t.random[i])
 		seen.add(&t.random[i], &[classes]float64{Stranger: p[Stranger]})
 	}
+	if t.twinsHidden {
+		for _, c := range []Class{Twin, Sibling} {
+			found[c] = max(found[c], found[SameChild]*math.Exp2(t.start.prior[c]-t.start.prior[SameChild]))
+		}
+	}
 	t.model.learnPrior(found, t.total)
+	seen.raise(&met, float64(len(t.random))/t.total)
 	t.learnLevels(&seen)
+}
+
+// raise lifts what strangers show by chance to what is known of them from the
+// blocks. A level too rare to occur among the random pairs, such as one street
+// and one postcode, would otherwise seem impossible for strangers. Blocks see
+// only some of all stranger pairs, so that theirs is a lower bound.
+func (s *counts) raise(met *counts, scale float64) {
+	for f := range s {
+		for l := range s[f] {
+			s[f][l][Stranger] = max(s[f][l][Stranger], met[f][l][Stranger]*scale)
+		}
+	}
 }
 
 func (s *counts) add(c *comparison, weight *[classes]float64) {
@@ -255,18 +334,27 @@ func (t *trainer) learnLevels(seen *counts) {
 }
 
 func (t *trainer) learnField(seen *counts, f Field, c Class) {
-	total := 0.0
+	var total [2]float64
 	for l := range levelNames[f] {
 		if t.learns(f, Level(l)) {
-			total += seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])
+			total[context(f, Level(l))] += seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])
 		}
 	}
 	for l := range levelNames[f] {
 		if t.learns(f, Level(l)) {
-			p := (seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])) / total
+			p := (seen[f][l][c] + strength[c]*math.Exp2(t.start.bits[f][l][c])) / total[context(f, Level(l))]
 			t.model.bits[f][l][c] = math.Log2(max(p, leastClass))
 		}
 	}
+}
+
+// context numbers the sets of levels of a field whose probabilities add up to
+// one: other text is compared in two, by whether the residence agrees.
+func context(f Field, l Level) int {
+	if f == FieldOther && l >= closeSameThere {
+		return 1
+	}
+	return 0
 }
 
 // fixed keeps what defines a class: twins are born on one day and siblings are

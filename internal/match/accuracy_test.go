@@ -1,0 +1,81 @@
+package match
+
+import "testing"
+
+// benchmark is what one public file must show, learnt without its labels.
+type benchmark struct {
+	name, file   string
+	read         func(map[string]string) (Person, string)
+	autoLinkOnly bool
+	large        bool // left out under -race, which `make evaluate` makes up for
+	// Floors, and the most that may go to review.
+	precision, recall, f1, b3, review float64
+}
+
+var benchmarks = []benchmark{
+	{name: "febrl1", file: "febrl1.csv", read: febrl, f1: 0.998, review: 1},
+	{name: "febrl2", file: "febrl2.csv", read: febrl, f1: 0.998, review: 1},
+	{name: "febrl3", file: "febrl3.csv", read: febrl, f1: 0.998, review: 1},
+	{name: "febrl3 without number", file: "febrl3.csv", read: febrlWithoutNumber, f1: 0.997, review: 1},
+	{name: "fake_1000", file: "fake_1000.csv", read: fake1000, f1: 0.93, review: 1},
+	{name: "historical", file: "historical_dev.csv", read: historical, large: true, precision: 0.95, f1: 0.90, b3: 0.92, review: 1},
+	{name: "ukkids", file: "ukkids_dev.csv", read: ukkids, autoLinkOnly: true, large: true, precision: 0.999, recall: 0.96, review: 0.02},
+	{name: "ukkids without numbers", file: "ukkids_dev.csv", read: ukkidsWithoutNumbers, large: true, f1: 0.97, review: 0.02},
+}
+
+// TestAccuracy learns from each file without looking at its truth and puts its
+// records together as they arrive, with one code and one starting model for
+// all. The floors are those that the hub promises.
+func TestAccuracy(t *testing.T) {
+	t.Parallel()
+	for _, b := range benchmarks {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			if b.large && raceEnabled {
+				t.Skip("a large file, left to make evaluate")
+			}
+			records := load(t, b.file, b.read)
+			p, err := Train("test", Default().Parameters(), featuresOf(records))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := New(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := m.Evaluate(records, Trial{Mode: Online, Seed: 1, AutoLinkOnly: b.autoLinkOnly})
+			t.Logf("P %.5f R %.5f F1 %.5f B3 %.5f review %.4f false %v of %v rules %v",
+				a.Pairwise.Precision, a.Pairwise.Recall, a.Pairwise.F1, a.B3.F1, a.ReviewShare, a.FalseLinks, a.FamilyPairs, a.Rules)
+			b.check(t, &a)
+		})
+	}
+}
+
+func (b *benchmark) check(t *testing.T, a *Accuracy) {
+	t.Helper()
+	if a.Pairwise.Precision < b.precision || a.Pairwise.Recall < b.recall || a.Pairwise.F1 < b.f1 || a.B3.F1 < b.b3 || a.ReviewShare > b.review {
+		t.Errorf("P %.5f R %.5f F1 %.5f B3 %.5f review %.4f: below precision %v, recall %v, F1 %v, B3 %v, or above review share %v",
+			a.Pairwise.Precision, a.Pairwise.Recall, a.Pairwise.F1, a.B3.F1, a.ReviewShare, b.precision, b.recall, b.f1, b.b3, b.review)
+	}
+	if !b.autoLinkOnly {
+		return
+	}
+	for class, pairs := range a.FamilyPairs {
+		if share := ratio(a.FalseLinks[class], pairs); pairs > 0 && share > 0.005 {
+			t.Errorf("%v: %d of %d pairs merged", class, a.FalseLinks[class], pairs)
+		}
+	}
+}
+
+// TestDefaultAccuracy holds the model that a hub starts with to what it reaches
+// on children's records, unlearnt.
+func TestDefaultAccuracy(t *testing.T) {
+	t.Parallel()
+	if raceEnabled {
+		t.Skip("a large file, left to make evaluate")
+	}
+	b := benchmark{autoLinkOnly: true, precision: 0.9995, recall: 0.97, review: 0.01}
+	a := Default().Evaluate(load(t, "ukkids_dev.csv", ukkids), Trial{Mode: Online, Seed: 1, AutoLinkOnly: true})
+	t.Logf("P %.5f R %.5f review %.4f", a.Pairwise.Precision, a.Pairwise.Recall, a.ReviewShare)
+	b.check(t, &a)
+}

@@ -1,0 +1,206 @@
+package match
+
+import (
+	"cmp"
+	"encoding/binary"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// leastScored is the probability below which a pair is not kept.
+const leastScored = 0.01
+
+// scored is a pair of records, the later one first.
+type scored struct {
+	a, b        int
+	weight      float64
+	probability float64
+	barred      bool // two valid NHS numbers differ
+}
+
+// runBatch scores all pairs that share a key, then takes them by weight, the
+// surest first: two clusters become one when Decide links each of the pair's
+// records to the other's cluster, and the records of both fit each other on
+// average, so that one doubtful pair does not chain two children together.
+func (m *Model) runBatch(records []Labelled, a *Accuracy) {
+	list := m.scoreAll(records, batchCandidates(records))
+	slices.SortFunc(list, func(x, y scored) int {
+		return cmp.Or(cmp.Compare(y.weight, x.weight), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
+	})
+	c := newClusters(len(records))
+	held := map[int]int{} // record held for review, to the one it may be
+	for i := range list {
+		x, y := list[i].a, list[i].b
+		if c.of[x] == c.of[y] {
+			continue
+		}
+		d, e := m.decideOn(records, x, c.members[c.of[y]]), m.decideOn(records, y, c.members[c.of[x]])
+		if d.Rule != "" {
+			a.Rules[d.Rule]++
+		}
+		if d.Band == BandReview || e.Band == BandReview {
+			held[x] = y
+		}
+		if a.links(&d) && a.links(&e) && m.fit(records, c.members[c.of[x]], c.members[c.of[y]]) {
+			c.join(x, y)
+		}
+	}
+	for x, y := range held {
+		if c.of[x] == c.of[y] && a.AutoLinkOnly {
+			delete(held, x)
+		}
+	}
+	a.ReviewShare = ratio(len(held), max(len(records), 1))
+	a.count(m, records, c.clusters())
+	a.BestPairs = bestOf(records, list, a.TruePairs)
+}
+
+// fit reports that the mean probability over all pairs of records across two
+// clusters is at least Confirm.
+func (m *Model) fit(records []Labelled, xs, ys []int) bool {
+	if len(xs) == 1 && len(ys) == 1 {
+		return true
+	}
+	sum := 0.0
+	for _, x := range xs {
+		for _, y := range ys {
+			sum += m.Score(&records[x].Features, &records[y].Features).Probability
+		}
+	}
+	return sum >= Confirm*float64(len(xs)*len(ys))
+}
+
+// decideOn decides about one record and one cluster.
+func (m *Model) decideOn(records []Labelled, x int, cluster []int) Decision {
+	list := make([]Candidate, len(cluster))
+	for i, r := range cluster {
+		list[i] = Candidate{Child: childKey(cluster[0] + 1), Features: &records[r].Features}
+	}
+	return m.Decide(&records[x].Features, list)
+}
+
+// batchCandidates lists, for each record, the earlier ones that share a key. Of
+// a full block the first stand for all, as in the hub.
+func batchCandidates(records []Labelled) [][]int {
+	blocks := map[uint64][]int{}
+	lists := make([][]int, len(records))
+	for i := range records {
+		for _, k := range BroadKeys(&records[i].Features) {
+			block := blocks[k]
+			lists[i] = append(lists[i], block...)
+			if len(block) < blockCap {
+				blocks[k] = append(block, i)
+			}
+		}
+		slices.Sort(lists[i])
+		lists[i] = slices.Compact(lists[i])
+	}
+	return lists
+}
+
+// scoreAll scores on all processors. The order of the result does not matter:
+// it is sorted.
+func (m *Model) scoreAll(records []Labelled, candidates [][]int) []scored {
+	var all []scored
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		wg.Go(func() {
+			var own []scored
+			for i := w; i < len(records); i += workers {
+				own = m.scoreOne(own, records, i, candidates[i])
+			}
+			mu.Lock()
+			all = append(all, own...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+func (m *Model) scoreOne(to []scored, records []Labelled, i int, others []int) []scored {
+	for _, j := range others {
+		r := m.Score(&records[i].Features, &records[j].Features)
+		if r.Probability >= leastScored || r.Levels[FieldNHSNumber] == equal {
+			to = append(to, scored{i, j, r.Weight, r.Probability, r.Levels[FieldNHSNumber] == different})
+		}
+	}
+	return to
+}
+
+// bestOf finds the threshold with the best F1 over pairs, sorted surest first.
+func bestOf(records []Labelled, list []scored, truePairs int) *Best {
+	var best Best
+	right, n := 0, 0
+	for i := range list {
+		if list[i].barred {
+			continue
+		}
+		n++
+		if records[list[i].a].Truth == records[list[i].b].Truth {
+			right++
+		}
+		if r := rates(ratio(right, n), ratio(right, truePairs)); r.F1 > best.F1 {
+			best = Best{list[i].probability, r}
+		}
+	}
+	return &best
+}
+
+// clusters are sets of records; each starts alone.
+type clusters struct {
+	of      []int // cluster, by record
+	members [][]int
+}
+
+func newClusters(n int) *clusters {
+	c := &clusters{of: make([]int, n), members: make([][]int, n)}
+	for i := range n {
+		c.of[i], c.members[i] = i, []int{i}
+	}
+	return c
+}
+
+// join makes one of the clusters of two records; the smaller moves.
+func (c *clusters) join(x, y int) {
+	to, from := c.of[x], c.of[y]
+	if len(c.members[to]) < len(c.members[from]) {
+		to, from = from, to
+	}
+	for _, r := range c.members[from] {
+		c.of[r] = to
+	}
+	c.members[to] = append(c.members[to], c.members[from]...)
+	c.members[from] = nil
+}
+
+func (c *clusters) clusters() [][]int {
+	return slices.DeleteFunc(c.members, func(m []int) bool { return len(m) == 0 })
+}
+
+func childKey(n int) (k ChildKey) {
+	binary.BigEndian.PutUint64(k[8:], uint64(n)) //nolint:gosec // a slice index
+	return k
+}
+
+// Weights scores every pair of records that share a key, for a histogram.
+func (m *Model) Weights(records []Features) []float64 {
+	labelled := make([]Labelled, len(records))
+	for i := range records {
+		labelled[i].Features = records[i]
+	}
+	var weights []float64
+	for i, others := range batchCandidates(labelled) {
+		for _, j := range others {
+			weights = append(weights, m.Score(&records[i], &records[j]).Weight)
+		}
+	}
+	return weights
+}
+
+func childNumber(k ChildKey) int {
+	return int(binary.BigEndian.Uint64(k[8:])) //nolint:gosec // from childKey
+}

@@ -1,0 +1,143 @@
+package dataset
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"irthub/internal/match"
+)
+
+func TestDates(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"2015-04-03": "2015-04-03", "20150403": "2015-04-03", "3/4/2015": "2015-04-03", "03.04.2015": "2015-04-03",
+		"3-4-15": "2015-04-03", "1/2/98": "1998-02-01", "2015/4/3": "2015-04-03", "3 April 2015": "2015-04-03", "03-Apr-2015": "2015-04-03",
+		"2015-04-03T00:00:00Z": "2015-04-03", "03/04/2015 00:00": "2015-04-03", "2015-04": "2015-04", "2015": "2015",
+		"": "", "unknown": "", "12": "", "1/2/3/4": "",
+	} {
+		if got := dayFirst.date(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+	if got := monthFirst.date("3/4/2015"); got != "2015-03-04" {
+		t.Errorf("month first: %q", got)
+	}
+	if orderOf([]string{"3/4/2015", "3/25/2015", "2015-04-03"}) != monthFirst || orderOf([]string{"3/4/2015", "25/3/2015"}) != dayFirst {
+		t.Error("the order of day and month was read wrongly")
+	}
+}
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	mapping, err := ParseMapping("givenName=first, familyName=last,dateOfBirth=born,address=no+street,telephone=home,telephone=mobile,other=town")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "\ufeffid; first ;last;born;no;street;home;mobile;town\r\n" +
+		"rec-7-a; Zoë;Thornley;3/4/2015;12;Mill Lane;;07700900123;Dereham\r\n" +
+		";;;;;;;;\r\n" +
+		"rec-7-b;Zoe\r\n"
+	data, err := Read(strings.NewReader(text), Reading{Map: mapping, Truth: "id", TruthPattern: regexp.MustCompile(`rec-(\d+)`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Data{
+		People: []match.Person{
+			{
+				GivenName: "Zoë", FamilyName: "Thornley", DateOfBirth: "2015-04-03", AddressLines: []string{"12 Mill Lane"},
+				Telephones: []string{"07700900123"}, Other: "Dereham",
+			},
+			{GivenName: "Zoe"},
+		},
+		Truth: []string{"7", "7"}, Lines: []int{2, 4},
+	}
+	if !reflect.DeepEqual(data, want) {
+		t.Errorf("got  %+v\nwant %+v", data, want)
+	}
+}
+
+func TestReadOtherEncodings(t *testing.T) {
+	t.Parallel()
+	mapping, _ := ParseMapping("givenName=first")
+	data, err := Read(strings.NewReader("id,first\n1,Zo\xeb\n,Ann\n,Ann\n"), Reading{Map: mapping, Truth: "id"})
+	if err != nil || data.People[0].GivenName != "Zoë" {
+		t.Errorf("Windows-1252: %+v, %v", data, err)
+	}
+	if data.Truth[1] == data.Truth[2] {
+		t.Error("two records of unknown truth count as one child")
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	t.Parallel()
+	mapping, _ := ParseMapping("givenName=first")
+	for name, c := range map[string]struct {
+		text string
+		how  Reading
+		says string
+	}{
+		"empty":         {"", Reading{Map: mapping}, "empty"},
+		"no column":     {"name\nAnn\n", Reading{Map: mapping}, `no column "first"; it has name`},
+		"no truth":      {"first\nAnn\n", Reading{Map: mapping, Truth: "id"}, `no column "id"`},
+		"odd truth":     {"first,id\nAnn,secret\n", Reading{Map: mapping, Truth: "id", TruthPattern: regexp.MustCompile(`(\d)`)}, "line 2"},
+		"quotes astray": {"first\n\"Ann", Reading{Map: mapping}, ""},
+	} {
+		_, err := Read(strings.NewReader(c.text), c.how)
+		if c.says == "" {
+			continue // read or not, without a panic
+		}
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v, want it to say %q", name, err, c.says)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the error holds a value: %v", name, err)
+		}
+	}
+}
+
+func TestParseMappingRefuses(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "givenName", "givenName=", "shoeSize=x", "upn=a,upn=b", ",", "=x"} {
+		if m, err := ParseMapping(s); err == nil {
+			t.Errorf("%q was read as %+v", s, m)
+		}
+	}
+	for _, f := range Fields() {
+		m, err := ParseMapping(f + "=x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p match.Person
+		if m[0].set(&p, "2015", dayFirst); reflect.DeepEqual(p, match.Person{}) {
+			t.Errorf("%s goes nowhere", f)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("id,first,born\n1,Ann,3/4/2015\n", "givenName=first,dateOfBirth=born")
+	f.Add("\ufeff\"id\";first\n\x00;\xff\n", "givenName=first")
+	f.Fuzz(func(t *testing.T, text, mapping string) {
+		m, err := ParseMapping(mapping)
+		if err != nil {
+			return
+		}
+		data, err := Read(strings.NewReader(text), Reading{Map: m})
+		if err == nil && (len(data.People) != len(data.Lines) || len(data.Features()) != len(data.People)) {
+			t.Error("records and lines differ in number")
+		}
+	})
+}
+
+func FuzzDate(f *testing.F) {
+	f.Add("3/4/2015")
+	f.Add("2 Jan 06")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, o := range []dateOrder{dayFirst, monthFirst} {
+			if d := o.date(s); len(d) > 0 && (d[0] < '0' || d[0] > '9') {
+				t.Errorf("%q became %q", s, d)
+			}
+		}
+	})
+}

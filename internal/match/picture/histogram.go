@@ -1,0 +1,90 @@
+package picture
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"irthub/internal/match"
+)
+
+// Histogram counts pairs by weight, with the bands they fall in.
+type Histogram struct {
+	From  int   // bits, of the first bar; each bar is one step wide
+	Count []int // pairs in each
+	// Review and Link are the weights where those bands start.
+	Review, Link float64
+}
+
+// histogramStep is the width of a bar, in bits.
+const histogramStep = 2
+
+// histogramEnds bound the weights shown; what lies beyond counts at the end.
+const histogramEnds = 40
+
+// NewHistogram counts weights, with the bands of the model.
+func NewHistogram(weights []float64, p match.Parameters) Histogram {
+	bits := func(probability float64) float64 { return math.Log2(probability / (1 - probability)) }
+	h := Histogram{From: -histogramEnds, Count: make([]int, 2*histogramEnds/histogramStep), Review: bits(p.Review), Link: bits(p.Link)}
+	for _, w := range weights {
+		i := int(math.Floor((w + histogramEnds) / histogramStep))
+		h.Count[min(max(i, 0), len(h.Count)-1)]++
+	}
+	return h
+}
+
+// band is the band of a bar, by its middle.
+func (h *Histogram) band(i int) match.Band {
+	switch middle := float64(h.From) + (float64(i)+0.5)*histogramStep; {
+	case middle >= h.Link:
+		return match.BandLink
+	case middle >= h.Review:
+		return match.BandReview
+	}
+	return match.BandNew
+}
+
+// height is the length of a bar. It grows with the logarithm: far more pairs are
+// strangers than are one child.
+func (h *Histogram) height(i int, full float64) float64 {
+	most := 1
+	for _, n := range h.Count {
+		most = max(most, n)
+	}
+	return math.Log1p(float64(h.Count[i])) / math.Log1p(float64(most)) * full
+}
+
+// Write draws for a terminal.
+func (h *Histogram) Write(w io.Writer) error {
+	for i, n := range h.Count {
+		bar := strings.Repeat("#", int(math.Round(h.height(i, terminalWidth))))
+		if _, err := fmt.Fprintf(w, "%+4d bits %-6s %9d  %s\n", h.From+i*histogramStep, h.band(i), n, bar); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, "Lengths grow with the logarithm of the number of pairs.")
+	return err
+}
+
+var bandColours = map[match.Band]string{match.BandNew: "#8a8f98", match.BandReview: "#d58f1f", match.BandLink: "#2b7a4b"}
+
+// WriteSVG draws the same as SVG.
+func (h *Histogram) WriteSVG(w io.Writer) error {
+	const wide, high = 16, 240
+	s := newSVG(len(h.Count)*wide+2*margin, high+4*margin, "Pairs by weight in bits, and the bands they fall in")
+	for i := range h.Count {
+		tall := h.height(i, high)
+		x := float64(margin + i*wide)
+		s.bar(x, margin+high-int(tall), wide-2, int(tall), bandColours[h.band(i)])
+		if bits := h.From + i*histogramStep; bits%10 == 0 {
+			s.text(x, 2*margin+high, fmt.Sprint(bits))
+		}
+	}
+	for i, b := range []match.Band{match.BandNew, match.BandReview, match.BandLink} {
+		x := float64(margin + i*100)
+		s.bar(x, high+2*margin+8, 12, 12, bandColours[b])
+		s.text(x+18, high+3*margin+2, b.String())
+	}
+	return s.end(w)
+}
