@@ -22,6 +22,7 @@ const (
 	exitFailed   = 1 // it could not be done
 	exitUsage    = 2 // the command line is wrong
 	exitRejected = 3 // an import went in, but for rows that were rejected
+	exitNotWhole = 4 // what was checked is not as it should be
 )
 
 // cli is the command line. Each command is a struct of its own, in a file of its
@@ -31,6 +32,7 @@ type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Run a hub." group:"Hub"`
 	Token   tokenCommand   `cmd:"" help:"Print a token to call the hub with." group:"Hub"`
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of the database up to date." group:"Hub"`
+	Audit   auditCommand   `cmd:"" help:"The access log: check it, list it, keep its checkpoints." group:"Hub"`
 
 	// Clients of a hub, which talk gRPC to it: see dial.go.
 	Import importCommand `cmd:"" help:"Import a file of records." group:"Use of a hub"`
@@ -52,7 +54,7 @@ const description = `The information hub of a local authority: an index of child
                                                 the children of a school
   irthub COMMAND --help                         more, with examples
 
-Exit status: 0 done, 1 failed, 2 wrong command line, 3 some rows of an import were rejected.`
+Exit status: 0 done, 1 failed, 2 wrong command line, 3 some rows of an import were rejected, 4 what was checked is not whole.`
 
 // status is an error that ends the program with an exit status of its own.
 type status struct {

@@ -65,6 +65,7 @@ func New(o Options) (*Gateway, error) {
 	)
 	for _, register := range []func(context.Context, *runtime.ServeMux, grpc.ClientConnInterface) error{
 		client(irtv1.RegisterAgencyServiceHandlerClient, irtv1.NewAgencyServiceClient),
+		client(irtv1.RegisterAuditServiceHandlerClient, irtv1.NewAuditServiceClient),
 		client(irtv1.RegisterChildServiceHandlerClient, irtv1.NewChildServiceClient),
 		client(irtv1.RegisterImportServiceHandlerClient, irtv1.NewImportServiceClient),
 		client(irtv1.RegisterInvolvementServiceHandlerClient, irtv1.NewInvolvementServiceClient),

@@ -18,8 +18,8 @@ var ErrCommitUnknown = errors.New("pg: the commit's answer was lost")
 
 // IsRetryable reports whether a transaction that failed with err was certainly
 // not committed and may succeed if it is run again from its start:
-// serialization failures, deadlocks, plans made stale by a migration, and
-// connections lost before the commit.
+// serialization failures, deadlocks, plans and partitions made stale by a change of
+// the schema, and connections lost before the commit.
 func IsRetryable(err error) bool {
 	if errors.Is(err, ErrCommitUnknown) {
 		return false
@@ -31,6 +31,8 @@ func IsRetryable(err error) bool {
 			return true
 		case pgErr.Code == "0A000" && pgErr.Routine == "RevalidateCachedQuery":
 			return true // "cached plan must not change result type": pgx has dropped it by now
+		case pgErr.Code == "23514" && pgErr.Routine == "ExecPartitionCheckEmitError":
+			return true // the row's own partition was attached while it was on its way to the default one
 		}
 	}
 	return Unavailable(err)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"irthub/internal/accesslog"
 	"irthub/internal/pg"
 )
 
@@ -36,6 +38,9 @@ func OpenDatabase(ctx context.Context, dataDir, url string, log *slog.Logger) (*
 	d.Pool = pool
 	if err := pg.Migrate(ctx, pool); err != nil {
 		return nil, errors.Join(err, d.Close(ctx))
+	}
+	if err := accesslog.EnsurePartitions(ctx, pool, time.Now()); err != nil {
+		log.WarnContext(ctx, "access-log entries go to the default partition until their own can be made", "error", err)
 	}
 	return d, nil
 }

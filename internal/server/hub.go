@@ -8,6 +8,8 @@ import (
 	"google.golang.org/grpc"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/accesses"
+	"irthub/internal/accesslog"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/children"
@@ -29,10 +31,12 @@ type Hub struct {
 	Involvements *involvement.Service
 	Imports      *exchange.Service
 	Standard     *dictionary.Service
+	Accesses     *accesses.Service
 
-	audit  *audit.Writer
-	auth   *identity.Authenticator
-	config Config
+	audit     *audit.Writer
+	sequencer *accesslog.Sequencer
+	auth      *identity.Authenticator
+	config    Config
 }
 
 // newHub makes the services over an open database.
@@ -49,7 +53,14 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		h.Directory.Close()
 		return nil, err
 	}
+	keys, err := accesslog.LoadOrCreateKeys(c.Data)
+	if err != nil {
+		h.Directory.Close()
+		return nil, err
+	}
 	h.audit = audit.NewWriter(db.Pool)
+	h.sequencer = accesslog.StartSequencer(ctx, db.Pool, keys, c.Log)
+	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
@@ -62,6 +73,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 // the gateway's connection: what is listed here is in both.
 func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterAgencyServiceServer(r, h.Agencies)
+	irtv1.RegisterAuditServiceServer(r, h.Accesses)
 	irtv1.RegisterChildServiceServer(r, h.Children)
 	irtv1.RegisterImportServiceServer(r, h.Imports)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
@@ -99,11 +111,12 @@ func (h *Hub) Conn() *gateway.Conn {
 	return conn
 }
 
-// close writes what was accepted, the access log last, and lets go of everything
-// but the database.
+// close writes what was accepted, the access log and its tree last, and lets go of
+// everything but the database.
 func (h *Hub) close(ctx context.Context) error {
 	err := errors.Join(h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.audit.Close(ctx))
+	err = errors.Join(err, h.sequencer.Close(ctx))
 	h.Directory.Close()
 	return err
 }

@@ -101,7 +101,7 @@ func describeLimit(rule *Rule, limit any) (description, action string) {
 		return fmt.Sprintf("There are more than %d values.", limit), fmt.Sprintf("Send at most %d.", limit)
 	case "BYTES_MAX_LEN":
 		return fmt.Sprintf("There are more than %d bytes.", limit), rule.Action
-	case "INT32_GTE":
+	case "INT32_GTE", "INT64_GTE":
 		return fmt.Sprintf("The number is less than %d.", limit), fmt.Sprintf("Send %d or more.", limit)
 	}
 	return rule.Description, rule.Action

@@ -56,6 +56,7 @@ var boundRules = []Rule{
 	bound("ENUM_DEFINED_ONLY", "The value is not one of those the schema defines.", "Send one of the values that the standard lists."),
 	bound("ENUM_NOT_IN", "The value may not be used here.", "Send another of the values that the standard lists."),
 	bound("INT32_GTE", "The number is too small.", "Send a larger number."),
+	bound("INT64_GTE", "The number is too small.", "Send a larger number."),
 }
 
 func bound(id, description, action string) Rule {

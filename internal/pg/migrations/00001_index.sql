@@ -251,6 +251,13 @@ CREATE TABLE import_rejects (
 );
 
 -- The access log: one row an access, written before its answer leaves.
+--
+-- It is partitioned by month, by the key itself: an entry_id is a UUIDv7, which
+-- begins with its time. The hub makes partitions ahead (internal/accesslog); what
+-- falls outside them is taken by audit_entries_default, and moved later.
+--
+-- query is json, not jsonb: it is kept as it was written, byte for byte, because
+-- its hash stands in the tree.
 CREATE TABLE audit_entries (
     entry_id        uuid PRIMARY KEY,
     entry_time      timestamptz NOT NULL,
@@ -264,16 +271,66 @@ CREATE TABLE audit_entries (
     decision        text NOT NULL, -- ALLOWED, DENIED, FAILED
     status_code     integer NOT NULL,
     children        uuid[] NOT NULL DEFAULT '{}',
-    query           jsonb,
+    query           json,
     returned        text[] NOT NULL DEFAULT '{}',
     withheld        text[] NOT NULL DEFAULT '{}',
     client_address  text NOT NULL DEFAULT '',
     request_id      text NOT NULL DEFAULT ''
+) PARTITION BY RANGE (entry_id);
+CREATE INDEX audit_entries_by_caller ON audit_entries (agency_id, practitioner_id, entry_id);
+CREATE TABLE audit_entries_default PARTITION OF audit_entries DEFAULT;
+
+-- Entries that have no place in the tree yet. A row is written with its entry, in
+-- one statement, and deleted with the making of its leaf: so an entry is in
+-- exactly one of audit_queue and audit_leaves, and none can be passed over, in
+-- whatever order transactions commit.
+CREATE TABLE audit_queue (
+    entry_id uuid NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false);
+
+-- The leaves of the tree: which entry stands where, and the salt of its personal
+-- parts. When those are purged the salt goes, and their hash stays.
+CREATE TABLE audit_leaves (
+    leaf_index    bigint PRIMARY KEY,
+    entry_id      uuid NOT NULL,
+    salt          bytea,
+    personal_hash bytea,
+    CHECK ((salt IS NULL) <> (personal_hash IS NULL))
 );
-CREATE INDEX audit_entries_by_time ON audit_entries (entry_time);
+CREATE UNIQUE INDEX audit_leaves_by_entry ON audit_leaves (entry_id);
+
+-- Which entries are about a child: made with the leaves, so that it costs no
+-- reader of a child anything.
+CREATE TABLE audit_child_entries (
+    child_id uuid NOT NULL,
+    entry_id uuid NOT NULL,
+    PRIMARY KEY (child_id, entry_id)
+);
+CREATE INDEX children_by_merged_into ON children (merged_into) WHERE merged_into IS NOT NULL;
+
+-- The hashes of the tree, in tiles of 256: those of the leaves on level 0; each of
+-- a level above is the root of a whole tile below it (C2SP tlog-tiles). The last
+-- tile of a level grows.
+CREATE TABLE audit_tiles (
+    level      smallint NOT NULL,
+    tile_index bigint NOT NULL,
+    hashes     bytea NOT NULL,
+    PRIMARY KEY (level, tile_index)
+);
+ALTER TABLE audit_tiles ALTER COLUMN hashes SET STORAGE EXTERNAL; -- hashes cannot be compressed
+
+-- Size and root of the tree, signed.
+CREATE TABLE audit_checkpoints (
+    tree_size bigint PRIMARY KEY,
+    root_hash bytea NOT NULL,
+    note      text NOT NULL,
+    sign_time timestamptz NOT NULL
+);
 
 -- +goose Down
-DROP TABLE audit_entries, import_rejects, imports, lead_professionals_history,
+DROP TABLE audit_checkpoints, audit_tiles, audit_child_entries, audit_leaves,
+    audit_queue, audit_entries, import_rejects, imports, lead_professionals_history,
     lead_professionals, involvements_history, involvements, match_reviews,
     match_keys, children_history, children, child_records_history,
     child_records, practitioners, agencies, hub_keys;
