@@ -153,7 +153,7 @@ func drop(admin, name string) (err error) {
 		if pgErr, ok := errors.AsType[*pgconn.PgError](err); !ok || pgErr.Code != insufficientPrivilege {
 			return err
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // nothing tells when the worker has gone
 	}
 	return err
 }
