@@ -37,7 +37,7 @@ func (l *lab) fill(ctx context.Context, size int) (*Size, error) {
 	if err := l.involve(ctx, size); err != nil {
 		return nil, fmt.Errorf("involvements: %w", err)
 	}
-	if err := l.settle(ctx); err != nil {
+	if err := l.vacuum(ctx, "public"); err != nil {
 		return nil, err
 	}
 	if err := l.choose(ctx); err != nil {
@@ -213,9 +213,9 @@ func (l *lab) spread(ctx context.Context) error {
 	})
 }
 
-// settle has PostgreSQL do now what it would do by itself within minutes: mark
-// what is visible to all, and take statistics.
-func (l *lab) settle(ctx context.Context) error {
+// vacuum has PostgreSQL do at once, for all tables of a schema that has just been
+// filled, what it would otherwise do by itself while something is measured.
+func (l *lab) vacuum(ctx context.Context, schema string) error {
 	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
 		return err
@@ -224,7 +224,7 @@ func (l *lab) settle(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, `SET statement_timeout = 0`); err != nil {
 		return err
 	}
-	rows, err := conn.Query(ctx, `SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'`)
+	rows, err := conn.Query(ctx, `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = $1`, schema)
 	if err != nil {
 		return err
 	}

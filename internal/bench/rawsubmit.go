@@ -31,23 +31,51 @@ const examplesAtMost = 2000
 // hub wrote for a new child, inserted again under new ids, one transaction for each
 // record, in one round trip (pgx.Batch), which is the fastest way to do that.
 func rawSubmit(ctx context.Context, l *lab) (operation, error) {
-	if l.raw == nil {
-		l.o.Progress("preparing the raw reference of a submission")
-		w := &rawWriter{}
-		err := pg.InTx(ctx, l.pool, func(tx pgx.Tx) error {
-			if err := w.makeTwins(ctx, tx); err != nil {
-				return err
-			}
-			return w.load(ctx, tx)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("preparing the raw reference: %w", err)
-		}
-		l.raw = w
-	}
+	w, err := l.rawWriter(ctx)
 	return func(int) func(context.Context) error {
-		return func(ctx context.Context) error { return l.pool.SendBatch(ctx, l.raw.batch()).Close() }
-	}, nil
+		return func(ctx context.Context) error { return l.pool.SendBatch(ctx, w.batch()).Close() }
+	}, err
+}
+
+// rawSubmitStatements is rawSubmit as most programs are written: begin, a
+// statement for each table, commit, each a round trip.
+func rawSubmitStatements(ctx context.Context, l *lab) (operation, error) {
+	w, err := l.rawWriter(ctx)
+	return func(int) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return pg.InTx(ctx, l.pool, func(tx pgx.Tx) error {
+				for _, q := range w.batch().QueuedQueries {
+					if _, err := tx.Exec(ctx, q.SQL, q.Arguments...); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	}, err
+}
+
+// rawWriter is made once for each size of the index.
+func (l *lab) rawWriter(ctx context.Context) (*rawWriter, error) {
+	if l.raw != nil {
+		return l.raw, nil
+	}
+	l.o.Progress("preparing the raw reference of a submission")
+	w := &rawWriter{}
+	err := pg.InTx(ctx, l.pool, func(tx pgx.Tx) error {
+		if err := w.makeTwins(ctx, tx); err != nil {
+			return err
+		}
+		return w.load(ctx, tx)
+	})
+	if err == nil {
+		err = l.vacuum(ctx, twins)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("preparing the raw reference: %w", err)
+	}
+	l.raw = w
+	return w, nil
 }
 
 // rawWriter holds submissions to repeat: of each table, what is inserted and the
@@ -103,8 +131,7 @@ func (w *rawWriter) makeTwins(ctx context.Context, tx pgx.Tx) error {
 		list := strings.Join(columns, ", ")
 		steps = append(steps,
 			`CREATE TABLE `+twins+`.`+table+` (LIKE `+table+` INCLUDING ALL)`,
-			`INSERT INTO `+twins+`.`+table+` (`+list+`) SELECT `+list+` FROM `+table,
-			`ANALYZE `+twins+`.`+table)
+			`INSERT INTO `+twins+`.`+table+` (`+list+`) SELECT `+list+` FROM `+table)
 	}
 	for _, sql := range steps {
 		if _, err := tx.Exec(ctx, sql); err != nil {
@@ -172,10 +199,7 @@ func (t *twin) load(ctx context.Context, tx pgx.Tx, table, which string, ids [][
 		return err
 	}
 	t.rows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) ([]any, error) {
-		into, err := targets(row.FieldDescriptions())
-		if err != nil {
-			return nil, err
-		}
+		into := targets(row.FieldDescriptions())
 		return into, row.Scan(into...)
 	})
 	return err

@@ -46,6 +46,9 @@ type Figure struct {
 	// PostgresCPU and ReferencePostgresCPU are PostgreSQL's parts of those.
 	PostgresCPU          *float64 `json:"postgres_cpu_us_per_op"`
 	ReferencePostgresCPU *float64 `json:"reference_postgres_cpu_us_per_op"`
+	// CPURatio is ReferenceCPU by CPU: what Value is of rates, and what others at
+	// work on the machine do not move.
+	CPURatio *float64 `json:"cpu_ratio"`
 	// ClientCPU is the CPU time of the load itself, which shares the machine.
 	ClientCPU *float64 `json:"client_cpu_us_per_op"`
 	// Latencies, in milliseconds.
@@ -81,6 +84,9 @@ func figure(t trial, workers int, sides []side, ratios []float64) *Figure {
 	}
 	f.ReferenceCPU = perOperation(reference, serving+reference.cpu.postgres)
 	f.ReferencePostgresCPU = perOperation(reference, reference.cpu.postgres)
+	if f.CPU != nil && f.ReferenceCPU != nil {
+		f.CPURatio = new(*f.ReferenceCPU / *f.CPU)
+	}
 	f.Spread = []float64{slices.Min(ratios), slices.Max(ratios)}
 	return f
 }
@@ -153,10 +159,10 @@ func (s *Size) writeTable(w io.Writer) error {
 	}
 	fmt.Fprintf(w, ": %s\n", s.rowsInWords())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "figure\tvalue\t(of turns)\tirthub\treference\tunit\tp50 / p99 ms\treference\tCPU µs/op\treference\tclient's\tcallers\t")
+	fmt.Fprintln(t, "figure\tvalue\t(of turns)\tby CPU\tirthub\treference\tunit\tp50 / p99 ms\treference\tCPU µs/op\treference\tclient's\tcallers\t")
 	for _, f := range s.Figures {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f / %.1f\t%s\t%s\t%s\t%s\t%d\t\n",
-			f.ID, plain(&f.Value), f.spreadInWords(), plain(&f.Absolute), plain(f.Reference), f.Unit,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f / %.1f\t%s\t%s\t%s\t%s\t%d\t\n",
+			f.ID, plain(&f.Value), f.spreadInWords(), plain(f.CPURatio), plain(&f.Absolute), plain(f.Reference), f.Unit,
 			f.P50, f.P99, f.referenceLatency(), cpuInWords(f.CPU, f.PostgresCPU), cpuInWords(f.ReferenceCPU, f.ReferencePostgresCPU),
 			plain(f.ClientCPU), f.Concurrency)
 	}

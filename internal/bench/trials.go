@@ -43,6 +43,7 @@ var trials = []trial{
 	{id: "rest_vs_grpc", unit: perSecond, workers: asAsked, product: getChildREST, reference: getChild},
 	{id: "search", unit: perSecond, workers: atMost(64), product: searchChildren},
 	{id: "submit_vs_pgx", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmit, inProcess: true},
+	{id: "submit_vs_statements", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmitStatements, inProcess: true},
 	{id: "submit_alone", unit: milliseconds, workers: atMost(1), product: submitRecord, reference: rawSubmit, inProcess: true, latency: true},
 }
 
