@@ -9,16 +9,21 @@ import (
 	"time"
 )
 
-// usage is the CPU time, in user and system mode, of the three parts that share
-// the machine.
-type usage struct{ client, hub, postgres time.Duration }
+// usage is the CPU time, in user and system mode, of the parts that share the
+// machine.
+type usage struct {
+	client     time.Duration // this process
+	hub        time.Duration
+	postgres   time.Duration // the processes that serve connections
+	background time.Duration // PostgreSQL's others: checkpoints, vacuum
+}
 
 func (u usage) minus(o usage) usage {
-	return usage{u.client - o.client, u.hub - o.hub, u.postgres - o.postgres}
+	return usage{u.client - o.client, u.hub - o.hub, u.postgres - o.postgres, u.background - o.background}
 }
 
 func (u usage) plus(o usage) usage {
-	return usage{u.client + o.client, u.hub + o.hub, u.postgres + o.postgres}
+	return usage{u.client + o.client, u.hub + o.hub, u.postgres + o.postgres, u.background + o.background}
 }
 
 // meter reads the CPU time of this process, which makes the load, of the hub, and
@@ -33,25 +38,33 @@ func (m *meter) read() usage {
 	var u usage
 	u.client, _ = spent("self")
 	u.hub, _ = spent(strconv.Itoa(m.hub))
-	u.postgres = m.postgres()
+	if m.postmaster != 0 {
+		u.postgres, u.background = m.database()
+	}
 	return u
 }
 
-// postgres is the time of the postmaster, of its children, and of those that have
-// ended.
-func (m *meter) postgres() time.Duration {
-	if m.postmaster == 0 {
-		return 0
-	}
-	own, ended := spent(strconv.Itoa(m.postmaster))
-	sum := own + ended
+// database tells the time of the processes that serve connections, as long as they
+// live, from that of all others.
+func (m *meter) database() (serving, background time.Duration) {
+	postmaster := strconv.Itoa(m.postmaster)
+	own, ended := spent(postmaster)
+	background = own + ended
 	all, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range all {
-		if f := statFields(path); f != nil && f[statParent] == strconv.Itoa(m.postmaster) {
-			sum += ticks(f[statUser]) + ticks(f[statSystem])
+		f := statFields(path)
+		if f == nil || f[statParent] != postmaster {
+			continue
+		}
+		took := ticks(f[statUser]) + ticks(f[statSystem])
+		// Such as "postgres: irthub: irthub irthub [local] idle".
+		if title, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")); bytes.Contains(title, []byte("[local]")) {
+			serving += took
+		} else {
+			background += took
 		}
 	}
-	return sum
+	return serving, background
 }
 
 // Fields of /proc/PID/stat that follow the name of the program: proc(5), whose

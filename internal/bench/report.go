@@ -38,14 +38,18 @@ type Figure struct {
 	Absolute  float64  `json:"absolute"`
 	Reference *float64 `json:"reference"`
 	Unit      string   `json:"unit"`
-	// CPU microseconds of one operation: of hub and PostgreSQL; of a raw
-	// reference, of the program that takes the hub's place, and PostgreSQL. Null
-	// where the system does not tell.
+	// CPU microseconds of one operation: of the hub, and of PostgreSQL's processes
+	// that serve connections; of a raw reference, of the program that takes the
+	// hub's place, and PostgreSQL's. Null where the system does not tell.
 	CPU          *float64 `json:"cpu_us_per_op"`
 	ReferenceCPU *float64 `json:"reference_cpu_us_per_op"`
 	// PostgresCPU and ReferencePostgresCPU are PostgreSQL's parts of those.
 	PostgresCPU          *float64 `json:"postgres_cpu_us_per_op"`
 	ReferencePostgresCPU *float64 `json:"reference_postgres_cpu_us_per_op"`
+	// Background is what PostgreSQL spent meanwhile on checkpoints, vacuum and the
+	// like: in part put off from before.
+	Background          *float64 `json:"background_cpu_us_per_op"`
+	ReferenceBackground *float64 `json:"reference_background_cpu_us_per_op"`
 	// CPURatio is ReferenceCPU by CPU: what Value is of rates, and what others at
 	// work on the machine do not move.
 	CPURatio *float64 `json:"cpu_ratio"`
@@ -69,6 +73,7 @@ func figure(t trial, workers int, sides []side, ratios []float64) *Figure {
 		Concurrency: workers, Operations: product.counted,
 		CPU:         perOperation(product, product.cpu.hub+product.cpu.postgres),
 		PostgresCPU: perOperation(product, product.cpu.postgres),
+		Background:  perOperation(product, product.cpu.background),
 		ClientCPU:   perOperation(product, product.cpu.client),
 	}
 	f.Value = f.Absolute
@@ -84,6 +89,7 @@ func figure(t trial, workers int, sides []side, ratios []float64) *Figure {
 	}
 	f.ReferenceCPU = perOperation(reference, serving+reference.cpu.postgres)
 	f.ReferencePostgresCPU = perOperation(reference, reference.cpu.postgres)
+	f.ReferenceBackground = perOperation(reference, reference.cpu.background)
 	if f.CPU != nil && f.ReferenceCPU != nil {
 		f.CPURatio = new(*f.ReferenceCPU / *f.CPU)
 	}
