@@ -43,8 +43,10 @@ func (s *sheet) read(cells []string) child {
 		}
 	}
 	standard.Normalise(c.record)
+	// Schools write what they like for the relationship ("Childminder", "Mum's
+	// partner"): what is no code is left out rather than costing the school its row.
 	for _, carer := range c.record.GetCarers() {
-		if !relationships[carer.GetRelationship()] {
+		if _, known := standard.Code("carer-relationship", carer.GetRelationship()); !known {
 			carer.Relationship = ""
 		}
 	}
@@ -65,21 +67,6 @@ func (s *sheet) carer(cells []string, parent field) *irtv1.Carer {
 	}
 	return carer
 }
-
-// relationships are the codes of carers. Schools write what they like there
-// ("Childminder", "Mum's partner"): what is no code is left out rather than
-// costing the school its row.
-var relationships = func() map[string]bool {
-	codes := map[string]bool{"": true}
-	for _, list := range standard.CodeLists() {
-		if list.GetName() == "standard/codeLists/carer-relationship" {
-			for _, c := range list.GetCodes() {
-				codes[c.GetCode()] = true
-			}
-		}
-	}
-	return codes
-}()
 
 // isoDate gives a date as YYYY-MM-DD, or, for the check to refuse, as it is.
 func isoDate(s string) string {
