@@ -11,8 +11,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/rpc"
-	"irthub/internal/standard"
 )
 
 // entry is one version of a child of the index.
@@ -25,28 +23,6 @@ type entry struct {
 	created    time.Time
 	knownFrom  time.Time
 	revision   int32
-}
-
-// childName is the resource name of a child; no child has none.
-func childName(id uuid.UUID) string {
-	if id == uuid.Nil {
-		return ""
-	}
-	return "children/" + standard.FormatChildID(id)
-}
-
-// parseChildName reads children/{child}. What is not such a name names no
-// child, which is all that a caller is told.
-func parseChildName(name string) (uuid.UUID, error) {
-	id, ok := strings.CutPrefix(name, "children/")
-	if !ok {
-		return uuid.Nil, rpc.NotFound("child")
-	}
-	child, err := standard.ParseChildID(id)
-	if err != nil {
-		return uuid.Nil, rpc.NotFound("child")
-	}
-	return child, nil
 }
 
 // sameAs tells whether a newly composed version says nothing new. A record that

@@ -37,7 +37,7 @@ func (s *Service) ListChildRecords(ctx context.Context, req *irtv1.ListChildReco
 	}
 	var child uuid.UUID
 	if req.GetChild() != "" {
-		id, err := parseChildName(req.GetChild())
+		id, err := rpc.ParseChildName(req.GetChild())
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func (s *Service) recordsOfAgency(ctx context.Context, req *irtv1.ListChildRecor
 // ListChildVersions implements irtv1.ChildServiceServer.
 func (s *Service) ListChildVersions(ctx context.Context, req *irtv1.ListChildVersionsRequest) (*irtv1.ListChildVersionsResponse, error) {
 	access := audit.FromContext(ctx)
-	id, err := parseChildName(req.GetParent())
+	id, err := rpc.ParseChildName(req.GetParent())
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +222,7 @@ func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UU
 		d := s.model.Decide(f, own)
 		why := explain(&d, s.model.Version, true)
 		why.Narrowed = narrowed
-		candidates = append(candidates, &irtv1.MatchCandidate{Child: childName(id), Match: why})
+		candidates = append(candidates, &irtv1.MatchCandidate{Child: rpc.ChildName(id), Match: why})
 	}
 	slices.SortStableFunc(candidates, func(a, b *irtv1.MatchCandidate) int {
 		return cmp.Compare(b.GetMatch().GetWeight(), a.GetMatch().GetWeight())
@@ -255,7 +255,7 @@ func (s *Service) ListMatchReviews(ctx context.Context, req *irtv1.ListMatchRevi
 	for _, r := range reviews {
 		access.AddReturned(r.GetName())
 		for _, name := range []string{r.GetChild(), r.GetCandidateChild()} {
-			if id, err := parseChildName(name); err == nil {
+			if id, err := rpc.ParseChildName(name); err == nil {
 				access.AddChild(id)
 			}
 		}
@@ -303,7 +303,7 @@ func (s *Service) reviews(ctx context.Context, cursor []byte, limit int) ([]*irt
 		all = append(all, &irtv1.MatchReview{
 			Name:        "matchReviews/" + uuid.UUID(id).String(),
 			ChildRecord: "agencies/" + agency + "/childRecords/" + localID,
-			Child:       childName(child), CandidateChild: childName(candidate),
+			Child:       rpc.ChildName(child), CandidateChild: rpc.ChildName(candidate),
 			Match: proto.CloneOf(m), CreateTime: timestamp(created),
 		})
 		cursors = append(cursors, append(binary.BigEndian.AppendUint64(nil, uint64(created.UnixMicro())), id[:]...))

@@ -160,10 +160,10 @@ func (s *Service) follow(ctx context.Context, id uuid.UUID) (*view, error) {
 func (s *Service) message(c identity.Caller, v *view) (*irtv1.Child, error) {
 	e := v.entry
 	m := e.person // this caller's own: no two share a view
-	m.Name = childName(e.id)
+	m.Name = rpc.ChildName(e.id)
 	m.State = e.state
 	if e.mergedInto.Valid {
-		m.MergedInto = childName(e.mergedInto.UUID)
+		m.MergedInto = rpc.ChildName(e.mergedInto.UUID)
 	}
 	m.KnownToAgencies, m.LeadProfessional = v.known, v.lead
 	m.School = directoryEntry(s.directory.ByURN(m.GetSchoolUrn()))

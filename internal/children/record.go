@@ -100,7 +100,7 @@ func (r *record) etag() string { return rpc.Etag(r.id, r.revision) }
 func (r *record) message() *irtv1.ChildRecord {
 	m := proto.CloneOf(r.person)
 	m.Name = r.name()
-	m.Child = childName(r.childID)
+	m.Child = rpc.ChildName(r.childID)
 	m.State = r.state
 	m.Queries = queryMessages(r.queries)
 	m.CreateTime, m.UpdateTime = timestamp(r.created), timestamp(r.knownFrom)

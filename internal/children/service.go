@@ -277,7 +277,7 @@ func (s *Service) ownRecord(ctx context.Context, name string) (*record, error) {
 
 // GetChild implements irtv1.ChildServiceServer.
 func (s *Service) GetChild(ctx context.Context, req *irtv1.GetChildRequest) (*irtv1.Child, error) {
-	id, err := parseChildName(req.GetName())
+	id, err := rpc.ParseChildName(req.GetName())
 	if err != nil {
 		return nil, err
 	}
@@ -352,7 +352,7 @@ func (s *Service) MatchChild(ctx context.Context, req *irtv1.MatchChildRequest) 
 	out := s.scored(&f, ids, members, narrowed)
 	for _, c := range out.GetCandidates() {
 		access.AddReturned(c.GetChild())
-		if id, err := parseChildName(c.GetChild()); err == nil {
+		if id, err := rpc.ParseChildName(c.GetChild()); err == nil {
 			access.AddChild(id)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // involvement may do it, that of the present lead professional, which hands over,
 // and data managers.
 func (s *Service) SetLeadProfessional(ctx context.Context, req *irtv1.SetLeadProfessionalRequest) (*irtv1.LeadProfessional, error) {
-	child, err := parseChildName(req.GetChild())
+	child, err := rpc.ParseChildName(req.GetChild())
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s *Service) leadMessage(ctx context.Context, t *term) (*irtv1.LeadProfessi
 
 // ListLeadProfessionals implements irt.v1.InvolvementService.
 func (s *Service) ListLeadProfessionals(ctx context.Context, req *irtv1.ListLeadProfessionalsRequest) (*irtv1.ListLeadProfessionalsResponse, error) {
-	asked, err := parseChildName(req.GetParent())
+	asked, err := rpc.ParseChildName(req.GetParent())
 	if err != nil {
 		return nil, err
 	}

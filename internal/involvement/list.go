@@ -64,7 +64,7 @@ func (s *Service) ListInvolvements(ctx context.Context, req *irtv1.ListInvolveme
 // question reads a request. Where only known_at is given, the day is that of the
 // instant: what could anyone have seen here then.
 func (s *Service) question(ctx context.Context, req *irtv1.ListInvolvementsRequest) (*question, error) {
-	child, err := parseChildName(req.GetParent())
+	child, err := rpc.ParseChildName(req.GetParent())
 	if err != nil {
 		return nil, err
 	}

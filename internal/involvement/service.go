@@ -159,7 +159,7 @@ func submissionOf(inv *irtv1.Involvement, agency string) (*submission, error) {
 	sub.start, _ = parseDay(inv.GetStartDate()) // which the check has found to be days
 	sub.end, _ = parseDay(inv.GetEndDate())
 	if inv.GetChild() != "" {
-		child, err := parseChildName(inv.GetChild())
+		child, err := rpc.ParseChildName(inv.GetChild())
 		if err != nil {
 			return nil, err
 		}

@@ -103,7 +103,7 @@ type shown struct {
 // are for those who may read records of the agency as their own.
 func (v *shown) message(a agencies.Agency, own bool) *irtv1.Involvement {
 	m := &irtv1.Involvement{
-		Name: v.name(), Child: childName(v.childID), Role: v.role,
+		Name: v.name(), Child: rpc.ChildName(v.childID), Role: v.role,
 		StartDate: isoDate(v.start), EndDate: isoDate(v.end),
 		Sensitive: v.sensitive, SensitiveBasis: v.basis,
 		AgencyDisplayName: a.DisplayName, AgencyKind: a.Kind,
