@@ -19,6 +19,7 @@ import (
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // Hub is a hub's services, wired together, and the interceptors that every call
@@ -41,6 +42,7 @@ type Hub struct {
 
 // newHub makes the services over an open database.
 func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
+	standard.Prepare()
 	h := &Hub{Database: db, config: c}
 	tokens, err := rpc.LoadPageTokens(ctx, db.Pool)
 	if err != nil {
