@@ -1,0 +1,77 @@
+// Package events tells those who may know what changed. A change appends its
+// events to the outbox in its own transaction, so that neither is ever there
+// without the other.
+package events
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+// Audience is who may receive an event.
+type Audience int16
+
+// The audiences.
+const (
+	Involved     Audience = iota + 1 // agencies that work with the child, as policy allows
+	DataManagers                     // data managers of the hub
+	Named                            // the agencies of Event.Agencies
+)
+
+// Event is one change to be told. It holds names of things and nothing that is in
+// them.
+type Event struct {
+	Kind       irtv1.EventKind
+	Child      uuid.UUID // the child it is about, or Nil
+	OtherChild uuid.UUID // the one merged into or split from, or Nil
+	Agency     string    // the id of the agency whose act it was; "" for the hub's own
+	Resource   string    // the resource name of what changed, or ""
+	Audience   Audience
+	Agencies   []string  // for the audience Named: ids
+	Reveals    string    // the id of the sensitive service that it would give away, or ""
+	Time       time.Time // when the hub came to know it; for one child never before an earlier event's
+}
+
+// Append puts events into the outbox, in their order, as part of the transaction
+// that makes the changes. The locks that order changes of one child must be held.
+func Append(ctx context.Context, tx pgx.Tx, all []Event) error {
+	if len(all) == 0 {
+		return nil
+	}
+	rows := make([][]any, len(all))
+	for i, e := range all {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("events: naming an event: %w", err)
+		}
+		agencies := e.Agencies
+		if agencies == nil {
+			agencies = []string{}
+		}
+		rows[i] = []any{
+			[16]byte(id), int16(e.Kind), idOrNull(e.Child), idOrNull(e.OtherChild), //nolint:gosec // kinds are few
+			e.Agency, e.Resource, int16(e.Audience), agencies, e.Reveals, e.Time,
+		}
+	}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"event_outbox"}, outboxColumns, pgx.CopyFromRows(rows)); err != nil {
+		return fmt.Errorf("events: appending %d: %w", len(all), err)
+	}
+	return nil
+}
+
+var outboxColumns = []string{
+	"event_id", "kind", "child_id", "other_child_id", "agency_id", "resource", "audience", "agencies", "reveals", "event_time",
+}
+
+func idOrNull(id uuid.UUID) *[16]byte {
+	if id == uuid.Nil {
+		return nil
+	}
+	return (*[16]byte)(&id)
+}
