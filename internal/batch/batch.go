@@ -77,26 +77,42 @@ func orDefault[T int | time.Duration](v, d T) T {
 // Batcher gathers concurrent calls into batches. Make one with New; all its
 // methods may be called by many goroutines at once.
 type Batcher[In, Out any] struct {
-	o   Options
-	run Run[In, Out]
+	o      Options
+	run    Run[In, Out]
+	laneOf func(In) Lane // nil: all are in one
 
 	places  chan struct{} // one token per queued call: the bound, and its waiters in order
+	loads   chan struct{} // the same for calls of loads
 	closing chan struct{} // closed by Close
 	drained chan struct{} // closed when the last worker has gone
 	calls   sync.Pool     // of *call[In, Out]
+	only    *lane[In, Out]
 
-	mu     sync.Mutex
-	work   sync.Cond // queue is not empty, or closed
-	queue  queue[In, Out]
-	closed bool
+	mu      sync.Mutex
+	work    sync.Cond // something waits, or closed
+	lanes   map[Lane]*lane[In, Out]
+	waiting lanes[In, Out]
+	closed  bool
 }
 
 // New starts a Batcher's workers; Close ends them.
 func New[In, Out any](o Options, run Run[In, Out]) *Batcher[In, Out] {
+	return NewFair(o, nil, run)
+}
+
+// NewFair starts a Batcher that shares itself out among lanes: every batch takes
+// from them in turns, single calls before those of loads, of which it takes a few
+// in any case. A lane has at most half the places for single calls and a quarter
+// of those for loads (each kind has MaxQueue of its own). Calls of one lane keep
+// their order.
+func NewFair[In, Out any](o Options, laneOf func(In) Lane, run Run[In, Out]) *Batcher[In, Out] {
 	o = o.withDefaults()
 	b := &Batcher[In, Out]{
-		o: o, run: run,
+		o: o, run: run, laneOf: laneOf,
+		only:    &lane[In, Out]{},
+		lanes:   map[Lane]*lane[In, Out]{},
 		places:  make(chan struct{}, o.MaxQueue),
+		loads:   make(chan struct{}, o.MaxQueue),
 		closing: make(chan struct{}),
 		drained: make(chan struct{}),
 	}
@@ -122,21 +138,23 @@ func (b *Batcher[In, Out]) startWorkers() {
 // that was still queued is then taken out and never run; one already in flight
 // goes on, and its outcome is unknown to this caller.
 func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
-	if err := b.waitForPlace(ctx); err != nil {
+	l := b.laneFor(in)
+	if err := b.waitForPlace(ctx, l); err != nil {
 		var none Out
 		return none, err
 	}
-	return b.submit(ctx, in)
+	return b.submit(ctx, in, l)
 }
 
 // Begin is Do in two steps: it queues in, waiting for a place, and returns what
 // waits for the outcome. Who begins one input after the other has them queued in
 // that order. Every wait must be called.
 func (b *Batcher[In, Out]) Begin(ctx context.Context, in In) (wait func() (Out, error), err error) {
-	if err := b.waitForPlace(ctx); err != nil {
+	l := b.laneFor(in)
+	if err := b.waitForPlace(ctx, l); err != nil {
 		return nil, err
 	}
-	c, err := b.put(ctx, in)
+	c, err := b.put(ctx, in, l)
 	if err != nil {
 		return nil, err
 	}
@@ -146,10 +164,9 @@ func (b *Batcher[In, Out]) Begin(ctx context.Context, in In) (wait func() (Out, 
 // TryDo is Do for a caller that would rather be refused than wait for a place:
 // it returns ErrFull at once when the queue is full.
 func (b *Batcher[In, Out]) TryDo(ctx context.Context, in In) (Out, error) {
-	select {
-	case b.places <- struct{}{}:
-		return b.submit(ctx, in)
-	default:
+	l := b.laneFor(in)
+	if b.tryPlace(l) {
+		return b.submit(ctx, in, l)
 	}
 	var none Out
 	select {
@@ -160,14 +177,83 @@ func (b *Batcher[In, Out]) TryDo(ctx context.Context, in In) (Out, error) {
 	}
 }
 
-func (b *Batcher[In, Out]) waitForPlace(ctx context.Context) error {
-	select {
-	case b.places <- struct{}{}: // the usual case, at a third of the cost
-		return nil
-	default:
+// laneFor is the lane that an input queues in.
+func (b *Batcher[In, Out]) laneFor(in In) *lane[In, Out] {
+	if b.laneOf == nil {
+		return b.only
+	}
+	key := b.laneOf(in)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lanes[key]
+	if l == nil {
+		bound := b.o.MaxQueue / 2
+		if key.Bulk {
+			bound = b.o.MaxQueue / 4
+		}
+		l = &lane[In, Out]{bulk: key.Bulk, places: make(chan struct{}, max(bound, 1))}
+		b.lanes[key] = l
+	}
+	return l
+}
+
+// shared are the places that a lane takes from beside its own.
+func (b *Batcher[In, Out]) shared(l *lane[In, Out]) chan struct{} {
+	if l.bulk {
+		return b.loads
+	}
+	return b.places
+}
+
+// tryPlace takes a place of the lane and one of those shared, if both are free.
+func (b *Batcher[In, Out]) tryPlace(l *lane[In, Out]) bool {
+	if l.places != nil {
+		select {
+		case l.places <- struct{}{}:
+		default:
+			return false
+		}
 	}
 	select {
-	case b.places <- struct{}{}:
+	case b.shared(l) <- struct{}{}: // the usual case, at a third of the cost of waiting
+		return true
+	default:
+	}
+	if l.places != nil {
+		<-l.places
+	}
+	return false
+}
+
+// release gives the places of one call back.
+func (b *Batcher[In, Out]) release(l *lane[In, Out]) {
+	<-b.shared(l)
+	if l.places != nil {
+		<-l.places
+	}
+}
+
+// waitForPlace waits in the lane before it waits among all: so a lane never has
+// more in that line than its own bound, however many wait behind it.
+func (b *Batcher[In, Out]) waitForPlace(ctx context.Context, l *lane[In, Out]) error {
+	if b.tryPlace(l) {
+		return nil
+	}
+	if l.places != nil {
+		if err := b.waitFor(ctx, l.places); err != nil {
+			return err
+		}
+	}
+	err := b.waitFor(ctx, b.shared(l))
+	if err != nil && l.places != nil {
+		<-l.places
+	}
+	return err
+}
+
+func (b *Batcher[In, Out]) waitFor(ctx context.Context, places chan<- struct{}) error {
+	select {
+	case places <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -177,8 +263,8 @@ func (b *Batcher[In, Out]) waitForPlace(ctx context.Context) error {
 }
 
 // submit queues in, for which the caller holds a place, and waits for its outcome.
-func (b *Batcher[In, Out]) submit(ctx context.Context, in In) (Out, error) {
-	c, err := b.put(ctx, in)
+func (b *Batcher[In, Out]) submit(ctx context.Context, in In, l *lane[In, Out]) (Out, error) {
+	c, err := b.put(ctx, in, l)
 	if err != nil {
 		var none Out
 		return none, err
@@ -187,11 +273,11 @@ func (b *Batcher[In, Out]) submit(ctx context.Context, in In) (Out, error) {
 }
 
 // put queues in, or gives back the place that the caller holds.
-func (b *Batcher[In, Out]) put(ctx context.Context, in In) (*call[In, Out], error) {
+func (b *Batcher[In, Out]) put(ctx context.Context, in In, l *lane[In, Out]) (*call[In, Out], error) {
 	c := b.calls.Get().(*call[In, Out])
-	c.in = in
+	c.in, c.lane = in, l
 	if err := b.enqueue(ctx, c); err != nil {
-		<-b.places
+		b.release(l)
 		b.recycle(c)
 		return nil, err
 	}
@@ -217,7 +303,7 @@ func (b *Batcher[In, Out]) enqueue(ctx context.Context, c *call[In, Out]) error 
 	if b.closed {
 		return ErrClosed
 	}
-	b.queue.push(c)
+	b.waiting.of(c.lane).push(c.lane, c)
 	b.work.Signal()
 	return nil
 }
@@ -228,12 +314,12 @@ func (b *Batcher[In, Out]) abandon(ctx context.Context, c *call[In, Out]) (Out, 
 	b.mu.Lock()
 	queued := c.queued
 	if queued {
-		b.queue.remove(c)
+		b.waiting.of(c.lane).remove(c)
 	}
 	b.mu.Unlock()
 	var none Out
 	if queued {
-		<-b.places
+		b.release(c.lane)
 		b.recycle(c)
 		return none, ctx.Err()
 	}

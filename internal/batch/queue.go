@@ -3,6 +3,7 @@ package batch
 // call is one caller's input on its way through a Batcher.
 type call[In, Out any] struct {
 	in   In
+	lane *lane[In, Out]
 	done chan Outcome[Out] // holds one, so that a worker never waits for a caller
 
 	// Guarded by the Batcher's mu.

@@ -30,7 +30,7 @@ func (b *Batcher[In, Out]) serve() {
 		}
 		ins = ins[:0]
 		for _, c := range calls {
-			<-b.places
+			b.release(c.lane)
 			ins = append(ins, c.in)
 		}
 		b.process(calls, ins)
@@ -44,15 +44,13 @@ func (b *Batcher[In, Out]) serve() {
 func (b *Batcher[In, Out]) take(batch []*call[In, Out]) []*call[In, Out] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.queue.empty() && !b.closed {
+	for b.waiting.empty() && !b.closed {
 		b.work.Wait()
 	}
-	for !b.queue.empty() && len(batch) < b.o.MaxBatch {
-		c := b.queue.first
-		b.queue.remove(c)
-		batch = append(batch, c)
+	if b.waiting.empty() {
+		return batch
 	}
-	return batch
+	return b.waiting.take(batch, b.o.MaxBatch)
 }
 
 func (b *Batcher[In, Out]) process(calls []*call[In, Out], ins []In) {

@@ -50,16 +50,20 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, model: match.Default()}
 	// One worker: two measured no faster, since large batches exclude each other by
 	// their locks, and one keeps the order in which records came.
-	s.writer = batch.New(batch.Options{
+	s.writer = batch.NewFair(batch.Options{
 		Name: "child records", MaxBatch: 512, MaxQueue: 4096, Workers: 1, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
-	}, s.submit)
-	s.rehearser = batch.New(batch.Options{
+	}, laneOf, s.submit)
+	s.rehearser = batch.NewFair(batch.Options{
 		Name: "rehearsals", MaxBatch: 512, Timeout: time.Minute, RetrySingly: true, Hopeless: pg.Unavailable,
-	}, s.rehearseAll)
+	}, laneOf, s.rehearseAll)
 	s.reader = batch.New(batch.Options{Name: "child reads", Hopeless: pg.Unavailable}, s.read)
 	return s
 }
+
+// laneOf is where a submission queues: every agency has a turn in every batch, so
+// that the load of one does not stand before the records of another.
+func laneOf(sub *submission) batch.Lane { return sub.lane }
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
@@ -140,6 +144,7 @@ func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptio
 	if err != nil {
 		return nil, err
 	}
+	sub.lane.Bulk = true
 	if o.ValidateOnly {
 		return s.rehearser.Begin(ctx, sub)
 	}
@@ -166,7 +171,8 @@ func (s *Service) admit(ctx context.Context, r *irtv1.ChildRecord, strict bool) 
 		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("REQUIRED", "child_record")})
 	}
 	agency, localID, named := recordName(r.GetName())
-	if named && !sharing.MayWrite(identity.FromContext(ctx), agency) {
+	caller := identity.FromContext(ctx)
+	if named && !sharing.MayWrite(caller, agency) {
 		return nil, rpc.Denied()
 	}
 	standard.Normalise(r)
@@ -177,6 +183,7 @@ func (s *Service) admit(ctx context.Context, r *irtv1.ChildRecord, strict bool) 
 	return &submission{
 		id: standard.RecordID(agency, localID), agency: agency, localID: localID,
 		person: personFields(r), queries: queryTexts(queries), etag: r.GetEtag(),
+		lane: batch.Lane{Key: caller.Agency},
 	}, nil
 }
 
@@ -236,6 +243,7 @@ func (s *Service) WithdrawChildRecord(ctx context.Context, req *irtv1.WithdrawCh
 	a, err := s.writeNow(ctx, &submission{
 		id: standard.RecordID(agency, localID), agency: agency, localID: localID,
 		etag: firstText(req.GetEtag(), rpc.IfMatch(ctx)), withdraw: true,
+		lane: batch.Lane{Key: identity.FromContext(ctx).Agency},
 	})
 	if err != nil {
 		return nil, err

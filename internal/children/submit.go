@@ -30,6 +30,7 @@ type submission struct {
 	withdraw bool
 	explain  bool // whether the answer wants the evidence field by field
 	access   *audit.Entry
+	lane     batch.Lane // of its sender, among all that write
 
 	features match.Features // set by prepare
 	keys     []uint64

@@ -22,6 +22,7 @@ type change struct {
 	localID string
 	caller  identity.Caller
 	access  *audit.Entry
+	bulk    bool // part of a stream or file
 
 	// fits refuses the stored version's etag ("" where there is none) if it is
 	// not the one that the caller named.

@@ -41,12 +41,15 @@ type Service struct {
 // two connections each; Close ends them.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
 	s := &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
-	s.writer = batch.New(batch.Options{
+	s.writer = batch.NewFair(batch.Options{
 		Name: "involvements", RetrySingly: true, Hopeless: pg.Unavailable,
-	}, s.run)
+	}, laneOf, s.run)
 	s.reader = batch.New(batch.Options{Name: "involvement reads", Hopeless: pg.Unavailable}, s.read)
 	return s
 }
+
+// laneOf is where a change queues: every agency has a turn in every batch.
+func laneOf(c *change) batch.Lane { return batch.Lane{Key: c.caller.Agency, Bulk: c.bulk} }
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {

@@ -1,0 +1,102 @@
+package batch
+
+// Lane is whose a call is and how it came, for a Batcher that many share: see
+// NewFair.
+type Lane struct {
+	// Key is whose call it is, such as an agency's id. Keys must be few, for what
+	// is known of one is kept.
+	Key string
+	// Bulk says that it is part of a load, behind which nobody waits for this one
+	// call. Loads make room for single calls.
+	Bulk bool
+}
+
+const (
+	// bulkShare is the part of a batch that is for loads while single calls come:
+	// one in so many. It is theirs, so that single calls cannot stop them, and no
+	// more than that, so that a batch that a single call waits for is a small one.
+	bulkShare = 8
+	// politeBatches is for how many batches after a single call loads keep to their
+	// share, since the next such call must wait for the batch under way.
+	politeBatches = 16
+)
+
+// lane is the queue of one Lane.
+type lane[In, Out any] struct {
+	calls  queue[In, Out]
+	bulk   bool
+	places chan struct{} // bounds it, so that no lane can fill the Batcher; nil where it has only one
+	listed bool          // it is in its group's turns
+}
+
+// group is all lanes of one kind, served in turns of one call each. Guarded by
+// the Batcher's mu.
+type group[In, Out any] struct {
+	turns []*lane[In, Out]
+	calls int
+}
+
+func (g *group[In, Out]) push(l *lane[In, Out], c *call[In, Out]) {
+	l.calls.push(c)
+	g.calls++
+	if !l.listed {
+		l.listed = true
+		g.turns = append(g.turns, l)
+	}
+}
+
+func (g *group[In, Out]) remove(c *call[In, Out]) {
+	c.lane.calls.remove(c)
+	g.calls--
+}
+
+// take moves at most so many calls into batch, one of each lane in turn. It
+// takes up where it stopped the last time.
+func (g *group[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out] {
+	for n := 0; n < most && len(g.turns) > 0; {
+		l := g.turns[0]
+		g.turns = g.turns[1:]
+		if c := l.calls.first; c != nil {
+			g.remove(c)
+			batch = append(batch, c)
+			n++
+		}
+		if l.listed = !l.calls.empty(); l.listed {
+			g.turns = append(g.turns, l)
+		}
+	}
+	return batch
+}
+
+// lanes are all that waits in a Batcher.
+type lanes[In, Out any] struct {
+	single, bulk group[In, Out]
+	polite       int // batches for which loads keep to their share
+}
+
+func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
+	if l.bulk {
+		return &s.bulk
+	}
+	return &s.single
+}
+
+func (s *lanes[In, Out]) empty() bool { return s.single.calls+s.bulk.calls == 0 }
+
+// take composes a batch: single calls first, in turns among the lanes, and of the
+// loads their share or, where no single calls come, all that has room.
+func (s *lanes[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out] {
+	share := max(most/bulkShare, 1)
+	batch = s.single.take(batch, max(most-min(s.bulk.calls, share), 1))
+	switch {
+	case len(batch) > 0:
+		s.polite = politeBatches
+	case s.polite > 0:
+		s.polite--
+	}
+	room := most - len(batch)
+	if s.polite > 0 {
+		room = min(room, share)
+	}
+	return s.bulk.take(batch, room)
+}

@@ -1,0 +1,123 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"irthub/internal/batch"
+)
+
+// Inputs of the tests below: the agency in the hundreds, negative for a load.
+func laneOf(in int) batch.Lane {
+	if in < 0 {
+		return batch.Lane{Key: string(rune('a' - in/100)), Bulk: true}
+	}
+	return batch.Lane{Key: string(rune('a' + in/100))}
+}
+
+func TestEveryLaneHasATurnInEveryBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 8}, laneOf, g.run)
+		a.call(t.Context(), b.Do, 999) // holds the worker while the others queue
+		for _, in := range []int{-101, -102, -103, -104, -105, -106, -107, -108, -109, -110} {
+			a.call(t.Context(), b.Do, in)
+		}
+		a.call(t.Context(), b.Do, -201)
+		for _, in := range []int{101, 102, 103, 201, 301} {
+			a.call(t.Context(), b.TryDo, in)
+		}
+		close(g.let)
+		a.wg.Wait()
+		want := [][]int{
+			{999},
+			// Single calls of three agencies in turns, and of the loads one in eight, which
+			// is the first in turn.
+			{101, 201, 301, 102, 103, -101},
+			{-201}, // the load that came last has the next turn
+			{-102}, // loads keep to their share for a while
+		}
+		if len(g.batches) < len(want) || !slices.EqualFunc(g.batches[:len(want)], want, slices.Equal) {
+			t.Errorf("batches %v, want %v first", g.batches, want)
+		}
+		mustClose(t, b)
+	})
+}
+
+func TestLoadsTakeWholeBatchesWhereNoSingleCallsCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 8}, laneOf, g.run)
+		for in := -101; in >= -118; in-- {
+			a.call(t.Context(), b.Do, in)
+		}
+		close(g.let)
+		a.wg.Wait()
+		var sizes []int
+		for _, one := range g.batches {
+			sizes = append(sizes, len(one))
+		}
+		if !slices.Equal(sizes, []int{1, 8, 8, 1}) {
+			t.Errorf("batches of %v, want 1, 8, 8, 1", sizes)
+		}
+		mustClose(t, b)
+	})
+}
+
+func TestSingleCallsDoNotStopLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 8}, laneOf, g.run)
+		a.call(t.Context(), b.Do, 999)
+		for in := 101; in <= 116; in++ {
+			a.call(t.Context(), b.TryDo, in)
+		}
+		a.call(t.Context(), b.Do, -101)
+		close(g.let)
+		a.wg.Wait()
+		if second := g.batches[1]; len(second) != 8 || second[7] != -101 {
+			t.Errorf("the first batch after the load came is %v, want seven single calls and the load's", second)
+		}
+		mustClose(t, b)
+	})
+}
+
+// One agency that sends as much as it can, both ways, is refused and slowed down
+// itself, while others still find a place.
+func TestNoLaneFillsTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxQueue: 8}, laneOf, g.run)
+		a.call(t.Context(), b.Do, 999)
+		for in := 101; in <= 104; in++ {
+			a.call(t.Context(), b.TryDo, in)
+		}
+		a.call(t.Context(), b.TryDo, 105)
+		a.wantErr(t, batch.ErrFull, 105)
+		a.call(t.Context(), b.TryDo, 201) // another agency has its place
+		for in := -101; in >= -104; in-- {
+			a.call(t.Context(), b.Do, in) // two have places, two wait for one
+		}
+		a.call(t.Context(), b.TryDo, -201)
+		gone, cancel := context.WithCancel(t.Context())
+		a.call(gone, b.Do, -105)
+		cancel()
+		synctest.Wait()
+		a.wantErr(t, context.Canceled, -105)
+		for in, err := range a.err {
+			if in != 105 && in != -105 {
+				t.Errorf("caller %d was answered: %v", in, err)
+			}
+		}
+		close(g.let)
+		a.wg.Wait()
+		a.wantDoubled(t, 101, 102, 103, 104, 201, -101, -102, -103, -104, -201)
+		mustClose(t, b)
+		if _, err := b.TryDo(t.Context(), 101); !errors.Is(err, batch.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
