@@ -15,6 +15,9 @@ import (
 // machine.
 const databaseURLVariable = "IRTHUB_DATABASE_URL"
 
+// poolerURLVariable names the one with a connection pooler in front of it.
+const poolerURLVariable = "IRTHUB_POOLER_URL"
+
 // dataFlag is a flag of every command that works on a hub's own files.
 type dataFlag struct {
 	Data string `placeholder:"DIR" default:"${data}" env:"IRTHUB_DATA" type:"path" help:"Directory of the hub's own files: its token key and its private PostgreSQL (default: ${data})."`

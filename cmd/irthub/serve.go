@@ -13,19 +13,20 @@ type serveCommand struct {
 	dataFlag
 	logFlags
 
-	GRPCAddr   string   `name:"grpc-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_GRPC_ADDR" help:"Where to answer gRPC; port 0 takes a free one (default: 127.0.0.1:8443)."`
-	HTTPAddr   string   `name:"http-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" env:"IRTHUB_HTTP_ADDR" help:"Where to answer REST; port 0 takes a free one (default: 127.0.0.1:8080)."`
-	TLSCert    string   `name:"tls-cert" placeholder:"FILE" env:"IRTHUB_TLS_CERT" type:"path" help:"Certificate chain, PEM. Needed for addresses that other machines can reach."`
-	TLSKey     string   `name:"tls-key" placeholder:"FILE" env:"IRTHUB_TLS_KEY" type:"path" help:"Private key of the certificate, PEM."`
-	Demo       bool     `help:"Load the demonstration, an invented area of 2,000 children, into a hub that is empty, and print commands to try."`
-	OIDCIssuer []string `name:"oidc-issuer" placeholder:"URL" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub; may be repeated. Without any, tokens of irthub token are believed."`
+	GRPCAddr    string   `name:"grpc-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_GRPC_ADDR" help:"Where to answer gRPC; port 0 takes a free one (default: 127.0.0.1:8443)."`
+	HTTPAddr    string   `name:"http-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" env:"IRTHUB_HTTP_ADDR" help:"Where to answer REST; port 0 takes a free one (default: 127.0.0.1:8080)."`
+	MetricsAddr string   `name:"metrics-addr" placeholder:"HOST:PORT" env:"IRTHUB_METRICS_ADDR" help:"Where to answer Prometheus (GET /metrics); without it nowhere."`
+	TLSCert     string   `name:"tls-cert" placeholder:"FILE" env:"IRTHUB_TLS_CERT" type:"path" help:"Certificate chain, PEM. Needed for addresses that other machines can reach."`
+	TLSKey      string   `name:"tls-key" placeholder:"FILE" env:"IRTHUB_TLS_KEY" type:"path" help:"Private key of the certificate, PEM."`
+	Demo        bool     `help:"Load the demonstration, an invented area of 2,000 children, into a hub that is empty, and print commands to try."`
+	OIDCIssuer  []string `name:"oidc-issuer" placeholder:"URL" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub; may be repeated. Without any, tokens of irthub token are believed."`
 }
 
 // Help is shown by irthub serve --help.
 func (serveCommand) Help() string {
-	return `Runs a hub until it gets SIGINT or SIGTERM; then it ends calls under way, writes what it has accepted and exits with 0. When it can answer it prints one line of JSON on standard output: {"ready":true,"grpc":"host:port","http":"host:port"}. Its log goes to standard error.
+	return `Runs a hub until it gets SIGINT or SIGTERM; then it ends calls under way, writes what it has accepted and exits with 0. When it can answer it prints one line of JSON on standard output: {"ready":true,"grpc":"host:port","http":"host:port"} (and "metrics", where asked for). Its log goes to standard error.
 
-Without a database it runs a private PostgreSQL in DIR (apt-get install postgresql provides the programs). With IRTHUB_DATABASE_URL=postgres://… in the environment it uses that one; several hubs may share it.
+Without a database it runs a private PostgreSQL in DIR (apt-get install postgresql provides the programs). With IRTHUB_DATABASE_URL=postgres://… in the environment it uses that one; several hubs may share it. A pooler in transaction mode in front of it, such as PgBouncer, is named by IRTHUB_POOLER_URL.
 
 Addresses that only this machine can reach are served in plain text; all others need --tls-cert and --tls-key.
 
@@ -46,14 +47,16 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	}
 	config := server.Config{
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
-		GRPCAddr: c.GRPCAddr, HTTPAddr: c.HTTPAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		PoolerURL: os.Getenv(poolerURLVariable),
+		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		Issuers: c.OIDCIssuer, Version: version(), Log: log,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone
-				Ready bool   `json:"ready"`
-				GRPC  string `json:"grpc"`
-				HTTP  string `json:"http"`
-			}{true, a.GRPC, a.HTTP})
+				Ready   bool   `json:"ready"`
+				GRPC    string `json:"grpc"`
+				HTTP    string `json:"http"`
+				Metrics string `json:"metrics,omitempty"`
+			}{true, a.GRPC, a.HTTP, a.Metrics})
 			if c.Demo {
 				printCommands(s.err, c.Data, a)
 			}

@@ -47,5 +47,8 @@ func (w *Writer) Write(ctx context.Context, e *Entry) error {
 	return nil
 }
 
+// Pipelines are what the writer's batcher has done.
+func (w *Writer) Pipelines() []batch.Stats { return []batch.Stats{w.batcher.Stats()} }
+
 // Close writes what has queued and stops. It returns when that is done or ctx ends.
 func (w *Writer) Close(ctx context.Context) error { return w.batcher.Close(ctx) }

@@ -87,6 +87,7 @@ type Batcher[In, Out any] struct {
 	drained chan struct{} // closed when the last worker has gone
 	calls   sync.Pool     // of *call[In, Out]
 	only    *lane[In, Out]
+	done    counters
 
 	mu      sync.Mutex
 	work    sync.Cond // something waits, or closed

@@ -4,6 +4,12 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // PanicError is what the callers of a batch get when its Run panicked. The
@@ -93,6 +99,17 @@ func fail[In, Out any](calls []*call[In, Out], err error) {
 func (b *Batcher[In, Out]) runOnce(ins []In) (outs []Outcome[Out], err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), b.o.Timeout)
 	defer cancel()
+	// A span of its own, since a batch belongs to many calls; nothing is done
+	// where nobody traces.
+	ctx, span := otel.Tracer("irthub/batch").Start(ctx, b.o.Name, trace.WithAttributes(attribute.Int("inputs", len(ins))))
+	start := time.Now()
+	defer func() {
+		b.done.add(len(ins), time.Since(start), err)
+		if err != nil {
+			span.SetStatus(codes.Error, "failed")
+		}
+		span.End()
+	}()
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Name: b.o.Name, Value: v, Stack: debug.Stack()}

@@ -65,6 +65,11 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 // that the load of one does not stand before the records of another.
 func laneOf(sub *submission) batch.Lane { return sub.lane }
 
+// Pipelines are what the service's batchers have done.
+func (s *Service) Pipelines() []batch.Stats {
+	return []batch.Stats{s.writer.Stats(), s.rehearser.Stats(), s.reader.Stats()}
+}
+
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
 	return errors.Join(s.writer.Close(ctx), s.rehearser.Close(ctx), s.reader.Close(ctx))

@@ -108,7 +108,7 @@ func withRemote(ctx context.Context, addr net.Addr) context.Context {
 // gateway library derives from headers (x-forwarded-for and its like) stops here.
 var forwarded = []string{
 	"authorization", "irt-purpose", "irt-reason", "irt-on-behalf-of",
-	"idempotency-key", "if-match", "x-request-id",
+	"idempotency-key", "if-match", "x-request-id", "traceparent",
 }
 
 // serverContext is the context a call arrives with at the service: the caller's

@@ -23,6 +23,7 @@ func TestHeaders(t *testing.T) {
 	sent := map[string]string{
 		"Authorization": "Bearer t", "Irt-Purpose": "SAFEGUARDING", "Irt-Reason": "a reason", "Irt-On-Behalf-Of": "agencies/a/practitioners/p",
 		"Idempotency-Key": "k", "If-Match": `"v1"`, "X-Request-Id": "0123456789abcdef",
+		"Traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 	}
 	headers := []string{
 		"X-Forwarded-For", "203.0.113.9", "X-Forwarded-Host", "evil", "Forwarded", "for=203.0.113.9", "X-Real-Ip", "203.0.113.9",

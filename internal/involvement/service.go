@@ -51,6 +51,11 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 // laneOf is where a change queues: every agency has a turn in every batch.
 func laneOf(c *change) batch.Lane { return batch.Lane{Key: c.caller.Agency, Bulk: c.bulk} }
 
+// Pipelines are what the service's batchers have done.
+func (s *Service) Pipelines() []batch.Stats {
+	return []batch.Stats{s.writer.Stats(), s.reader.Stats()}
+}
+
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
 	return errors.Join(s.writer.Close(ctx), s.reader.Close(ctx))

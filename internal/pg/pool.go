@@ -23,6 +23,11 @@ type Options struct {
 	// four per core and at least 8, at most 16: the batchers need few
 	// connections, and 8 to 16 measured better than 64 on two cores.
 	MaxConns int32
+	// PoolerURL is a connection pooler in front of the database, in transaction
+	// mode, that the pool's connections go through; "" for none. It is a secret.
+	PoolerURL string
+	// Tracer is told of every statement; nil for none.
+	Tracer pgx.QueryTracer
 }
 
 // sessionDefaults hold for every connection of a pool whose URL does not say
@@ -71,6 +76,7 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 	case !strings.Contains(url, "pool_max_conns"):
 		cfg.MaxConns = int32(min(16, max(8, 4*runtime.NumCPU())))
 	}
+	cfg.ConnConfig.Tracer = o.Tracer
 	cfg.PingTimeout = 5 * time.Second
 	cfg.AfterConnect = scanTimesInUTC
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement // the fastest by far of pgx's modes
@@ -80,6 +86,11 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 	for name, value := range sessionDefaults {
 		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
 			cfg.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	if o.PoolerURL != "" {
+		if err := throughPooler(cfg, o.PoolerURL); err != nil {
+			return nil, err
 		}
 	}
 	return cfg, nil

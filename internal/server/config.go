@@ -20,8 +20,13 @@ type Config struct {
 	Data string
 	// DatabaseURL is a database to use instead of a private one. It is a secret.
 	DatabaseURL string
+	// PoolerURL is a connection pooler in transaction mode in front of DatabaseURL,
+	// such as PgBouncer; "" for none. It is a secret.
+	PoolerURL string
 	// GRPCAddr and HTTPAddr are HOST:PORT to listen on; port 0 takes a free one.
 	GRPCAddr, HTTPAddr string
+	// MetricsAddr is where Prometheus is answered; "" for nowhere.
+	MetricsAddr string
 	// TLSCert and TLSKey are PEM files. An address that other machines can reach
 	// needs them.
 	TLSCert, TLSKey string
@@ -39,7 +44,7 @@ type Config struct {
 }
 
 // Addresses are where a hub answers.
-type Addresses struct{ GRPC, HTTP string }
+type Addresses struct{ GRPC, HTTP, Metrics string }
 
 // drainTime is how long calls under way may take to end when the hub stops.
 const drainTime = 20 * time.Second
@@ -50,7 +55,15 @@ func (c Config) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together: give both or neither")
 	}
-	for _, a := range []struct{ flag, addr string }{{"--grpc-addr", c.GRPCAddr}, {"--http-addr", c.HTTPAddr}} {
+	if c.PoolerURL != "" && c.DatabaseURL == "" {
+		return errors.New("IRTHUB_POOLER_URL goes with IRTHUB_DATABASE_URL: elections and migrations need the database itself")
+	}
+	for _, a := range []struct{ flag, addr string }{
+		{"--grpc-addr", c.GRPCAddr}, {"--http-addr", c.HTTPAddr}, {"--metrics-addr", c.MetricsAddr},
+	} {
+		if a.addr == "" && a.flag == "--metrics-addr" {
+			continue
+		}
 		host, _, err := net.SplitHostPort(a.addr)
 		if err != nil {
 			return fmt.Errorf("%s %q: it has the form HOST:PORT, such as 127.0.0.1:8443", a.flag, a.addr)

@@ -10,6 +10,7 @@ import (
 
 	"irthub/internal/accesslog"
 	"irthub/internal/pg"
+	"irthub/internal/telemetry"
 )
 
 // Database is the hub's database: one it was given, or its private one.
@@ -23,15 +24,20 @@ type Database struct {
 // dataDir, which it starts, or joins where another process runs it. The schema is
 // brought up to date.
 func OpenDatabase(ctx context.Context, dataDir, url string, log *slog.Logger) (*Database, error) {
+	return openDatabase(ctx, Config{Data: dataDir, DatabaseURL: url, Log: log}, nil)
+}
+
+func openDatabase(ctx context.Context, c Config, tracing *telemetry.Tracing) (*Database, error) {
+	url, log := c.DatabaseURL, c.Log
 	d := &Database{log: log}
 	if url == "" {
-		cluster, err := pg.StartEmbedded(ctx, dataDir, log)
+		cluster, err := pg.StartEmbedded(ctx, c.Data, log)
 		if err != nil {
 			return nil, err
 		}
 		d.cluster, url = cluster, cluster.URL()
 	}
-	pool, err := pg.Open(ctx, url, pg.Options{})
+	pool, err := pg.Open(ctx, url, pg.Options{PoolerURL: c.PoolerURL, Tracer: tracing.Statements()})
 	if err != nil {
 		return nil, errors.Join(err, d.stopCluster(ctx))
 	}

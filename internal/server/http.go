@@ -53,3 +53,18 @@ func (s *httpServer) drain(ctx context.Context) {
 		_ = s.Close() // nothing is left to be done about it
 	}
 }
+
+// serveMetrics answers Prometheus until ctx ends. Metrics hold no personal data
+// and need no token; an address that other machines can reach has TLS, as the
+// other doors have.
+func serveMetrics(ctx context.Context, h *Hub, listener net.Listener, tlsConfig *tls.Config) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h.metrics.Handler())
+	s := &httpServer{&http.Server{
+		Handler: mux, TLSConfig: tlsConfig, MaxHeaderBytes: maxHeaderList,
+		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(h.config.Log.Handler(), slog.LevelDebug),
+	}}
+	context.AfterFunc(ctx, func() { _ = s.Close() }) // a scrape may be broken off
+	return s.serve(listener)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -12,6 +13,7 @@ import (
 	"irthub/internal/accesslog"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/dictionary"
 	"irthub/internal/exchange"
@@ -20,6 +22,7 @@ import (
 	"irthub/internal/involvement"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
+	"irthub/internal/telemetry"
 )
 
 // Hub is a hub's services, wired together, and the interceptors that every call
@@ -37,6 +40,8 @@ type Hub struct {
 	audit     *audit.Writer
 	sequencer *accesslog.Sequencer
 	auth      *identity.Authenticator
+	metrics   *telemetry.Metrics
+	tracing   *telemetry.Tracing // nil: nothing is traced
 	config    Config
 }
 
@@ -68,7 +73,13 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
 	h.Imports = exchange.New(db.Pool, h.Directory, h.Children, tokens, c.Log)
 	h.Standard = &dictionary.Service{}
+	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
 	return h, nil
+}
+
+// pipelines are what the hub's batchers have done.
+func (h *Hub) pipelines() []batch.Stats {
+	return slices.Concat(h.Children.Pipelines(), h.Involvements.Pipelines(), h.audit.Pipelines())
 }
 
 // register registers every service. Its one caller each are the gRPC server and
@@ -86,23 +97,31 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 // unary and stream are the interceptors, outermost first; package rpc says why
 // in this order.
 func (h *Hub) unary() []grpc.UnaryServerInterceptor {
-	return []grpc.UnaryServerInterceptor{
+	outermost := []grpc.UnaryServerInterceptor{h.metrics.Unary}
+	if h.tracing != nil {
+		outermost = append(outermost, h.tracing.Unary)
+	}
+	return append(outermost,
 		rpc.UnaryCall(h.config.Log, rpc.Limits{}),
 		h.auth.Unary,
 		audit.UnaryInterceptor(h.audit),
 		identity.AuthoriseUnary,
 		rpc.UnaryValidate,
-	}
+	)
 }
 
 func (h *Hub) stream() []grpc.StreamServerInterceptor {
-	return []grpc.StreamServerInterceptor{
+	outermost := []grpc.StreamServerInterceptor{h.metrics.Stream}
+	if h.tracing != nil {
+		outermost = append(outermost, h.tracing.Stream)
+	}
+	return append(outermost,
 		rpc.StreamCall(h.config.Log),
 		h.auth.Stream,
 		audit.StreamInterceptor(h.audit),
 		identity.AuthoriseStream,
 		rpc.StreamValidate,
-	}
+	)
 }
 
 // Conn is a connection to the hub's services inside this process, through every

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"irthub/internal/telemetry"
 )
 
 // Run runs a hub until ctx ends, then drains it: calls under way get drainTime
@@ -31,7 +33,12 @@ func run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer doors.close()
-	db, err := OpenDatabase(ctx, c.Data, c.DatabaseURL, c.Log)
+	tracing, err := telemetry.StartTracing(ctx, c.Version, c.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ended(ctx, tracing.Close)) }()
+	db, err := openDatabase(ctx, c, tracing)
 	if err != nil {
 		return err
 	}
@@ -40,11 +47,8 @@ func run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		err = errors.Join(err, hub.close(closing))
-	}()
+	hub.tracing = tracing
+	defer func() { err = errors.Join(err, ended(ctx, hub.close)) }()
 	if c.Prepare != nil {
 		if err := c.Prepare(ctx, hub); err != nil {
 			return err
@@ -53,9 +57,16 @@ func run(ctx context.Context, c Config) (err error) {
 	return serve(ctx, hub, doors)
 }
 
+// ended ends something within drainTime, whatever ended ctx.
+func ended(ctx context.Context, end func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return end(ctx)
+}
+
 // doors are the listeners. They are opened first, so that a port in use is found
 // out before a database is started, and nothing is accepted before serve.
-type doors struct{ grpc, http net.Listener }
+type doors struct{ grpc, http, metrics net.Listener } // metrics may be nil
 
 func listen(c Config) (*doors, error) {
 	var config net.ListenConfig
@@ -67,13 +78,24 @@ func listen(c Config) (*doors, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listening for REST: %w", err), grpc.Close())
 	}
-	return &doors{grpc, http}, nil
+	d := &doors{grpc: grpc, http: http}
+	if c.MetricsAddr == "" {
+		return d, nil
+	}
+	if d.metrics, err = config.Listen(context.Background(), "tcp", c.MetricsAddr); err != nil {
+		d.close()
+		return nil, fmt.Errorf("listening for Prometheus: %w", err)
+	}
+	return d, nil
 }
 
 // close closes listeners that no server has closed yet.
 func (d *doors) close() {
 	_ = d.grpc.Close()
 	_ = d.http.Close()
+	if d.metrics != nil {
+		_ = d.metrics.Close()
+	}
 }
 
 // serve answers on both doors until ctx ends or one of them fails.
@@ -102,6 +124,10 @@ func serve(ctx context.Context, hub *Hub, d *doors) error {
 	})
 	grpcServer.setHealth(hub.Database.ready(ctx))
 	addresses := Addresses{GRPC: d.grpc.Addr().String(), HTTP: d.http.Addr().String()}
+	if d.metrics != nil {
+		addresses.Metrics = d.metrics.Addr().String()
+		running.Go(func() error { return serveMetrics(ctx, hub, d.metrics, tlsConfig) })
+	}
 	hub.config.Log.Info("ready", "grpc", addresses.GRPC, "http", addresses.HTTP, "version", hub.config.Version)
 	if hub.config.Ready != nil {
 		hub.config.Ready(addresses)

@@ -66,7 +66,8 @@ func start(t *testing.T) *hub {
 		t.Fatal(err)
 	}
 	h.Addresses, h.stop = run(t, server.Config{
-		Data: h.data, DatabaseURL: url, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Version: "test",
+		Data: h.data, DatabaseURL: url, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0",
+		MetricsAddr: "127.0.0.1:0", Version: "test",
 	})
 	h.conn, err = grpc.NewClient(h.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

@@ -1,0 +1,133 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+// What a search asks for, which must stand in no metric and no trace.
+var personal = []string{"Ottoline", "Quillfeather", "2014-03-09", "NR23 1AH"}
+
+const search = `{"givenName": "Ottoline", "familyName": "Quillfeather", "dateOfBirth": "2014-03-09", "postcode": "NR23 1AH"}`
+
+func (h *hub) scrape(t *testing.T) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+h.Metrics+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %v", resp.StatusCode, err)
+	}
+	return string(body)
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	token := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	purpose := map[string]string{"Irt-Purpose": "SAFEGUARDING"}
+	if status, body := h.rest(t, "POST", "/v1/children:search", search, token, purpose); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	h.rest(t, "POST", "/v1/children:search", search, token, nil) // refused: no purpose
+	got := h.scrape(t)
+	for _, line := range []string{
+		`irthub_calls_total{code="OK",method="ChildService/SearchChildren"} 1`,
+		`irthub_calls_total{code="InvalidArgument",method="ChildService/SearchChildren"} 1`,
+		`irthub_call_seconds_count{method="ChildService/SearchChildren"} 2`,
+		`irthub_build_info{version="test"} 1`,
+		`irthub_pipeline_waiting{pipeline="audit writer"} 0`,
+		`irthub_db_connections{state="most"}`, `irthub_access_log_waiting `, `irthub_access_log_size `, `irthub_events_waiting `,
+		`go_goroutines `, `process_resident_memory_bytes `,
+	} {
+		if !strings.Contains(got, "\n"+line) {
+			t.Errorf("no line %q", line)
+		}
+	}
+	for _, p := range personal {
+		if strings.Contains(got, p) {
+			t.Errorf("the metrics hold %q", p)
+		}
+	}
+}
+
+// traces is a collector of traces.
+type traces struct {
+	collector.UnimplementedTraceServiceServer
+	mu    sync.Mutex
+	names []string
+	text  strings.Builder
+}
+
+func (c *traces) Export(_ context.Context, req *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.text.WriteString(protojson.Format(req))
+	for _, r := range req.GetResourceSpans() {
+		for _, s := range r.GetScopeSpans() {
+			for _, span := range s.GetSpans() {
+				c.names = append(c.names, span.GetName())
+			}
+		}
+	}
+	return &collector.ExportTraceServiceResponse{}, nil
+}
+
+// A call, the batches and the statements it leads to are traced, within the
+// caller's trace, and none of it holds a person's data.
+func TestTraces(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, s := &traces{}, grpc.NewServer()
+	collector.RegisterTraceServiceServer(s, c)
+	go func() { _ = s.Serve(listener) }()
+	t.Cleanup(s.Stop)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"+listener.Addr().String())
+
+	h := start(t)
+	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	status, body := h.rest(t, "POST", "/v1/children:search", search, h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM),
+		map[string]string{"Irt-Purpose": "SAFEGUARDING", "Traceparent": "00-" + traceID + "-00f067aa0ba902b7-01"})
+	if status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	if err := h.stop(); err != nil { // sends what there is
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range []string{"ChildService/SearchChildren", "audit writer"} {
+		if !slices.Contains(c.names, name) {
+			t.Errorf("no span %q among %q", name, c.names)
+		}
+	}
+	if text := c.text.String(); !strings.Contains(text, "db.query.text") && !strings.Contains(text, "db.statement") {
+		t.Error("no statement was traced")
+	}
+	for _, p := range personal {
+		if strings.Contains(c.text.String(), p) {
+			t.Errorf("the traces hold %q", p)
+		}
+	}
+}
