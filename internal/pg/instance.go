@@ -136,7 +136,8 @@ func (in *instance) runInitdb(ctx context.Context, dir string) error {
 // include of the settings written at every start.
 func (in *instance) writeConfigFiles(dir string) error {
 	files := map[string]string{
-		"pg_hba.conf": "# The socket's directory lets in this account (and root) alone; there is no TCP.\nlocal all all trust\n",
+		"pg_hba.conf": "# The socket's directory lets in this account (and root) alone; there is no TCP.\n" +
+			"local all all trust\nlocal replication all trust # pg_basebackup, as postgres\n",
 		"postgresql.conf": "include 'irthub.conf' # irthub's own settings, written anew at every start\n\n" +
 			"# Your settings: they win over irthub's.\n",
 	}
