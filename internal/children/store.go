@@ -367,6 +367,9 @@ func (w *write) storeMoves(ctx context.Context) error {
 				return fmt.Errorf("children: moving what follows a record: %w", err)
 			}
 		}
+		if err := moveSharing(ctx, w.tx, m, w.now); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -146,6 +146,8 @@ var patternForms = map[string]string{
 	"^" + agencyPattern + "$":                  "agencies/{agency}, the id being 1 to 63 letters, digits and the signs - . _",
 	"^" + agencyPattern + "/practitioners/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$": "agencies/{agency}/practitioners/{practitioner}, the ids being 1 to 63 letters, digits and the signs - . _",
 	"^" + agencyPattern + "/childRecords/" + localPattern + "$":             "agencies/{agency}/childRecords/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
+	"^" + agencyPattern + "/consents/" + localPattern + "$":                 "agencies/{agency}/consents/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
+	"^" + agencyPattern + "/refusals/" + localPattern + "$":                 "agencies/{agency}/refusals/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/involvements/" + localPattern + "$":             "agencies/{agency}/involvements/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 }
 

@@ -96,7 +96,7 @@ func foldForm(s string) string {
 // textLists are the lists of texts; those of enums are enumLists.
 var textLists = []*codeList{
 	sexes, ethnicities, disabilities, upnUnknownReasons, omissionReasons, verificationStatuses,
-	carerRelationships, involvementRoles, sensitiveBases, referralSources, needs, closureReasons,
+	carerRelationships, involvementRoles, sensitiveBases, consentGivers, refusalReasons, referralSources, needs, closureReasons,
 }
 
 // textListByID is nil where there is none of that id.

@@ -21,6 +21,28 @@ var sensitiveBases = newCodeList(codeList{
 	},
 })
 
+var consentGivers = newCodeList(codeList{
+	id: "consent-giver", title: "Who gave a consent", version: Version,
+	source: "SI 2007/2182 (consent); Gillick v West Norfolk and Wisbech AHA [1986]; Mental Capacity Act 2005; codes of this hub",
+	codes: []code{
+		{code: "CHILD", display: "The child or young person, of sufficient understanding", aliases: []string{"young person", "self"}},
+		{code: "PARENTAL_RESPONSIBILITY", display: "A person with parental responsibility", aliases: []string{"parent"}},
+	},
+})
+
+var refusalReasons = newCodeList(codeList{
+	id: "refusal-reason", title: "Reason for a refusal to share", version: Version,
+	source: "Children's Wellbeing and Schools Act 2026 s. 4 (Children Act 2004 ss. 16LA ff.); codes of this hub",
+	codes: []code{
+		{code: "MORE_DETRIMENTAL", display: "Disclosure would be more detrimental to the child than not disclosing"},
+		{code: "NOT_RELEVANT", display: "It is not relevant to the child's welfare, or would not help the functions of who asked"},
+		{code: "NOT_A_LISTED_BODY", display: "Who asked is not a body with whom there is a duty to share, and there is no consent"},
+		{code: "NOT_HELD", display: "The agency does not hold it"},
+		{code: "PROHIBITED", display: "An enactment or a court's order forbids it"},
+		{code: "OTHER", display: "Another reason, stated in the details"},
+	},
+})
+
 var involvementRoles = newCodeList(codeList{
 	id: "involvement-role", title: "Role in an involvement", version: Version,
 	source: "This hub's own list, after the practitioners named in SI 2007/2182",

@@ -1,6 +1,7 @@
 package standard
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -74,6 +75,30 @@ func NormaliseInvolvement(i *irtv1.Involvement) {
 	i.StartDate = CleanText(i.GetStartDate())
 	i.EndDate = CleanText(i.GetEndDate())
 	i.SensitiveBasis = normaliseCode(sensitiveBases, i.GetSensitiveBasis())
+}
+
+// NormaliseConsent does for a consent what Normalise does for a record. Lists are
+// sorted too, so that the same consent in another order is the same.
+func NormaliseConsent(c *irtv1.Consent) {
+	c.GivenBy = normaliseCode(consentGivers, c.GetGivenBy())
+	c.StartDate = CleanText(c.GetStartDate())
+	c.EndDate = CleanText(c.GetEndDate())
+	c.Categories = sortedSet(c.GetCategories())
+	c.RecipientKinds = sortedSet(c.GetRecipientKinds())
+	c.Recipients = sortedSet(cleanList(c.GetRecipients(), CleanText))
+}
+
+// NormaliseRefusal does for a refusal what Normalise does for a record.
+func NormaliseRefusal(r *irtv1.Refusal) {
+	r.Reason = normaliseCode(refusalReasons, r.GetReason())
+	r.Details = CleanText(r.GetDetails())
+	r.RefuseDate = CleanText(r.GetRefuseDate())
+	r.Categories = sortedSet(r.GetCategories())
+}
+
+func sortedSet[T cmp.Ordered](values []T) []T {
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 // NormaliseAgency does for an agency what Normalise does for a record.

@@ -23,6 +23,18 @@ func InvolvementID(agency, localID string) uuid.UUID {
 	return derivedID(agency, agency+"\x00involvements\x00"+localID)
 }
 
+// ConsentID is the key of a consent that an agency recorded, derived as
+// InvolvementID is.
+func ConsentID(agency, localID string) uuid.UUID {
+	return derivedID(agency, agency+"\x00consents\x00"+localID)
+}
+
+// RefusalID is the key of a refusal that an agency recorded, derived as
+// InvolvementID is.
+func RefusalID(agency, localID string) uuid.UUID {
+	return derivedID(agency, agency+"\x00refusals\x00"+localID)
+}
+
 func derivedID(owner, whole string) uuid.UUID {
 	var id uuid.UUID
 	first, rest := sha256.Sum256([]byte(owner)), sha256.Sum256([]byte(whole))

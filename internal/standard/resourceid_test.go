@@ -12,6 +12,8 @@ func TestDerivedIDsAreFixed(t *testing.T) {
 	for _, c := range []struct{ what, got, want string }{
 		{"record", standard.RecordID("oak-school", "p-17").String(), "6558ca81-5908-7dee-62a1-43d1d29c84d7"},
 		{"involvement", standard.InvolvementID("oak-school", "p-17").String(), "6558ca81-03a8-1e7c-0ccb-682f67090bf4"},
+		{"consent", standard.ConsentID("oak-school", "p-17").String(), "6558ca81-9f1d-9831-2db4-0eea4b0fd13b"},
+		{"refusal", standard.RefusalID("oak-school", "p-17").String(), "6558ca81-f9f4-05b0-dfdb-6db597ddbf9c"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s id = %s, want %s", c.what, c.got, c.want)

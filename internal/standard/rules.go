@@ -151,6 +151,13 @@ var dateRules = []Rule{
 		breaksValue: func(v string, _ *checker) bool { _, err := ParseDate(v); return err != nil },
 	},
 	{
+		ID: "DATE_FUTURE", Grade: ruleError, StrictGrade: ruleError,
+		Description: "The date is in the future.",
+		Action:      "Send the day on which it happened: today or earlier.",
+		Source:      "IRT Hub",
+		breaksValue: func(v string, c *checker) bool { day, err := ParseDate(v); return err == nil && day.After(c.today) },
+	},
+	{
 		ID: "DATE_OF_BIRTH_FUTURE", Grade: ruleError, StrictGrade: ruleError,
 		Description: "The date of birth is in the future.",
 		Action:      "Correct it. For an unborn child, send expected_date_of_birth instead.",

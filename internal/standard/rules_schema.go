@@ -17,6 +17,30 @@ var wholeRules = []Rule{
 		Source:      "IRT Hub",
 	},
 	{
+		ID: "SUBJECT_REQUIRED", Grade: ruleError, StrictGrade: ruleError, Field: "child_record",
+		Description: "Nothing says which child it is about.",
+		Action:      "Send child_record, your own record of the child, or child, the entry of the index.",
+		Source:      "IRT Hub",
+	},
+	{
+		ID: "CONSENT_CATEGORIES", Grade: ruleError, StrictGrade: ruleError, Field: "categories",
+		Description: "Only a consent to share is about categories of information.",
+		Action:      "Leave categories out, or record a consent with the scope SHARING.",
+		Source:      "IRT Hub",
+	},
+	{
+		ID: "CONSENT_RECIPIENTS", Grade: ruleError, StrictGrade: ruleError, Field: "recipients",
+		Description: "A consent to keep the entry shares nothing, so it has no recipients.",
+		Action:      "Leave recipients and recipient_kinds out, or record a consent of another scope.",
+		Source:      "IRT Hub",
+	},
+	{
+		ID: "REFUSAL_DETAILS_REQUIRED", Grade: ruleError, StrictGrade: ruleError, Field: "details",
+		Description: "A refusal for another reason does not say which.",
+		Action:      "Send details: the reason in a few words, without case notes.",
+		Source:      "Children's Wellbeing and Schools Act 2026 s. 4",
+	},
+	{
 		ID: "PERIOD_ORDER", Grade: ruleError, StrictGrade: ruleError, Field: "end_date",
 		Description: "The last day is before the first day.",
 		Action:      "Correct whichever date is wrong.",

@@ -121,6 +121,10 @@ func (v *violation) message(t *testing.T) proto.Message {
 		standard.NormaliseInvolvement(m)
 	case *irtv1.Agency:
 		standard.NormaliseAgency(m)
+	case *irtv1.Consent:
+		standard.NormaliseConsent(m)
+	case *irtv1.Refusal:
+		standard.NormaliseRefusal(m)
 	}
 	return m
 }
@@ -133,6 +137,16 @@ func faultless(name string) proto.Message {
 		return &irtv1.Involvement{
 			Name: "agencies/trust-1/involvements/I-7", ChildRecord: "agencies/trust-1/childRecords/7",
 			Role: "HEALTH_VISITOR", Practitioner: "agencies/trust-1/practitioners/p1", StartDate: "2026-01-05",
+		}
+	case "Consent":
+		return &irtv1.Consent{
+			Name: "agencies/trust-1/consents/C-7", ChildRecord: "agencies/trust-1/childRecords/7",
+			Scope: irtv1.ConsentScope_CONSENT_SCOPE_SHARING, GivenBy: "CHILD", StartDate: "2026-01-05",
+		}
+	case "Refusal":
+		return &irtv1.Refusal{
+			Name: "agencies/trust-1/refusals/R-7", Child: "children/x", Requester: "agencies/school-1",
+			Purpose: irtv1.Purpose_PURPOSE_EDUCATION, Reason: "MORE_DETRIMENTAL", RefuseDate: "2026-01-05",
 		}
 	case "Agency":
 		return &irtv1.Agency{

@@ -41,25 +41,61 @@ const (
 	EventKind_EVENT_KIND_CHILD_MERGED EventKind = 4
 	// Records of a child were found to describe other_child, and left it.
 	EventKind_EVENT_KIND_CHILD_SPLIT EventKind = 5
+	// A consent about a child was recorded, or another version of it.
+	EventKind_EVENT_KIND_CONSENT_RECORDED EventKind = 31
+	// A consent about a child was withdrawn.
+	EventKind_EVENT_KIND_CONSENT_WITHDRAWN EventKind = 32
+	// A shield over a child, or its lifting, waits for a second person to decide.
+	EventKind_EVENT_KIND_SHIELD_PROPOSED EventKind = 33
+	// A child is shielded from now on.
+	EventKind_EVENT_KIND_CHILD_SHIELDED EventKind = 34
+	// A shield over a child ended.
+	EventKind_EVENT_KIND_SHIELD_ENDED EventKind = 35
+	// A child was archived: data managers alone can read the entry.
+	EventKind_EVENT_KIND_CHILD_ARCHIVED EventKind = 36
+	// A child that was archived is in use again.
+	EventKind_EVENT_KIND_CHILD_RESTORED EventKind = 37
+	// A child and all that the hub held of it were purged.
+	EventKind_EVENT_KIND_CHILD_PURGED EventKind = 38
+	// An agency refused to share information about a child.
+	EventKind_EVENT_KIND_SHARING_REFUSED EventKind = 39
 )
 
 // Enum value maps for EventKind.
 var (
 	EventKind_name = map[int32]string{
-		0: "EVENT_KIND_UNSPECIFIED",
-		1: "EVENT_KIND_CHILD_CREATED",
-		2: "EVENT_KIND_CHILD_UPDATED",
-		3: "EVENT_KIND_CHILD_WITHDRAWN",
-		4: "EVENT_KIND_CHILD_MERGED",
-		5: "EVENT_KIND_CHILD_SPLIT",
+		0:  "EVENT_KIND_UNSPECIFIED",
+		1:  "EVENT_KIND_CHILD_CREATED",
+		2:  "EVENT_KIND_CHILD_UPDATED",
+		3:  "EVENT_KIND_CHILD_WITHDRAWN",
+		4:  "EVENT_KIND_CHILD_MERGED",
+		5:  "EVENT_KIND_CHILD_SPLIT",
+		31: "EVENT_KIND_CONSENT_RECORDED",
+		32: "EVENT_KIND_CONSENT_WITHDRAWN",
+		33: "EVENT_KIND_SHIELD_PROPOSED",
+		34: "EVENT_KIND_CHILD_SHIELDED",
+		35: "EVENT_KIND_SHIELD_ENDED",
+		36: "EVENT_KIND_CHILD_ARCHIVED",
+		37: "EVENT_KIND_CHILD_RESTORED",
+		38: "EVENT_KIND_CHILD_PURGED",
+		39: "EVENT_KIND_SHARING_REFUSED",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":     0,
-		"EVENT_KIND_CHILD_CREATED":   1,
-		"EVENT_KIND_CHILD_UPDATED":   2,
-		"EVENT_KIND_CHILD_WITHDRAWN": 3,
-		"EVENT_KIND_CHILD_MERGED":    4,
-		"EVENT_KIND_CHILD_SPLIT":     5,
+		"EVENT_KIND_UNSPECIFIED":       0,
+		"EVENT_KIND_CHILD_CREATED":     1,
+		"EVENT_KIND_CHILD_UPDATED":     2,
+		"EVENT_KIND_CHILD_WITHDRAWN":   3,
+		"EVENT_KIND_CHILD_MERGED":      4,
+		"EVENT_KIND_CHILD_SPLIT":       5,
+		"EVENT_KIND_CONSENT_RECORDED":  31,
+		"EVENT_KIND_CONSENT_WITHDRAWN": 32,
+		"EVENT_KIND_SHIELD_PROPOSED":   33,
+		"EVENT_KIND_CHILD_SHIELDED":    34,
+		"EVENT_KIND_SHIELD_ENDED":      35,
+		"EVENT_KIND_CHILD_ARCHIVED":    36,
+		"EVENT_KIND_CHILD_RESTORED":    37,
+		"EVENT_KIND_CHILD_PURGED":      38,
+		"EVENT_KIND_SHARING_REFUSED":   39,
 	}
 )
 
@@ -209,14 +245,23 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xbc\x01\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xd6\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_UPDATED\x10\x02\x12\x1e\n" +
 	"\x1aEVENT_KIND_CHILD_WITHDRAWN\x10\x03\x12\x1b\n" +
 	"\x17EVENT_KIND_CHILD_MERGED\x10\x04\x12\x1a\n" +
-	"\x16EVENT_KIND_CHILD_SPLIT\x10\x05B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x16EVENT_KIND_CHILD_SPLIT\x10\x05\x12\x1f\n" +
+	"\x1bEVENT_KIND_CONSENT_RECORDED\x10\x1f\x12 \n" +
+	"\x1cEVENT_KIND_CONSENT_WITHDRAWN\x10 \x12\x1e\n" +
+	"\x1aEVENT_KIND_SHIELD_PROPOSED\x10!\x12\x1d\n" +
+	"\x19EVENT_KIND_CHILD_SHIELDED\x10\"\x12\x1b\n" +
+	"\x17EVENT_KIND_SHIELD_ENDED\x10#\x12\x1d\n" +
+	"\x19EVENT_KIND_CHILD_ARCHIVED\x10$\x12\x1d\n" +
+	"\x19EVENT_KIND_CHILD_RESTORED\x10%\x12\x1b\n" +
+	"\x17EVENT_KIND_CHILD_PURGED\x10&\x12\x1e\n" +
+	"\x1aEVENT_KIND_SHARING_REFUSED\x10'B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_event_proto_rawDescOnce sync.Once
