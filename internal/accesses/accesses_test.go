@@ -73,7 +73,8 @@ func newHub(t *testing.T) *hub {
 		_ = sequencer.Close(context.Background())
 		directory.Close()
 	})
-	const insert = `INSERT INTO children (child_id, state, merged_into, create_time, known_from, revision) VALUES ($1, 1, $2, now(), now(), 1)`
+	const insert = `INSERT INTO children (child_id, state, merged_into, create_time, known_from, revision)
+		VALUES ($1, CASE WHEN $2::uuid IS NULL THEN 1 ELSE 3 END, $2, now(), now(), 1)`
 	h.exec(t, insert, h.child, nil)
 	h.exec(t, insert, h.former, h.child)
 	h.exec(t, insert, h.other, nil)

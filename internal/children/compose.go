@@ -17,6 +17,7 @@ type source struct {
 	Agency string  `json:"a"`
 	Micros int64   `json:"t"` // when the hub came to know that version, µs since 1970
 	Fields []int32 `json:"f"` // field numbers in Child
+	Pinned bool    `json:"p,omitempty"`
 }
 
 // kindOfAgency tells what an agency is; agencies.Directory is one.
@@ -26,8 +27,8 @@ type kindOfAgency func(agencyID string) irtv1.AgencyKind
 // field (or group of fields) it takes the record that has it and whose agency
 // is trusted most for it by the schema; among equals the one changed most
 // recently; then the one with the lower id, so that the result does not depend
-// on the order of the records.
-func compose(records []*record, kind kindOfAgency) (*irtv1.Child, []source) {
+// on the order of the records. A pin goes before all that.
+func compose(records []*record, by pins, kind kindOfAgency) (*irtv1.Child, []source) {
 	byRecency := slices.Clone(records)
 	slices.SortFunc(byRecency, func(a, b *record) int {
 		if c := b.knownFrom.Compare(a.knownFrom); c != 0 {
@@ -36,11 +37,13 @@ func compose(records []*record, kind kindOfAgency) (*irtv1.Child, []source) {
 		return slices.Compare(a.id[:], b.id[:])
 	})
 	c := composition{
-		child: &irtv1.Child{}, records: byRecency, kind: kind,
-		chosen: map[string]*record{}, taken: map[*record][]int32{},
+		child: &irtv1.Child{}, records: byRecency, pins: by, kind: kind,
+		chosen: map[string]*record{}, taken: map[*record][]int32{}, pinned: map[*pin][]int32{},
 	}
 	for i := range personColumns {
-		c.take(&personColumns[i])
+		if col := &personColumns[i]; !c.takePinned(col) {
+			c.take(col)
+		}
 	}
 	return c.child, c.sources()
 }
@@ -48,9 +51,53 @@ func compose(records []*record, kind kindOfAgency) (*irtv1.Child, []source) {
 type composition struct {
 	child   *irtv1.Child
 	records []*record
+	pins    pins
 	kind    kindOfAgency
 	chosen  map[string]*record // by group
 	taken   map[*record][]int32
+	pinned  map[*pin][]int32
+}
+
+// takePinned takes a field from where it is pinned to, if it is and that is there:
+// a record that is one of the child's and says something of the field or its group.
+func (c *composition) takePinned(col *column) bool {
+	p := c.pins[col.pinKey()]
+	if p == nil {
+		return false
+	}
+	if p.value != nil {
+		c.takeValue(p, col, p.value.ProtoReflect(), col.child)
+		return true
+	}
+	r := c.pinnedRecord(p)
+	if r == nil {
+		return false
+	}
+	c.takeValue(p, col, r.person.ProtoReflect(), col.record)
+	return true
+}
+
+func (c *composition) takeValue(p *pin, col *column, in protoreflect.Message, fd protoreflect.FieldDescriptor) {
+	if in.Has(fd) {
+		set(c.child.ProtoReflect(), col.child, in.Get(fd))
+		c.pinned[p] = append(c.pinned[p], col.number)
+	}
+}
+
+// pinnedRecord is the record that a pin names, or nil where the pin is dormant.
+func (c *composition) pinnedRecord(p *pin) *record {
+	for _, r := range c.records {
+		if r.id == p.record && speaksOf(r, p.key) {
+			return r
+		}
+	}
+	return nil
+}
+
+// speaksOf tells whether a record says anything of what a pin is about.
+func speaksOf(r *record, key string) bool {
+	m := r.person.ProtoReflect()
+	return slices.ContainsFunc(personColumns, func(col column) bool { return col.pinKey() == key && m.Has(col.record) })
 }
 
 func (c *composition) take(col *column) {
@@ -133,7 +180,20 @@ func (c *composition) sources() []source {
 			all = append(all, source{Agency: r.agency, Micros: r.knownFrom.UnixMicro(), Fields: fields})
 		}
 	}
+	for _, p := range inKeyOrder(c.pins) {
+		if fields := c.pinned[p]; len(fields) > 0 {
+			all = append(all, c.pinnedSource(p, fields))
+		}
+	}
 	return all
+}
+
+func (c *composition) pinnedSource(p *pin, fields []int32) source {
+	s := source{Agency: p.agency, Micros: p.created.UnixMicro(), Fields: fields, Pinned: true}
+	if r := c.pinnedRecord(p); r != nil {
+		s.Agency, s.Micros = r.agency, r.knownFrom.UnixMicro()
+	}
+	return s
 }
 
 // provenance shows the sources. show tells which agencies may be named.
@@ -144,7 +204,7 @@ func provenance(stored []byte, show func(agencyID string) bool) ([]*irtv1.Proven
 	}
 	out := make([]*irtv1.Provenance, len(all))
 	for i, s := range all {
-		out[i] = &irtv1.Provenance{UpdateTime: timestamp(time.UnixMicro(s.Micros)), Fields: fieldNames(s.Fields)}
+		out[i] = &irtv1.Provenance{UpdateTime: timestamp(time.UnixMicro(s.Micros)), Fields: fieldNames(s.Fields), Pinned: s.Pinned}
 		if show(s.Agency) {
 			out[i].Agency = "agencies/" + s.Agency
 		}

@@ -38,7 +38,7 @@ func sameSources(a, b []byte) bool {
 		return false
 	}
 	for i := range x {
-		if x[i].Agency != y[i].Agency || len(x[i].Fields) != len(y[i].Fields) {
+		if x[i].Agency != y[i].Agency || x[i].Pinned != y[i].Pinned || len(x[i].Fields) != len(y[i].Fields) {
 			return false
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
@@ -214,7 +213,7 @@ func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UU
 	var all []match.Candidate
 	var candidates []*irtv1.MatchCandidate
 	for _, id := range ids {
-		own := appendCandidates(nil, id, members[id], uuid.Nil)
+		own := candidatesOf(id, members[id])
 		if len(own) == 0 {
 			continue
 		}
@@ -232,81 +231,10 @@ func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UU
 	}
 }
 
-// ListMatchReviews implements irtv1.MatchServiceServer.
-func (s *Service) ListMatchReviews(ctx context.Context, req *irtv1.ListMatchReviewsRequest) (*irtv1.ListMatchReviewsResponse, error) {
-	access := audit.FromContext(ctx)
-	cursor, err := s.tokens.Decode("ListMatchReviews", req, req.GetPageToken())
-	if err != nil {
-		return nil, err
+func candidatesOf(child uuid.UUID, members []*record) []match.Candidate {
+	all := make([]match.Candidate, len(members))
+	for i, r := range members {
+		all[i] = match.Candidate{Child: match.ChildKey(child), Features: r.features()}
 	}
-	size := int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))
-	reviews, keys, err := s.reviews(ctx, cursor, size+1)
-	if err != nil {
-		return nil, err
-	}
-	out := &irtv1.ListMatchReviewsResponse{}
-	if len(reviews) > size {
-		reviews = reviews[:size]
-		if out.NextPageToken, err = s.tokens.Encode("ListMatchReviews", req, keys[size-1]); err != nil {
-			return nil, err
-		}
-	}
-	out.MatchReviews = reviews
-	for _, r := range reviews {
-		access.AddReturned(r.GetName())
-		for _, name := range []string{r.GetChild(), r.GetCandidateChild()} {
-			if id, err := rpc.ParseChildName(name); err == nil {
-				access.AddChild(id)
-			}
-		}
-	}
-	return out, nil
-}
-
-// reviews reads reviews, the oldest first, and for each the cursor that stands
-// after it: 8 bytes of time in µs and the id.
-func (s *Service) reviews(ctx context.Context, cursor []byte, limit int) ([]*irtv1.MatchReview, [][]byte, error) {
-	caller := identity.FromContext(ctx)
-	onlyAgency := caller.Agency
-	if sharing.MayReadRecord(caller, "-") { // any agency's
-		onlyAgency = ""
-	}
-	var since time.Time
-	var afterID [16]byte
-	if len(cursor) == 24 {
-		since = time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))) //nolint:gosec // sealed by us
-		copy(afterID[:], cursor[8:])
-	}
-	rows, err := s.pool.Query(ctx, `
-		SELECT v.review_id, v.agency_id, v.local_id, r.child_id, v.candidate_child_id, v.match, v.create_time
-		FROM match_reviews v JOIN child_records r ON r.record_id = v.record_id
-		WHERE (v.create_time, v.review_id) > ($1, $2) AND ($3 = '' OR v.agency_id = $3)
-		ORDER BY v.create_time, v.review_id LIMIT $4`, since, afterID, onlyAgency, limit)
-	if err != nil {
-		return nil, nil, fmt.Errorf("children: listing reviews: %w", err)
-	}
-	defer rows.Close()
-	var all []*irtv1.MatchReview
-	var cursors [][]byte
-	for rows.Next() {
-		var id, child, candidate [16]byte
-		var agency, localID string
-		var why []byte
-		var created time.Time
-		if err := rows.Scan(&id, &agency, &localID, &child, &candidate, &why, &created); err != nil {
-			return nil, nil, fmt.Errorf("children: reading a review: %w", err)
-		}
-		m := &irtv1.MatchExplanation{}
-		if err := readJSON.Unmarshal(why, m); err != nil {
-			return nil, nil, fmt.Errorf("children: reading a review: %w", err)
-		}
-		all = append(all, &irtv1.MatchReview{
-			Name:        "matchReviews/" + uuid.UUID(id).String(),
-			ChildRecord: "agencies/" + agency + "/childRecords/" + localID,
-			Child:       rpc.ChildName(child), CandidateChild: rpc.ChildName(candidate),
-			Match: proto.CloneOf(m), CreateTime: timestamp(created),
-		})
-		cursors = append(cursors, append(binary.BigEndian.AppendUint64(nil, uint64(created.UnixMicro())), id[:]...))
-	}
-	return all, cursors, rows.Err()
+	return all
 }

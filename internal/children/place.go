@@ -73,6 +73,13 @@ func (w *write) findCandidates(ctx context.Context, pending []int) error {
 	for _, r := range w.existing {
 		wanted[r.childID] = true
 	}
+	for _, i := range pending {
+		for _, b := range w.bonds[w.subs[i].id] {
+			if b.kind == sameChild {
+				wanted[b.child] = true
+			}
+		}
+	}
 	w.members, err = findMembers(ctx, w.from, wanted)
 	if err != nil {
 		return err
@@ -124,23 +131,22 @@ func findBlocks(ctx context.Context, q querier, keys []uint64) (blocks, error) {
 	return b, rows.Err()
 }
 
+// membersQuery reads the active records of the children $1.
+var membersQuery = `
+	SELECT ` + recordList + `
+	FROM unnest($1::uuid[]) AS q(wanted_id)
+	CROSS JOIN LATERAL (
+		SELECT ` + recordList + ` FROM child_records WHERE child_id = q.wanted_id AND state = 1
+		ORDER BY record_id OFFSET 0) r`
+
 // findMembers reads the active records of the children.
 func findMembers(ctx context.Context, q querier, wanted map[uuid.UUID]bool) (map[uuid.UUID][]*record, error) {
 	members := make(map[uuid.UUID][]*record, len(wanted))
 	if len(wanted) == 0 {
 		return members, nil
 	}
-	ids := make([]uuid.UUID, 0, len(wanted))
-	for id := range wanted {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
-	records, err := queryRecords(ctx, q, `
-		SELECT `+recordList+`
-		FROM unnest($1::uuid[]) AS q(wanted_id)
-		CROSS JOIN LATERAL (
-			SELECT `+recordList+` FROM child_records WHERE child_id = q.wanted_id AND state = 1
-			ORDER BY record_id OFFSET 0) r`, uuids(ids))
+	ids := sorted(wanted)
+	records, err := queryRecords(ctx, q, membersQuery, uuids(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +161,7 @@ type review struct {
 	record    *record
 	candidate uuid.UUID
 	match     *irtv1.MatchExplanation
+	risk      risk
 }
 
 // id is derived from the pair, so that one pair is one review however often it
@@ -165,10 +172,19 @@ func (r *review) id() uuid.UUID {
 
 // match finds the child of a record that is new or says something new about
 // the person, and returns why.
-func (w *write) match(sub *submission, old, fresh *record) *irtv1.MatchExplanation {
-	d, narrowed := w.decide(sub)
+func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) (*irtv1.MatchExplanation, error) {
+	found := w.decide(sub)
+	d := &found.Decision
+	if err := w.heed(ctx, d); err != nil {
+		return nil, err
+	}
 	stays := w.stays(sub, old)
+	with, confirmed := w.confirmed(sub)
 	switch {
+	case confirmed:
+		d.Band, d.Rule, d.SuspectedDuplicate = match.BandLink, ruleConfirmed, false
+		fresh.childID = with
+		w.leave(old, fresh)
 	case stays && d.Band != match.BandLink:
 		fresh.childID = old.childID
 	case stays && uuid.UUID(d.Child) != old.childID && len(without(w.members[old.childID], sub.id)) > 0:
@@ -184,14 +200,29 @@ func (w *write) match(sub *submission, old, fresh *record) *irtv1.MatchExplanati
 		w.created[fresh.childID] = true
 		w.leave(old, fresh)
 	}
-	why := explain(&d, w.s.model.Version, sub.explain)
-	why.Narrowed = narrowed
+	why := explain(d, w.s.model.Version, sub.explain)
+	why.Narrowed = found.narrowed
 	fresh.matched = matched{
 		decision: why.GetDecision(), probability: float32(why.GetProbability()),
 		weight: float32(why.GetWeight()), rule: why.GetRuleId(), model: why.GetModelVersion(),
+		evidence: encodeEvidence(&d.Result, found.against),
 	}
-	w.raise(&d, fresh)
-	return why
+	w.raise(d, fresh)
+	return why, nil
+}
+
+// heed keeps a record from being linked to either of two children whom it fits
+// and whom a person found to be two: which of them it is, is for a person too.
+func (w *write) heed(ctx context.Context, d *match.Decision) error {
+	if !d.SuspectedDuplicate || d.Band != match.BandLink {
+		return nil
+	}
+	apart, err := heldApart(ctx, w.from, w.members[uuid.UUID(d.Child)], w.members[uuid.UUID(d.RunnerUp.Child)])
+	if err != nil || !apart {
+		return err
+	}
+	d.Band, d.Rule, d.SuspectedDuplicate = match.BandReview, match.RuleAmbiguous, false
+	return nil
 }
 
 // raise holds for review the pairs that the decision leaves to a person.
@@ -207,25 +238,43 @@ func (w *write) raise(d *match.Decision, fresh *record) {
 	}
 	full := explain(d, w.s.model.Version, true)
 	full.Decision = irtv1.MatchDecision_MATCH_DECISION_REVIEW
-	w.reviews = append(w.reviews, review{record: fresh, candidate: candidate, match: full})
+	w.reviews = append(w.reviews, review{record: fresh, candidate: candidate, match: full, risk: riskOf(d)})
 }
 
-func (w *write) decide(sub *submission) (d match.Decision, narrowed bool) {
+// finding is a decision with what it rests on.
+type finding struct {
+	match.Decision
+
+	against  uuid.UUID // the record that gave the evidence
+	narrowed bool
+}
+
+func (w *write) decide(sub *submission) finding {
 	ids, narrowed := w.index.children(sub.keys)
 	var candidates []match.Candidate
+	var members []*record
 	for _, id := range ids {
-		candidates = appendCandidates(candidates, id, w.members[id], sub.id)
+		candidates, members = w.appendCandidates(candidates, members, id, sub.id)
 	}
-	return w.s.model.Decide(&sub.features, candidates), narrowed
+	f := finding{Decision: w.s.model.Decide(&sub.features, candidates), narrowed: narrowed}
+	if f.Member >= 0 {
+		f.against = members[f.Member].id
+	}
+	return f
 }
 
-func appendCandidates(to []match.Candidate, child uuid.UUID, members []*record, except uuid.UUID) []match.Candidate {
-	for _, r := range members {
-		if r.id != except {
-			to = append(to, match.Candidate{Child: match.ChildKey(child), Features: r.features()})
+// appendCandidates adds a child's records, but the one to be matched, each with
+// what a person decided about the two.
+func (w *write) appendCandidates(to []match.Candidate, members []*record, child, matching uuid.UUID) ([]match.Candidate, []*record) {
+	for _, r := range w.members[child] {
+		if r.id != matching {
+			to = append(to, match.Candidate{
+				Child: match.ChildKey(child), Features: r.features(), DoNotMatch: w.bonds.apart(matching, r.id),
+			})
+			members = append(members, r)
 		}
 	}
-	return to
+	return to, members
 }
 
 // stays tells whether a changed record may stay where it is: it is alone there,
@@ -234,7 +283,7 @@ func (w *write) stays(sub *submission, old *record) bool {
 	if old == nil {
 		return false
 	}
-	others := appendCandidates(nil, old.childID, w.members[old.childID], sub.id)
+	others, _ := w.appendCandidates(nil, nil, old.childID, sub.id)
 	return len(others) == 0 || w.s.model.Decide(&sub.features, others).Band != match.BandNew
 }
 
@@ -249,6 +298,7 @@ func (w *write) leave(old, fresh *record) {
 		w.merged[old.childID] = fresh.childID
 	}
 	w.moves = append(w.moves, move{record: fresh.id, from: old.childID, to: fresh.childID, whole: alone})
+	w.movedFrom[fresh.id] = old.childID
 }
 
 // explain puts a decision into the standard's words.
@@ -258,7 +308,7 @@ func explain(d *match.Decision, model string, fields bool) *irtv1.MatchExplanati
 		RuleId: strings.ToUpper(d.Rule), ModelVersion: model,
 	}
 	if fields && len(d.Result.Fields) > 0 {
-		why.FieldWeights = append(why.FieldWeights, &irtv1.MatchFieldWeight{Field: "prior", Level: "prior", Weight: d.Result.PriorWeight})
+		why.FieldWeights = append(why.FieldWeights, &irtv1.MatchFieldWeight{Field: priorField, Level: priorField, Weight: d.Result.PriorWeight})
 		for _, f := range d.Result.Fields {
 			why.FieldWeights = append(why.FieldWeights, &irtv1.MatchFieldWeight{Field: f.Field, Level: f.Level, Weight: f.Weight})
 		}

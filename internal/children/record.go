@@ -43,6 +43,7 @@ type matched struct {
 	weight      float32
 	rule        string
 	model       string
+	evidence    []byte // encodeEvidence
 }
 
 // features prepares the record for matching, once.
@@ -138,7 +139,7 @@ var recordColumns = append(append([]string{
 	"record_id", "agency_id", "local_id", "child_id", "state",
 }, personList...),
 	"queries", "match_decision", "match_probability", "match_weight", "match_rule_id", "match_model_version",
-	"create_time", "known_from", "revision")
+	"match_evidence", "create_time", "known_from", "revision")
 
 var recordList = strings.Join(recordColumns, ", ")
 
@@ -155,7 +156,14 @@ func (r *record) values() ([]any, error) {
 		queries = []string{}
 	}
 	return append(v, queries, int32(r.matched.decision), r.matched.probability, r.matched.weight,
-		r.matched.rule, r.matched.model, r.created, r.knownFrom, r.revision), nil
+		r.matched.rule, r.matched.model, nonNil(r.matched.evidence), r.created, r.knownFrom, r.revision), nil
+}
+
+func nonNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
 }
 
 // scanRecords reads rows of recordColumns.
@@ -168,7 +176,7 @@ func scanRecords(rows pgx.Rows) ([]*record, error) {
 		var state, decision int16
 		into := append([]any{(*[16]byte)(&r.id), &r.agency, &r.localID, (*[16]byte)(&r.childID), &state}, scan.into...)
 		into = append(into, &r.queries, &decision, &r.matched.probability, &r.matched.weight,
-			&r.matched.rule, &r.matched.model, &r.created, &r.knownFrom, &r.revision)
+			&r.matched.rule, &r.matched.model, &r.matched.evidence, &r.created, &r.knownFrom, &r.revision)
 		if err := rows.Scan(into...); err != nil {
 			return nil, fmt.Errorf("children: reading a record: %w", err)
 		}
@@ -187,6 +195,7 @@ func scanRecords(rows pgx.Rows) ([]*record, error) {
 // querier is a pool or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
 func queryRecords(ctx context.Context, q querier, sql string, args ...any) ([]*record, error) {

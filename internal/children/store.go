@@ -6,14 +6,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/events"
 )
 
 // Matching must not run twice at once on two records of one child, or the child
@@ -31,7 +32,10 @@ const (
 )
 
 func (w *write) lock(ctx context.Context, pending []int) error {
-	stripes := w.stripes(pending)
+	return w.lockStripes(ctx, w.stripes(pending))
+}
+
+func (w *write) lockStripes(ctx context.Context, stripes []int32) error {
 	b := &pgx.Batch{}
 	// The hub's statements all go by key; on tables too new to have statistics
 	// the planner would read them whole, and keep that plan.
@@ -54,12 +58,15 @@ func (w *write) stripes(pending []int) []int32 {
 	var taken [lockStripes]bool
 	for _, i := range pending {
 		sub := w.subs[i]
-		taken[stripeOf(uint64(sub.id[14])<<8|uint64(sub.id[15]))] = true
+		taken[stripeOfRecord(sub.id)] = true
 		for _, k := range sub.keys {
 			taken[stripeOf(k)] = true
 		}
 	}
-	var stripes []int32
+	return inOrder(&taken)
+}
+
+func inOrder(taken *[lockStripes]bool) (stripes []int32) {
 	for s, t := range taken {
 		if t {
 			stripes = append(stripes, int32(s))
@@ -69,6 +76,8 @@ func (w *write) stripes(pending []int) []int32 {
 }
 
 func stripeOf(k uint64) uint64 { return k % lockStripes }
+
+func stripeOfRecord(id uuid.UUID) uint64 { return stripeOf(uint64(id[14])<<8 | uint64(id[15])) }
 
 // errStale makes the transaction start again: between matching and locking,
 // another one changed a child that this one decided upon.
@@ -86,11 +95,7 @@ func (w *write) lockTouched(ctx context.Context) (map[uuid.UUID]*entry, error) {
 	if len(stored) == 0 {
 		return nil, nil
 	}
-	entries, err := w.lockEntries(ctx, stored)
-	if err != nil {
-		return nil, err
-	}
-	members, err := findMembers(ctx, w.tx, stored)
+	entries, members, err := w.lockEntries(ctx, stored)
 	if err != nil {
 		return nil, err
 	}
@@ -103,25 +108,40 @@ func (w *write) lockTouched(ctx context.Context) (map[uuid.UUID]*entry, error) {
 	return entries, nil
 }
 
-func (w *write) lockEntries(ctx context.Context, stored map[uuid.UUID]bool) (map[uuid.UUID]*entry, error) {
-	ids := make([]uuid.UUID, 0, len(stored))
-	for id := range stored {
-		ids = append(ids, id)
+// lockEntries locks children by their rows and reads them, their records and
+// their pins, in one round trip.
+func (w *write) lockEntries(ctx context.Context, stored map[uuid.UUID]bool) (map[uuid.UUID]*entry, map[uuid.UUID][]*record, error) {
+	ids := sorted(stored)
+	entries, members := make(map[uuid.UUID]*entry, len(ids)), make(map[uuid.UUID][]*record, len(ids))
+	b := &pgx.Batch{}
+	b.Queue(`SELECT `+entryList+` FROM children WHERE child_id = ANY($1::uuid[]) ORDER BY child_id FOR UPDATE`, uuids(ids)).
+		Query(func(rows pgx.Rows) error {
+			all, err := scanEntries(rows)
+			for _, e := range all {
+				entries[e.id] = e
+			}
+			return err
+		})
+	b.Queue(membersQuery, uuids(ids)).Query(func(rows pgx.Rows) error {
+		records, err := scanRecords(rows)
+		for _, r := range records {
+			members[r.childID] = append(members[r.childID], r)
+		}
+		return err
+	})
+	b.Queue(`SELECT `+pinList+` FROM child_pins WHERE child_id = ANY($1::uuid[])`, uuids(ids)).Query(func(rows pgx.Rows) error {
+		pins, err := scanPins(rows)
+		w.pins = pinsByChild(pins)
+		return err
+	})
+	if err := w.tx.SendBatch(ctx, b).Close(); err != nil {
+		return nil, nil, fmt.Errorf("children: locking children: %w", err)
 	}
-	rows, err := w.tx.Query(ctx, `SELECT `+entryList+` FROM children
-		WHERE child_id = ANY($1::uuid[]) ORDER BY child_id FOR UPDATE`, uuids(ids))
-	if err != nil {
-		return nil, fmt.Errorf("children: locking children: %w", err)
-	}
-	all, err := scanEntries(rows)
-	if err != nil {
-		return nil, err
-	}
-	byID := make(map[uuid.UUID]*entry, len(all))
-	for _, e := range all {
-		byID[e.id] = e
-	}
-	return byID, nil
+	return entries, members, nil
+}
+
+func sorted(ids map[uuid.UUID]bool) []uuid.UUID {
+	return slices.SortedFunc(maps.Keys(ids), func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
 }
 
 func sameVersions(a, b []*record) bool {
@@ -129,18 +149,31 @@ func sameVersions(a, b []*record) bool {
 }
 
 // store writes everything the batch came to: superseded versions to history,
-// present versions, keys, reviews, and what follows a record to another child.
+// present versions, keys, reviews, what follows a record to another child, and the
+// events that tell of it all.
 func (w *write) store(ctx context.Context, entries map[uuid.UUID]*entry) error {
+	if err := w.shortenRedirects(ctx, entries); err != nil {
+		return err
+	}
+	for _, m := range w.moves {
+		if m.whole {
+			if err := w.movePins(ctx, m.from, m.to, w.actor); err != nil {
+				return err
+			}
+		}
+	}
 	next, err := w.composeTouched(entries)
 	if err != nil {
 		return err
 	}
+	w.tellOfChildren(next, entries)
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return w.storeEntries(ctx, next) },
 		w.storeRecords,
 		w.storeKeys,
-		w.storeReviews,
 		w.storeMoves,
+		w.storeReviews,
+		func(ctx context.Context) error { return events.Append(ctx, w.tx, w.events) },
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -174,14 +207,14 @@ func (w *write) compose(id uuid.UUID, before *entry) (*entry, error) {
 		e.created, e.revision, e.knownFrom = before.created, before.revision+1, after(w.now, before.knownFrom)
 		e.person, e.provenance = before.person, before.provenance
 	}
-	into, isMerged := w.merged[id]
+	_, isMerged := w.merged[id]
 	switch {
 	case isMerged:
-		e.state, e.mergedInto = irtv1.ChildState_CHILD_STATE_MERGED, uuid.NullUUID{UUID: into, Valid: true}
+		e.state, e.mergedInto = irtv1.ChildState_CHILD_STATE_MERGED, uuid.NullUUID{UUID: w.home(id), Valid: true}
 	case len(w.members[id]) == 0:
 		e.state = irtv1.ChildState_CHILD_STATE_WITHDRAWN
 	default:
-		person, sources := compose(w.members[id], w.s.kindOf)
+		person, sources := compose(w.members[id], w.pins[id], w.s.kindOf)
 		stored, err := json.Marshal(sources)
 		if err != nil {
 			return nil, fmt.Errorf("children: storing provenance: %w", err)
@@ -321,115 +354,3 @@ func (w *write) dropKeys(ctx context.Context, drop []keyRow) error {
 	}
 	return nil
 }
-
-// storeReviews replaces the reviews of the records that were matched again.
-func (w *write) storeReviews(ctx context.Context) error {
-	var again []uuid.UUID
-	for _, r := range w.fresh {
-		if r.revision > 1 {
-			again = append(again, r.id)
-		}
-	}
-	if len(again) > 0 {
-		if _, err := w.tx.Exec(ctx, `DELETE FROM match_reviews WHERE record_id = ANY($1::uuid[])`, uuids(again)); err != nil {
-			return fmt.Errorf("children: closing reviews: %w", err)
-		}
-	}
-	for i := range w.reviews {
-		r := &w.reviews[i]
-		why, err := storedJSON.Marshal(r.match)
-		if err != nil {
-			return fmt.Errorf("children: storing a review: %w", err)
-		}
-		if _, err := w.tx.Exec(ctx, `INSERT INTO match_reviews
-				(review_id, record_id, agency_id, local_id, candidate_child_id, match, create_time)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (review_id) DO NOTHING`,
-			[16]byte(r.id()), [16]byte(r.record.id), r.record.agency, r.record.localID,
-			[16]byte(r.candidate), why, w.now); err != nil {
-			return fmt.Errorf("children: storing a review: %w", err)
-		}
-	}
-	return nil
-}
-
-const (
-	involvementColumns = `involvement_id, agency_id, local_id, record_id, record_local_id, role, practitioner_id,
-		start_date, end_date, sensitive, sensitive_basis, create_time`
-	leadColumns = `involvement_id, agency_id, practitioner_id, start_date, end_date`
-)
-
-// storeMoves takes involvements and lead professionals along with a record that
-// came to another child. Moves are rare, so they go one by one.
-func (w *write) storeMoves(ctx context.Context) error {
-	for _, m := range w.moves {
-		for _, sql := range []string{moveInvolvements, moveLeads, moveWithdrawn} {
-			if _, err := w.tx.Exec(ctx, sql, [16]byte(m.from), [16]byte(m.to), [16]byte(m.record), m.whole, w.now); err != nil {
-				return fmt.Errorf("children: moving what follows a record: %w", err)
-			}
-		}
-		if err := moveSharing(ctx, w.tx, m, w.now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Records that were withdrawn stay with the entry they were of, also when it
-// becomes one with another: should they be revived, they begin from there.
-var moveWithdrawn = `
-	WITH gone AS (
-		DELETE FROM child_records WHERE $4::bool AND child_id = $1::uuid AND record_id <> $3::uuid
-		RETURNING ` + recordList + `
-	), kept AS (
-		INSERT INTO child_records_history (` + recordList + `, known_to)
-		SELECT ` + recordList + `, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO child_records (` + recordList + `)
-	SELECT ` + strings.Join(relinkedColumns(), ", ") + ` FROM gone`
-
-// relinkedColumns are those of a record's next version, under child $2 from $5 on.
-func relinkedColumns() []string {
-	next := slices.Clone(recordColumns)
-	for i, c := range next {
-		switch c {
-		case "child_id":
-			next[i] = "$2::uuid"
-		case "known_from":
-			next[i] = "greatest($5::timestamptz, known_from + interval '1 microsecond')"
-		case "revision":
-			next[i] = "revision + 1"
-		}
-	}
-	return next
-}
-
-var moveInvolvements = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM involvements WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO involvements_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO involvements (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-	"COLUMNS", involvementColumns)
-
-// A lead professional goes along with the involvement; where the new child has
-// one already, that one stays and the other is history.
-var moveLeads = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM lead_professionals l WHERE l.child_id = $1::uuid
-			AND ($4::bool OR l.involvement_id IN (
-				SELECT i.involvement_id FROM involvements i WHERE i.child_id = $2::uuid AND i.record_id = $3::uuid))
-		RETURNING COLUMNS, known_from
-	), kept AS (
-		INSERT INTO lead_professionals_history (child_id, COLUMNS, known_from, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO lead_professionals (child_id, COLUMNS, known_from)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone g
-	WHERE NOT EXISTS (
-		SELECT 1 FROM lead_professionals l WHERE l.child_id = $2::uuid
-			AND l.start_date <= coalesce(g.end_date, 'infinity') AND g.start_date <= coalesce(l.end_date, 'infinity'))`,
-	"COLUMNS", leadColumns)

@@ -13,6 +13,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
 	"irthub/internal/batch"
+	"irthub/internal/events"
 	"irthub/internal/match"
 	"irthub/internal/pg"
 	"irthub/internal/rpc"
@@ -99,16 +100,23 @@ type write struct {
 
 	now      time.Time             // when the hub comes to know this
 	existing map[uuid.UUID]*record // stored versions of the records submitted
+	bonds    bonds                 // what people decided about them
 	index    blocks                // the children that may be meant
 	members  map[uuid.UUID][]*record
+	pins     map[uuid.UUID]pins      // of the children that are locked
 	used     map[uuid.UUID][]*record // members as they were read, for the check after locking
 
-	fresh   []*record // versions to store
+	fresh   []*record   // versions to store
+	again   []uuid.UUID // records that were matched again: earlier reviews of them are answered
 	moves   []move
 	reviews []review
+	events  []events.Event
 	merged  map[uuid.UUID]uuid.UUID
 	touched map[uuid.UUID]bool
 	created map[uuid.UUID]bool
+
+	movedFrom map[uuid.UUID]uuid.UUID // by record: the child it stood under before
+	actor     string                  // the agency whose act it all is; "" for that of each record
 }
 
 // move takes a record's involvements to its new child; whole, all of the old
@@ -144,7 +152,9 @@ func (w *write) change(ctx context.Context, pending []int) error {
 	if err := w.findCandidates(ctx, pending); err != nil {
 		return err
 	}
-	w.placeAll(pending)
+	if err := w.placeAll(ctx, pending); err != nil {
+		return err
+	}
 	entries, err := w.lockTouched(ctx)
 	if err != nil {
 		return err
@@ -157,14 +167,19 @@ func (w *write) load(ctx context.Context, which []int) error {
 	for n, i := range which {
 		ids[n] = w.subs[i].id
 	}
-	records, err := queryRecords(ctx, w.from,
-		`SELECT `+recordList+` FROM child_records WHERE record_id = ANY($1::uuid[])`, uuids(ids))
-	if err != nil {
-		return err
-	}
-	w.existing = make(map[uuid.UUID]*record, len(records))
-	for _, r := range records {
-		w.existing[r.id] = r
+	w.existing, w.bonds = make(map[uuid.UUID]*record, len(ids)), bonds{}
+	b := &pgx.Batch{}
+	b.Queue(`SELECT `+recordList+` FROM child_records WHERE record_id = ANY($1::uuid[])`, uuids(ids)).
+		Query(func(rows pgx.Rows) error {
+			records, err := scanRecords(rows)
+			for _, r := range records {
+				w.existing[r.id] = r
+			}
+			return err
+		})
+	b.Queue(bondQuery, uuids(ids)).Query(w.bonds.scan)
+	if err := w.from.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("children: reading what is stored: %w", err)
 	}
 	return nil
 }
@@ -231,19 +246,27 @@ func (w *write) rehearse(ctx context.Context) error {
 	if err := w.findCandidates(ctx, pending); err != nil {
 		return err
 	}
-	w.placeAll(pending)
+	return w.placeAll(ctx, pending)
+}
+
+// begin empties what a write comes to.
+func (w *write) begin() {
+	w.merged, w.touched, w.created = map[uuid.UUID]uuid.UUID{}, map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	w.movedFrom = map[uuid.UUID]uuid.UUID{}
+}
+
+func (w *write) placeAll(ctx context.Context, pending []int) error {
+	w.begin()
+	for _, i := range pending {
+		if err := w.place(ctx, i); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (w *write) placeAll(pending []int) {
-	w.merged, w.touched, w.created = map[uuid.UUID]uuid.UUID{}, map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
-	for _, i := range pending {
-		w.place(i)
-	}
-}
-
 // place decides where a submission belongs and puts its new version there.
-func (w *write) place(i int) {
+func (w *write) place(ctx context.Context, i int) error {
 	sub := w.subs[i]
 	old := w.atHome(w.existing[sub.id])
 	fresh := w.version(sub, old)
@@ -254,13 +277,21 @@ func (w *write) place(i int) {
 	switch {
 	case sub.withdraw:
 		fresh.childID, fresh.matched = old.childID, old.matched
+		w.again = append(w.again, fresh.id) // who is not there is no question
 	case old != nil && old.state == fresh.state && reflect.DeepEqual(personOf(old.person), personOf(fresh.person)):
 		fresh.childID, fresh.matched = old.childID, old.matched // nothing that matching looks at
 		w.out[i].Value.match = old.explanation()
 	default:
-		w.out[i].Value.match = w.match(sub, old, fresh)
+		var err error
+		if w.out[i].Value.match, err = w.match(ctx, sub, old, fresh); err != nil {
+			return err
+		}
+		if old != nil {
+			w.again = append(w.again, fresh.id)
+		}
 	}
 	w.settleIn(old, fresh, sub.keys)
+	return nil
 }
 
 // atHome is the stored version of a record under the child that it belongs to by

@@ -134,8 +134,10 @@ func (h *hub) merge(from, into uuid.UUID) {
 	defer tx.Rollback(context.WithoutCancel(h.t.Context()))
 	for _, sql := range []string{
 		`SELECT 1 FROM children WHERE child_id IN ($1, $2) ORDER BY child_id FOR UPDATE`,
-		`INSERT INTO children_history SELECT children.*, clock_timestamp() FROM children WHERE child_id = $1 AND $2::uuid IS NOT NULL`,
-		`UPDATE children SET state = 3, merged_into = $2, known_from = clock_timestamp(), revision = revision + 1 WHERE child_id = $1`,
+		`INSERT INTO children_history SELECT children.*, clock_timestamp() FROM children 
+			WHERE (child_id = $1 OR merged_into = $1) AND $2::uuid IS NOT NULL`,
+		`UPDATE children SET state = 3, merged_into = $2, known_from = clock_timestamp(), revision = revision + 1
+			WHERE child_id = $1 OR merged_into = $1`,
 		`UPDATE child_records SET child_id = $2 WHERE child_id = $1`,
 		`WITH gone AS (DELETE FROM involvements WHERE child_id = $1 RETURNING *),
 			kept AS (INSERT INTO involvements_history SELECT gone.*, clock_timestamp() FROM gone)

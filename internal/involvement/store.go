@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
+
+	"irthub/internal/events"
 )
 
 // qualify puts a table's name before each column of a list.
@@ -39,7 +41,7 @@ func (w *write) store(ctx context.Context) error {
 	if tally.rows != tally.expected {
 		return fmt.Errorf("involvement: stored %d rows of %d: %w", tally.rows, tally.expected, errStale)
 	}
-	return nil
+	return events.Append(ctx, w.tx, w.events())
 }
 
 // tally checks that every row to be written was written.

@@ -513,7 +513,10 @@ type Provenance struct {
 	// When the hub came to know that version of the record.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// The fields taken from it, by their names in Child.
-	Fields        []string `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
+	Fields []string `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
+	// A data manager pinned these fields. agency is then the one whose record they
+	// come from or, for a stated value, the data manager's own.
+	Pinned        bool `protobuf:"varint,4,opt,name=pinned,proto3" json:"pinned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +572,153 @@ func (x *Provenance) GetFields() []string {
 	return nil
 }
 
+func (x *Provenance) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+// A child pin: a data manager's decision where a field of a child comes from,
+// in place of survivorship. It holds until it is taken off.
+type ChildPin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name: children/{child}/pins/{pin}. The id is that of the field,
+	// or of its group of fields, such as "given_name" or "address".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The fields it is about, by their names in Child.
+	Fields []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
+	// The record they are taken from, where they are:
+	// agencies/{agency}/childRecords/{local_id}.
+	ChildRecord string `protobuf:"bytes,3,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
+	// What was stated in place of a record: a child with just these fields.
+	Value *Child `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// By whom: agencies/{agency}/practitioners/{practitioner}, or the agency.
+	PinnedBy string `protobuf:"bytes,6,opt,name=pinned_by,json=pinnedBy,proto3" json:"pinned_by,omitempty"`
+	// Since when.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// It has no effect, because the record is no longer one of the child's, or no
+	// longer says anything of the field.
+	Dormant bool `protobuf:"varint,8,opt,name=dormant,proto3" json:"dormant,omitempty"`
+	// When it was taken off; absent while it holds.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Who took it off.
+	EndedBy string `protobuf:"bytes,10,opt,name=ended_by,json=endedBy,proto3" json:"ended_by,omitempty"`
+	// Why it was taken off.
+	EndReason     string `protobuf:"bytes,11,opt,name=end_reason,json=endReason,proto3" json:"end_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChildPin) Reset() {
+	*x = ChildPin{}
+	mi := &file_irt_v1_child_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChildPin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChildPin) ProtoMessage() {}
+
+func (x *ChildPin) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_child_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChildPin.ProtoReflect.Descriptor instead.
+func (*ChildPin) Descriptor() ([]byte, []int) {
+	return file_irt_v1_child_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChildPin) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChildPin) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ChildPin) GetChildRecord() string {
+	if x != nil {
+		return x.ChildRecord
+	}
+	return ""
+}
+
+func (x *ChildPin) GetValue() *Child {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *ChildPin) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ChildPin) GetPinnedBy() string {
+	if x != nil {
+		return x.PinnedBy
+	}
+	return ""
+}
+
+func (x *ChildPin) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *ChildPin) GetDormant() bool {
+	if x != nil {
+		return x.Dormant
+	}
+	return false
+}
+
+func (x *ChildPin) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ChildPin) GetEndedBy() string {
+	if x != nil {
+		return x.EndedBy
+	}
+	return ""
+}
+
+func (x *ChildPin) GetEndReason() string {
+	if x != nil {
+		return x.EndReason
+	}
+	return ""
+}
+
 // An agency as it is shown beside a child.
 type DirectoryEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -588,7 +738,7 @@ type DirectoryEntry struct {
 
 func (x *DirectoryEntry) Reset() {
 	*x = DirectoryEntry{}
-	mi := &file_irt_v1_child_proto_msgTypes[2]
+	mi := &file_irt_v1_child_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +750,7 @@ func (x *DirectoryEntry) String() string {
 func (*DirectoryEntry) ProtoMessage() {}
 
 func (x *DirectoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_child_proto_msgTypes[2]
+	mi := &file_irt_v1_child_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +763,7 @@ func (x *DirectoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryEntry.ProtoReflect.Descriptor instead.
 func (*DirectoryEntry) Descriptor() ([]byte, []int) {
-	return file_irt_v1_child_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_child_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DirectoryEntry) GetAgency() string {
@@ -680,7 +830,7 @@ type LeadProfessional struct {
 
 func (x *LeadProfessional) Reset() {
 	*x = LeadProfessional{}
-	mi := &file_irt_v1_child_proto_msgTypes[3]
+	mi := &file_irt_v1_child_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +842,7 @@ func (x *LeadProfessional) String() string {
 func (*LeadProfessional) ProtoMessage() {}
 
 func (x *LeadProfessional) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_child_proto_msgTypes[3]
+	mi := &file_irt_v1_child_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +855,7 @@ func (x *LeadProfessional) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadProfessional.ProtoReflect.Descriptor instead.
 func (*LeadProfessional) Descriptor() ([]byte, []int) {
-	return file_irt_v1_child_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_child_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LeadProfessional) GetInvolvement() string {
@@ -835,13 +985,30 @@ const file_irt_v1_child_proto_rawDesc = "" +
 	"\vupdate_time\x181 \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
 	"updateTime\x12\x1d\n" +
 	"\x04etag\x182 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x04etag:1\xeaA.\n" +
-	"\tirt/Child\x12\x10children/{child}*\bchildren2\x05child\"\x91\x01\n" +
+	"\tirt/Child\x12\x10children/{child}*\bchildren2\x05child\"\xb1\x01\n" +
 	"\n" +
 	"Provenance\x12\x1e\n" +
 	"\x06agency\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\bR\x06agency\x12C\n" +
 	"\vupdate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"updateTime\x12\x1e\n" +
-	"\x06fields\x18\x03 \x03(\tB\x06\xca\xda\x18\x02\b\x01R\x06fields\"\xcf\x01\n" +
+	"\x06fields\x18\x03 \x03(\tB\x06\xca\xda\x18\x02\b\x01R\x06fields\x12\x1e\n" +
+	"\x06pinned\x18\x04 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\x06pinned\"\x9b\x04\n" +
+	"\bChildPin\x12\x1d\n" +
+	"\x04name\x18\x01 \x01(\tB\t\xe0A\b\xca\xda\x18\x02\b\x01R\x04name\x12\x1e\n" +
+	"\x06fields\x18\x02 \x03(\tB\x06\xca\xda\x18\x02\b\x01R\x06fields\x12)\n" +
+	"\fchild_record\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\bR\vchildRecord\x12+\n" +
+	"\x05value\x18\x04 \x01(\v2\r.irt.v1.ChildB\x06\xca\xda\x18\x02\b\x02R\x05value\x12\x1e\n" +
+	"\x06reason\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06reason\x12#\n" +
+	"\tpinned_by\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\bpinnedBy\x12C\n" +
+	"\vcreate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"createTime\x12 \n" +
+	"\adormant\x18\b \x01(\bB\x06\xca\xda\x18\x02\b\x01R\adormant\x12=\n" +
+	"\bend_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\aendTime\x12!\n" +
+	"\bended_by\x18\n" +
+	" \x01(\tB\x06\xca\xda\x18\x02\b\x01R\aendedBy\x12%\n" +
+	"\n" +
+	"end_reason\x18\v \x01(\tB\x06\xca\xda\x18\x02\b\x01R\tendReason:C\xeaA@\n" +
+	"\firt/ChildPin\x12\x1bchildren/{child}/pins/{pin}*\tchildPins2\bchildPin\"\xcf\x01\n" +
 	"\x0eDirectoryEntry\x12\x1e\n" +
 	"\x06agency\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\x06agency\x12)\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\vdisplayName\x12.\n" +
@@ -879,35 +1046,39 @@ func file_irt_v1_child_proto_rawDescGZIP() []byte {
 }
 
 var file_irt_v1_child_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_irt_v1_child_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_irt_v1_child_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_irt_v1_child_proto_goTypes = []any{
 	(ChildState)(0),               // 0: irt.v1.ChildState
 	(*Child)(nil),                 // 1: irt.v1.Child
 	(*Provenance)(nil),            // 2: irt.v1.Provenance
-	(*DirectoryEntry)(nil),        // 3: irt.v1.DirectoryEntry
-	(*LeadProfessional)(nil),      // 4: irt.v1.LeadProfessional
-	(*Carer)(nil),                 // 5: irt.v1.Carer
-	(*Withheld)(nil),              // 6: irt.v1.Withheld
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(AgencyKind)(0),               // 8: irt.v1.AgencyKind
+	(*ChildPin)(nil),              // 3: irt.v1.ChildPin
+	(*DirectoryEntry)(nil),        // 4: irt.v1.DirectoryEntry
+	(*LeadProfessional)(nil),      // 5: irt.v1.LeadProfessional
+	(*Carer)(nil),                 // 6: irt.v1.Carer
+	(*Withheld)(nil),              // 7: irt.v1.Withheld
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(AgencyKind)(0),               // 9: irt.v1.AgencyKind
 }
 var file_irt_v1_child_proto_depIdxs = []int32{
-	5,  // 0: irt.v1.Child.carers:type_name -> irt.v1.Carer
-	3,  // 1: irt.v1.Child.school:type_name -> irt.v1.DirectoryEntry
-	3,  // 2: irt.v1.Child.gp_practice:type_name -> irt.v1.DirectoryEntry
-	4,  // 3: irt.v1.Child.lead_professional:type_name -> irt.v1.LeadProfessional
+	6,  // 0: irt.v1.Child.carers:type_name -> irt.v1.Carer
+	4,  // 1: irt.v1.Child.school:type_name -> irt.v1.DirectoryEntry
+	4,  // 2: irt.v1.Child.gp_practice:type_name -> irt.v1.DirectoryEntry
+	5,  // 3: irt.v1.Child.lead_professional:type_name -> irt.v1.LeadProfessional
 	2,  // 4: irt.v1.Child.provenance:type_name -> irt.v1.Provenance
-	6,  // 5: irt.v1.Child.withheld:type_name -> irt.v1.Withheld
+	7,  // 5: irt.v1.Child.withheld:type_name -> irt.v1.Withheld
 	0,  // 6: irt.v1.Child.state:type_name -> irt.v1.ChildState
-	7,  // 7: irt.v1.Child.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 8: irt.v1.Child.update_time:type_name -> google.protobuf.Timestamp
-	7,  // 9: irt.v1.Provenance.update_time:type_name -> google.protobuf.Timestamp
-	8,  // 10: irt.v1.DirectoryEntry.kind:type_name -> irt.v1.AgencyKind
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	8,  // 7: irt.v1.Child.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 8: irt.v1.Child.update_time:type_name -> google.protobuf.Timestamp
+	8,  // 9: irt.v1.Provenance.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 10: irt.v1.ChildPin.value:type_name -> irt.v1.Child
+	8,  // 11: irt.v1.ChildPin.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 12: irt.v1.ChildPin.end_time:type_name -> google.protobuf.Timestamp
+	9,  // 13: irt.v1.DirectoryEntry.kind:type_name -> irt.v1.AgencyKind
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_child_proto_init() }
@@ -924,7 +1095,7 @@ func file_irt_v1_child_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_child_proto_rawDesc), len(file_irt_v1_child_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1191,6 +1191,314 @@ func (x *ChildVersion) GetKnownTo() *timestamppb.Timestamp {
 	return nil
 }
 
+// A request to pin a field of a child.
+type PinChildFieldRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// children/{child}
+	Child string `protobuf:"bytes,1,opt,name=child,proto3" json:"child,omitempty"`
+	// The field, by its name in Child, such as "given_name", or the name of its
+	// group, such as "address".
+	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	// Where it comes from: one of these.
+	//
+	// Types that are valid to be assigned to Source:
+	//
+	//	*PinChildFieldRequest_ChildRecord
+	//	*PinChildFieldRequest_Value
+	Source isPinChildFieldRequest_Source `protobuf_oneof:"source"`
+	// Why, in at most 500 characters. No details of the case.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The etag of the child as it was read; empty: whichever it is.
+	Etag string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Only check, and answer as if it were done: write nothing.
+	ValidateOnly  bool `protobuf:"varint,7,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinChildFieldRequest) Reset() {
+	*x = PinChildFieldRequest{}
+	mi := &file_irt_v1_child_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinChildFieldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinChildFieldRequest) ProtoMessage() {}
+
+func (x *PinChildFieldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_child_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinChildFieldRequest.ProtoReflect.Descriptor instead.
+func (*PinChildFieldRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_child_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PinChildFieldRequest) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *PinChildFieldRequest) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *PinChildFieldRequest) GetSource() isPinChildFieldRequest_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *PinChildFieldRequest) GetChildRecord() string {
+	if x != nil {
+		if x, ok := x.Source.(*PinChildFieldRequest_ChildRecord); ok {
+			return x.ChildRecord
+		}
+	}
+	return ""
+}
+
+func (x *PinChildFieldRequest) GetValue() *ChildRecord {
+	if x != nil {
+		if x, ok := x.Source.(*PinChildFieldRequest_Value); ok {
+			return x.Value
+		}
+	}
+	return nil
+}
+
+func (x *PinChildFieldRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PinChildFieldRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *PinChildFieldRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+type isPinChildFieldRequest_Source interface {
+	isPinChildFieldRequest_Source()
+}
+
+type PinChildFieldRequest_ChildRecord struct {
+	// A record of the child: agencies/{agency}/childRecords/{local_id}.
+	ChildRecord string `protobuf:"bytes,3,opt,name=child_record,json=childRecord,proto3,oneof"`
+}
+
+type PinChildFieldRequest_Value struct {
+	// What is stated: a record with just the fields of the group.
+	Value *ChildRecord `protobuf:"bytes,4,opt,name=value,proto3,oneof"`
+}
+
+func (*PinChildFieldRequest_ChildRecord) isPinChildFieldRequest_Source() {}
+
+func (*PinChildFieldRequest_Value) isPinChildFieldRequest_Source() {}
+
+// A request to take a pin off.
+type UnpinChildFieldRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// children/{child}
+	Child string `protobuf:"bytes,1,opt,name=child,proto3" json:"child,omitempty"`
+	// The field, by its name in Child, such as "given_name", or the name of its
+	// group, such as "address".
+	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	// Why, in at most 500 characters. No details of the case.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The etag of the child as it was read; empty: whichever it is.
+	Etag          string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinChildFieldRequest) Reset() {
+	*x = UnpinChildFieldRequest{}
+	mi := &file_irt_v1_child_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinChildFieldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinChildFieldRequest) ProtoMessage() {}
+
+func (x *UnpinChildFieldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_child_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinChildFieldRequest.ProtoReflect.Descriptor instead.
+func (*UnpinChildFieldRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_child_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *UnpinChildFieldRequest) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *UnpinChildFieldRequest) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *UnpinChildFieldRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *UnpinChildFieldRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// A request for the pins of a child.
+type ListChildPinsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// children/{child}
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Those that were taken off too.
+	ShowEnded     bool `protobuf:"varint,2,opt,name=show_ended,json=showEnded,proto3" json:"show_ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListChildPinsRequest) Reset() {
+	*x = ListChildPinsRequest{}
+	mi := &file_irt_v1_child_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChildPinsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChildPinsRequest) ProtoMessage() {}
+
+func (x *ListChildPinsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_child_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChildPinsRequest.ProtoReflect.Descriptor instead.
+func (*ListChildPinsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_child_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListChildPinsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListChildPinsRequest) GetShowEnded() bool {
+	if x != nil {
+		return x.ShowEnded
+	}
+	return false
+}
+
+// The pins of a child, the latest first, at most 1,000.
+type ListChildPinsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pins.
+	ChildPins     []*ChildPin `protobuf:"bytes,1,rep,name=child_pins,json=childPins,proto3" json:"child_pins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListChildPinsResponse) Reset() {
+	*x = ListChildPinsResponse{}
+	mi := &file_irt_v1_child_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChildPinsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChildPinsResponse) ProtoMessage() {}
+
+func (x *ListChildPinsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_child_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChildPinsResponse.ProtoReflect.Descriptor instead.
+func (*ListChildPinsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_child_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListChildPinsResponse) GetChildPins() []*ChildPin {
+	if x != nil {
+		return x.ChildPins
+	}
+	return nil
+}
+
 var File_irt_v1_child_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_child_service_proto_rawDesc = "" +
@@ -1271,12 +1579,33 @@ const file_irt_v1_child_service_proto_rawDesc = "" +
 	"\x05child\x18\x01 \x01(\v2\r.irt.v1.ChildB\x06\xca\xda\x18\x02\b\x02R\x05child\x12A\n" +
 	"\n" +
 	"known_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\tknownFrom\x12=\n" +
-	"\bknown_to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\aknownTo*\x85\x01\n" +
+	"\bknown_to\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\aknownTo\"\xe2\x02\n" +
+	"\x14PinChildFieldRequest\x12(\n" +
+	"\x05child\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05child\x12(\n" +
+	"\x05field\x18\x02 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05field\x123\n" +
+	"\fchild_record\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\bH\x00R\vchildRecord\x123\n" +
+	"\x05value\x18\x04 \x01(\v2\x13.irt.v1.ChildRecordB\x06\xca\xda\x18\x02\b\x02H\x00R\x05value\x12+\n" +
+	"\x06reason\x18\x05 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03\xca\xda\x18\x02\b\x01R\x06reason\x12!\n" +
+	"\x04etag\x18\x06 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12+\n" +
+	"\rvalidate_only\x18\a \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnlyB\x0f\n" +
+	"\x06source\x12\x05\xbaH\x02\b\x01\"\xbc\x01\n" +
+	"\x16UnpinChildFieldRequest\x12(\n" +
+	"\x05child\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05child\x12(\n" +
+	"\x05field\x18\x02 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05field\x12+\n" +
+	"\x06reason\x18\x03 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03\xca\xda\x18\x02\b\x01R\x06reason\x12!\n" +
+	"\x04etag\x18\x04 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\"i\n" +
+	"\x14ListChildPinsRequest\x12*\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\x12%\n" +
+	"\n" +
+	"show_ended\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\tshowEnded\"P\n" +
+	"\x15ListChildPinsResponse\x127\n" +
+	"\n" +
+	"child_pins\x18\x01 \x03(\v2\x10.irt.v1.ChildPinB\x06\xca\xda\x18\x02\b\x02R\tchildPins*\x85\x01\n" +
 	"\rSubmitOutcome\x12\x1e\n" +
 	"\x1aSUBMIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SUBMIT_OUTCOME_CREATED\x10\x01\x12\x1a\n" +
 	"\x16SUBMIT_OUTCOME_UPDATED\x10\x02\x12\x1c\n" +
-	"\x18SUBMIT_OUTCOME_UNCHANGED\x10\x032\x9d\t\n" +
+	"\x18SUBMIT_OUTCOME_UNCHANGED\x10\x032\x8c\f\n" +
 	"\fChildService\x12\xaa\x01\n" +
 	"\x11SubmitChildRecord\x12 .irt.v1.SubmitChildRecordRequest\x1a!.irt.v1.SubmitChildRecordResponse\"P\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02A:\fchild_record\x1a1/v1/{child_record.name=agencies/*/childRecords/*}\x12j\n" +
 	"\x12SubmitChildRecords\x12!.irt.v1.SubmitChildRecordsRequest\x1a\".irt.v1.SubmitChildRecordsResponse\"\t\xd2\xda\x18\x05\x12\x03\x01\x02\x03(\x010\x01\x12}\n" +
@@ -1286,7 +1615,10 @@ const file_irt_v1_child_service_proto_rawDesc = "" +
 	"\bGetChild\x12\x17.irt.v1.GetChildRequest\x1a\r.irt.v1.Child\")\xd2\xda\x18\b\x12\x04\x01\x02\x03\x05\x18\x01\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=children/*}\x12d\n" +
 	"\vLookupChild\x12\x1a.irt.v1.LookupChildRequest\x1a\r.irt.v1.Child\"*\xd2\xda\x18\b\x12\x04\x01\x02\x03\x05\x18\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/children:lookup\x12{\n" +
 	"\x0eSearchChildren\x12\x1d.irt.v1.SearchChildrenRequest\x1a\x1e.irt.v1.SearchChildrenResponse\"*\xd2\xda\x18\b\x12\x04\x01\x02\x03\x05\x18\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/children:search\x12\x8d\x01\n" +
-	"\x11ListChildVersions\x12 .irt.v1.ListChildVersionsRequest\x1a!.irt.v1.ListChildVersionsResponse\"3\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=children/*}/versionsB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x11ListChildVersions\x12 .irt.v1.ListChildVersionsRequest\x1a!.irt.v1.ListChildVersionsResponse\"3\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=children/*}/versions\x12t\n" +
+	"\rPinChildField\x12\x1c.irt.v1.PinChildFieldRequest\x1a\x10.irt.v1.ChildPin\"3\xd2\xda\x18\x05\x12\x01\x03\x18\x01\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/{child=children/*}:pinField\x12z\n" +
+	"\x0fUnpinChildField\x12\x1e.irt.v1.UnpinChildFieldRequest\x1a\x10.irt.v1.ChildPin\"5\xd2\xda\x18\x05\x12\x01\x03\x18\x01\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{child=children/*}:unpinField\x12{\n" +
+	"\rListChildPins\x12\x1c.irt.v1.ListChildPinsRequest\x1a\x1d.irt.v1.ListChildPinsResponse\"-\xd2\xda\x18\x05\x12\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{parent=children/*}/pinsB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_child_service_proto_rawDescOnce sync.Once
@@ -1301,7 +1633,7 @@ func file_irt_v1_child_service_proto_rawDescGZIP() []byte {
 }
 
 var file_irt_v1_child_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_irt_v1_child_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_irt_v1_child_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_irt_v1_child_service_proto_goTypes = []any{
 	(SubmitOutcome)(0),                 // 0: irt.v1.SubmitOutcome
 	(*SubmitChildRecordRequest)(nil),   // 1: irt.v1.SubmitChildRecordRequest
@@ -1320,56 +1652,69 @@ var file_irt_v1_child_service_proto_goTypes = []any{
 	(*ListChildVersionsRequest)(nil),   // 14: irt.v1.ListChildVersionsRequest
 	(*ListChildVersionsResponse)(nil),  // 15: irt.v1.ListChildVersionsResponse
 	(*ChildVersion)(nil),               // 16: irt.v1.ChildVersion
-	(*ChildRecord)(nil),                // 17: irt.v1.ChildRecord
-	(*MatchExplanation)(nil),           // 18: irt.v1.MatchExplanation
-	(*Query)(nil),                      // 19: irt.v1.Query
-	(*status.Status)(nil),              // 20: google.rpc.Status
-	(*Withheld)(nil),                   // 21: irt.v1.Withheld
-	(*timestamppb.Timestamp)(nil),      // 22: google.protobuf.Timestamp
-	(*Child)(nil),                      // 23: irt.v1.Child
+	(*PinChildFieldRequest)(nil),       // 17: irt.v1.PinChildFieldRequest
+	(*UnpinChildFieldRequest)(nil),     // 18: irt.v1.UnpinChildFieldRequest
+	(*ListChildPinsRequest)(nil),       // 19: irt.v1.ListChildPinsRequest
+	(*ListChildPinsResponse)(nil),      // 20: irt.v1.ListChildPinsResponse
+	(*ChildRecord)(nil),                // 21: irt.v1.ChildRecord
+	(*MatchExplanation)(nil),           // 22: irt.v1.MatchExplanation
+	(*Query)(nil),                      // 23: irt.v1.Query
+	(*status.Status)(nil),              // 24: google.rpc.Status
+	(*Withheld)(nil),                   // 25: irt.v1.Withheld
+	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(*Child)(nil),                      // 27: irt.v1.Child
+	(*ChildPin)(nil),                   // 28: irt.v1.ChildPin
 }
 var file_irt_v1_child_service_proto_depIdxs = []int32{
-	17, // 0: irt.v1.SubmitChildRecordRequest.child_record:type_name -> irt.v1.ChildRecord
-	17, // 1: irt.v1.SubmitChildRecordResponse.child_record:type_name -> irt.v1.ChildRecord
+	21, // 0: irt.v1.SubmitChildRecordRequest.child_record:type_name -> irt.v1.ChildRecord
+	21, // 1: irt.v1.SubmitChildRecordResponse.child_record:type_name -> irt.v1.ChildRecord
 	0,  // 2: irt.v1.SubmitChildRecordResponse.outcome:type_name -> irt.v1.SubmitOutcome
-	18, // 3: irt.v1.SubmitChildRecordResponse.match:type_name -> irt.v1.MatchExplanation
-	19, // 4: irt.v1.SubmitChildRecordResponse.queries:type_name -> irt.v1.Query
-	17, // 5: irt.v1.SubmitChildRecordsRequest.child_record:type_name -> irt.v1.ChildRecord
+	22, // 3: irt.v1.SubmitChildRecordResponse.match:type_name -> irt.v1.MatchExplanation
+	23, // 4: irt.v1.SubmitChildRecordResponse.queries:type_name -> irt.v1.Query
+	21, // 5: irt.v1.SubmitChildRecordsRequest.child_record:type_name -> irt.v1.ChildRecord
 	2,  // 6: irt.v1.SubmitChildRecordsResponse.result:type_name -> irt.v1.SubmitChildRecordResponse
-	20, // 7: irt.v1.SubmitChildRecordsResponse.error:type_name -> google.rpc.Status
-	17, // 8: irt.v1.ListChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
-	21, // 9: irt.v1.ListChildRecordsResponse.withheld:type_name -> irt.v1.Withheld
-	22, // 10: irt.v1.GetChildRequest.known_at:type_name -> google.protobuf.Timestamp
+	24, // 7: irt.v1.SubmitChildRecordsResponse.error:type_name -> google.rpc.Status
+	21, // 8: irt.v1.ListChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
+	25, // 9: irt.v1.ListChildRecordsResponse.withheld:type_name -> irt.v1.Withheld
+	26, // 10: irt.v1.GetChildRequest.known_at:type_name -> google.protobuf.Timestamp
 	13, // 11: irt.v1.SearchChildrenResponse.results:type_name -> irt.v1.SearchResult
-	23, // 12: irt.v1.SearchResult.child:type_name -> irt.v1.Child
-	22, // 13: irt.v1.ListChildVersionsRequest.known_at:type_name -> google.protobuf.Timestamp
+	27, // 12: irt.v1.SearchResult.child:type_name -> irt.v1.Child
+	26, // 13: irt.v1.ListChildVersionsRequest.known_at:type_name -> google.protobuf.Timestamp
 	16, // 14: irt.v1.ListChildVersionsResponse.child_versions:type_name -> irt.v1.ChildVersion
-	23, // 15: irt.v1.ChildVersion.child:type_name -> irt.v1.Child
-	22, // 16: irt.v1.ChildVersion.known_from:type_name -> google.protobuf.Timestamp
-	22, // 17: irt.v1.ChildVersion.known_to:type_name -> google.protobuf.Timestamp
-	1,  // 18: irt.v1.ChildService.SubmitChildRecord:input_type -> irt.v1.SubmitChildRecordRequest
-	3,  // 19: irt.v1.ChildService.SubmitChildRecords:input_type -> irt.v1.SubmitChildRecordsRequest
-	5,  // 20: irt.v1.ChildService.GetChildRecord:input_type -> irt.v1.GetChildRecordRequest
-	6,  // 21: irt.v1.ChildService.ListChildRecords:input_type -> irt.v1.ListChildRecordsRequest
-	8,  // 22: irt.v1.ChildService.WithdrawChildRecord:input_type -> irt.v1.WithdrawChildRecordRequest
-	9,  // 23: irt.v1.ChildService.GetChild:input_type -> irt.v1.GetChildRequest
-	10, // 24: irt.v1.ChildService.LookupChild:input_type -> irt.v1.LookupChildRequest
-	11, // 25: irt.v1.ChildService.SearchChildren:input_type -> irt.v1.SearchChildrenRequest
-	14, // 26: irt.v1.ChildService.ListChildVersions:input_type -> irt.v1.ListChildVersionsRequest
-	2,  // 27: irt.v1.ChildService.SubmitChildRecord:output_type -> irt.v1.SubmitChildRecordResponse
-	4,  // 28: irt.v1.ChildService.SubmitChildRecords:output_type -> irt.v1.SubmitChildRecordsResponse
-	17, // 29: irt.v1.ChildService.GetChildRecord:output_type -> irt.v1.ChildRecord
-	7,  // 30: irt.v1.ChildService.ListChildRecords:output_type -> irt.v1.ListChildRecordsResponse
-	17, // 31: irt.v1.ChildService.WithdrawChildRecord:output_type -> irt.v1.ChildRecord
-	23, // 32: irt.v1.ChildService.GetChild:output_type -> irt.v1.Child
-	23, // 33: irt.v1.ChildService.LookupChild:output_type -> irt.v1.Child
-	12, // 34: irt.v1.ChildService.SearchChildren:output_type -> irt.v1.SearchChildrenResponse
-	15, // 35: irt.v1.ChildService.ListChildVersions:output_type -> irt.v1.ListChildVersionsResponse
-	27, // [27:36] is the sub-list for method output_type
-	18, // [18:27] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	27, // 15: irt.v1.ChildVersion.child:type_name -> irt.v1.Child
+	26, // 16: irt.v1.ChildVersion.known_from:type_name -> google.protobuf.Timestamp
+	26, // 17: irt.v1.ChildVersion.known_to:type_name -> google.protobuf.Timestamp
+	21, // 18: irt.v1.PinChildFieldRequest.value:type_name -> irt.v1.ChildRecord
+	28, // 19: irt.v1.ListChildPinsResponse.child_pins:type_name -> irt.v1.ChildPin
+	1,  // 20: irt.v1.ChildService.SubmitChildRecord:input_type -> irt.v1.SubmitChildRecordRequest
+	3,  // 21: irt.v1.ChildService.SubmitChildRecords:input_type -> irt.v1.SubmitChildRecordsRequest
+	5,  // 22: irt.v1.ChildService.GetChildRecord:input_type -> irt.v1.GetChildRecordRequest
+	6,  // 23: irt.v1.ChildService.ListChildRecords:input_type -> irt.v1.ListChildRecordsRequest
+	8,  // 24: irt.v1.ChildService.WithdrawChildRecord:input_type -> irt.v1.WithdrawChildRecordRequest
+	9,  // 25: irt.v1.ChildService.GetChild:input_type -> irt.v1.GetChildRequest
+	10, // 26: irt.v1.ChildService.LookupChild:input_type -> irt.v1.LookupChildRequest
+	11, // 27: irt.v1.ChildService.SearchChildren:input_type -> irt.v1.SearchChildrenRequest
+	14, // 28: irt.v1.ChildService.ListChildVersions:input_type -> irt.v1.ListChildVersionsRequest
+	17, // 29: irt.v1.ChildService.PinChildField:input_type -> irt.v1.PinChildFieldRequest
+	18, // 30: irt.v1.ChildService.UnpinChildField:input_type -> irt.v1.UnpinChildFieldRequest
+	19, // 31: irt.v1.ChildService.ListChildPins:input_type -> irt.v1.ListChildPinsRequest
+	2,  // 32: irt.v1.ChildService.SubmitChildRecord:output_type -> irt.v1.SubmitChildRecordResponse
+	4,  // 33: irt.v1.ChildService.SubmitChildRecords:output_type -> irt.v1.SubmitChildRecordsResponse
+	21, // 34: irt.v1.ChildService.GetChildRecord:output_type -> irt.v1.ChildRecord
+	7,  // 35: irt.v1.ChildService.ListChildRecords:output_type -> irt.v1.ListChildRecordsResponse
+	21, // 36: irt.v1.ChildService.WithdrawChildRecord:output_type -> irt.v1.ChildRecord
+	27, // 37: irt.v1.ChildService.GetChild:output_type -> irt.v1.Child
+	27, // 38: irt.v1.ChildService.LookupChild:output_type -> irt.v1.Child
+	12, // 39: irt.v1.ChildService.SearchChildren:output_type -> irt.v1.SearchChildrenResponse
+	15, // 40: irt.v1.ChildService.ListChildVersions:output_type -> irt.v1.ListChildVersionsResponse
+	28, // 41: irt.v1.ChildService.PinChildField:output_type -> irt.v1.ChildPin
+	28, // 42: irt.v1.ChildService.UnpinChildField:output_type -> irt.v1.ChildPin
+	20, // 43: irt.v1.ChildService.ListChildPins:output_type -> irt.v1.ListChildPinsResponse
+	32, // [32:44] is the sub-list for method output_type
+	20, // [20:32] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_child_service_proto_init() }
@@ -1391,13 +1736,17 @@ func file_irt_v1_child_service_proto_init() {
 		(*LookupChildRequest_Upn)(nil),
 		(*LookupChildRequest_ChildRecord)(nil),
 	}
+	file_irt_v1_child_service_proto_msgTypes[16].OneofWrappers = []any{
+		(*PinChildFieldRequest_ChildRecord)(nil),
+		(*PinChildFieldRequest_Value)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_child_service_proto_rawDesc), len(file_irt_v1_child_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

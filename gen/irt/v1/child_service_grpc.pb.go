@@ -30,6 +30,9 @@ const (
 	ChildService_LookupChild_FullMethodName         = "/irt.v1.ChildService/LookupChild"
 	ChildService_SearchChildren_FullMethodName      = "/irt.v1.ChildService/SearchChildren"
 	ChildService_ListChildVersions_FullMethodName   = "/irt.v1.ChildService/ListChildVersions"
+	ChildService_PinChildField_FullMethodName       = "/irt.v1.ChildService/PinChildField"
+	ChildService_UnpinChildField_FullMethodName     = "/irt.v1.ChildService/UnpinChildField"
+	ChildService_ListChildPins_FullMethodName       = "/irt.v1.ChildService/ListChildPins"
 )
 
 // ChildServiceClient is the client API for ChildService service.
@@ -94,6 +97,23 @@ type ChildServiceClient interface {
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListChildVersions(ctx context.Context, in *ListChildVersionsRequest, opts ...grpc.CallOption) (*ListChildVersionsResponse, error)
+	// Pins a field of a child, or its group of fields: it is taken from the record
+	// named, or is what is stated, whatever survivorship would say. A pin that there
+	// is already on the field gives way. The same again changes nothing.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where the record is not one of the
+	// child's or says nothing of the field.
+	PinChildField(ctx context.Context, in *PinChildFieldRequest, opts ...grpc.CallOption) (*ChildPin, error)
+	// Takes a pin off: survivorship decides on the field again. The pin is kept as
+	// history.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED (ETAG_MISMATCH).
+	UnpinChildField(ctx context.Context, in *UnpinChildFieldRequest, opts ...grpc.CallOption) (*ChildPin, error)
+	// Lists the pins of a child, the latest first.
+	//
+	// Errors: NOT_FOUND.
+	ListChildPins(ctx context.Context, in *ListChildPinsRequest, opts ...grpc.CallOption) (*ListChildPinsResponse, error)
 }
 
 type childServiceClient struct {
@@ -197,6 +217,36 @@ func (c *childServiceClient) ListChildVersions(ctx context.Context, in *ListChil
 	return out, nil
 }
 
+func (c *childServiceClient) PinChildField(ctx context.Context, in *PinChildFieldRequest, opts ...grpc.CallOption) (*ChildPin, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChildPin)
+	err := c.cc.Invoke(ctx, ChildService_PinChildField_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *childServiceClient) UnpinChildField(ctx context.Context, in *UnpinChildFieldRequest, opts ...grpc.CallOption) (*ChildPin, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChildPin)
+	err := c.cc.Invoke(ctx, ChildService_UnpinChildField_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *childServiceClient) ListChildPins(ctx context.Context, in *ListChildPinsRequest, opts ...grpc.CallOption) (*ListChildPinsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListChildPinsResponse)
+	err := c.cc.Invoke(ctx, ChildService_ListChildPins_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ChildServiceServer is the server API for ChildService service.
 // All implementations must embed UnimplementedChildServiceServer
 // for forward compatibility.
@@ -259,6 +309,23 @@ type ChildServiceServer interface {
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListChildVersions(context.Context, *ListChildVersionsRequest) (*ListChildVersionsResponse, error)
+	// Pins a field of a child, or its group of fields: it is taken from the record
+	// named, or is what is stated, whatever survivorship would say. A pin that there
+	// is already on the field gives way. The same again changes nothing.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where the record is not one of the
+	// child's or says nothing of the field.
+	PinChildField(context.Context, *PinChildFieldRequest) (*ChildPin, error)
+	// Takes a pin off: survivorship decides on the field again. The pin is kept as
+	// history.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED (ETAG_MISMATCH).
+	UnpinChildField(context.Context, *UnpinChildFieldRequest) (*ChildPin, error)
+	// Lists the pins of a child, the latest first.
+	//
+	// Errors: NOT_FOUND.
+	ListChildPins(context.Context, *ListChildPinsRequest) (*ListChildPinsResponse, error)
 	mustEmbedUnimplementedChildServiceServer()
 }
 
@@ -295,6 +362,15 @@ func (UnimplementedChildServiceServer) SearchChildren(context.Context, *SearchCh
 }
 func (UnimplementedChildServiceServer) ListChildVersions(context.Context, *ListChildVersionsRequest) (*ListChildVersionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListChildVersions not implemented")
+}
+func (UnimplementedChildServiceServer) PinChildField(context.Context, *PinChildFieldRequest) (*ChildPin, error) {
+	return nil, status.Error(codes.Unimplemented, "method PinChildField not implemented")
+}
+func (UnimplementedChildServiceServer) UnpinChildField(context.Context, *UnpinChildFieldRequest) (*ChildPin, error) {
+	return nil, status.Error(codes.Unimplemented, "method UnpinChildField not implemented")
+}
+func (UnimplementedChildServiceServer) ListChildPins(context.Context, *ListChildPinsRequest) (*ListChildPinsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListChildPins not implemented")
 }
 func (UnimplementedChildServiceServer) mustEmbedUnimplementedChildServiceServer() {}
 func (UnimplementedChildServiceServer) testEmbeddedByValue()                      {}
@@ -468,6 +544,60 @@ func _ChildService_ListChildVersions_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ChildService_PinChildField_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PinChildFieldRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChildServiceServer).PinChildField(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChildService_PinChildField_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChildServiceServer).PinChildField(ctx, req.(*PinChildFieldRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChildService_UnpinChildField_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnpinChildFieldRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChildServiceServer).UnpinChildField(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChildService_UnpinChildField_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChildServiceServer).UnpinChildField(ctx, req.(*UnpinChildFieldRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ChildService_ListChildPins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListChildPinsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ChildServiceServer).ListChildPins(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ChildService_ListChildPins_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ChildServiceServer).ListChildPins(ctx, req.(*ListChildPinsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ChildService_ServiceDesc is the grpc.ServiceDesc for ChildService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -506,6 +636,18 @@ var ChildService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListChildVersions",
 			Handler:    _ChildService_ListChildVersions_Handler,
+		},
+		{
+			MethodName: "PinChildField",
+			Handler:    _ChildService_PinChildField_Handler,
+		},
+		{
+			MethodName: "UnpinChildField",
+			Handler:    _ChildService_UnpinChildField_Handler,
+		},
+		{
+			MethodName: "ListChildPins",
+			Handler:    _ChildService_ListChildPins_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -41,6 +41,20 @@ const (
 	EventKind_EVENT_KIND_CHILD_MERGED EventKind = 4
 	// Records of a child were found to describe other_child, and left it.
 	EventKind_EVENT_KIND_CHILD_SPLIT EventKind = 5
+	// An agency said that it works with the child, or changed what it says of that.
+	EventKind_EVENT_KIND_INVOLVEMENT_SUBMITTED EventKind = 10
+	// An agency's work with the child has a last day.
+	EventKind_EVENT_KIND_INVOLVEMENT_ENDED EventKind = 11
+	// The child has another lead professional, or a period of one changed.
+	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_SET EventKind = 12
+	// A record of the receiver's stands under child now; it stood under other_child.
+	EventKind_EVENT_KIND_CHILD_RECORD_MOVED EventKind = 20
+	// Two children may be one: a person must decide.
+	EventKind_EVENT_KIND_MATCH_REVIEW_RAISED EventKind = 21
+	// One person decided that two children are one, and a second must too.
+	EventKind_EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND EventKind = 22
+	// A match review was decided.
+	EventKind_EVENT_KIND_MATCH_REVIEW_RESOLVED EventKind = 23
 	// A consent about a child was recorded, or another version of it.
 	EventKind_EVENT_KIND_CONSENT_RECORDED EventKind = 31
 	// A consent about a child was withdrawn.
@@ -70,6 +84,13 @@ var (
 		3:  "EVENT_KIND_CHILD_WITHDRAWN",
 		4:  "EVENT_KIND_CHILD_MERGED",
 		5:  "EVENT_KIND_CHILD_SPLIT",
+		10: "EVENT_KIND_INVOLVEMENT_SUBMITTED",
+		11: "EVENT_KIND_INVOLVEMENT_ENDED",
+		12: "EVENT_KIND_LEAD_PROFESSIONAL_SET",
+		20: "EVENT_KIND_CHILD_RECORD_MOVED",
+		21: "EVENT_KIND_MATCH_REVIEW_RAISED",
+		22: "EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND",
+		23: "EVENT_KIND_MATCH_REVIEW_RESOLVED",
 		31: "EVENT_KIND_CONSENT_RECORDED",
 		32: "EVENT_KIND_CONSENT_WITHDRAWN",
 		33: "EVENT_KIND_SHIELD_PROPOSED",
@@ -81,21 +102,28 @@ var (
 		39: "EVENT_KIND_SHARING_REFUSED",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":       0,
-		"EVENT_KIND_CHILD_CREATED":     1,
-		"EVENT_KIND_CHILD_UPDATED":     2,
-		"EVENT_KIND_CHILD_WITHDRAWN":   3,
-		"EVENT_KIND_CHILD_MERGED":      4,
-		"EVENT_KIND_CHILD_SPLIT":       5,
-		"EVENT_KIND_CONSENT_RECORDED":  31,
-		"EVENT_KIND_CONSENT_WITHDRAWN": 32,
-		"EVENT_KIND_SHIELD_PROPOSED":   33,
-		"EVENT_KIND_CHILD_SHIELDED":    34,
-		"EVENT_KIND_SHIELD_ENDED":      35,
-		"EVENT_KIND_CHILD_ARCHIVED":    36,
-		"EVENT_KIND_CHILD_RESTORED":    37,
-		"EVENT_KIND_CHILD_PURGED":      38,
-		"EVENT_KIND_SHARING_REFUSED":   39,
+		"EVENT_KIND_UNSPECIFIED":                  0,
+		"EVENT_KIND_CHILD_CREATED":                1,
+		"EVENT_KIND_CHILD_UPDATED":                2,
+		"EVENT_KIND_CHILD_WITHDRAWN":              3,
+		"EVENT_KIND_CHILD_MERGED":                 4,
+		"EVENT_KIND_CHILD_SPLIT":                  5,
+		"EVENT_KIND_INVOLVEMENT_SUBMITTED":        10,
+		"EVENT_KIND_INVOLVEMENT_ENDED":            11,
+		"EVENT_KIND_LEAD_PROFESSIONAL_SET":        12,
+		"EVENT_KIND_CHILD_RECORD_MOVED":           20,
+		"EVENT_KIND_MATCH_REVIEW_RAISED":          21,
+		"EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND": 22,
+		"EVENT_KIND_MATCH_REVIEW_RESOLVED":        23,
+		"EVENT_KIND_CONSENT_RECORDED":             31,
+		"EVENT_KIND_CONSENT_WITHDRAWN":            32,
+		"EVENT_KIND_SHIELD_PROPOSED":              33,
+		"EVENT_KIND_CHILD_SHIELDED":               34,
+		"EVENT_KIND_SHIELD_ENDED":                 35,
+		"EVENT_KIND_CHILD_ARCHIVED":               36,
+		"EVENT_KIND_CHILD_RESTORED":               37,
+		"EVENT_KIND_CHILD_PURGED":                 38,
+		"EVENT_KIND_SHARING_REFUSED":              39,
 	}
 )
 
@@ -245,14 +273,22 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xd6\x03\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xde\x05\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_UPDATED\x10\x02\x12\x1e\n" +
 	"\x1aEVENT_KIND_CHILD_WITHDRAWN\x10\x03\x12\x1b\n" +
 	"\x17EVENT_KIND_CHILD_MERGED\x10\x04\x12\x1a\n" +
-	"\x16EVENT_KIND_CHILD_SPLIT\x10\x05\x12\x1f\n" +
+	"\x16EVENT_KIND_CHILD_SPLIT\x10\x05\x12$\n" +
+	" EVENT_KIND_INVOLVEMENT_SUBMITTED\x10\n" +
+	"\x12 \n" +
+	"\x1cEVENT_KIND_INVOLVEMENT_ENDED\x10\v\x12$\n" +
+	" EVENT_KIND_LEAD_PROFESSIONAL_SET\x10\f\x12!\n" +
+	"\x1dEVENT_KIND_CHILD_RECORD_MOVED\x10\x14\x12\"\n" +
+	"\x1eEVENT_KIND_MATCH_REVIEW_RAISED\x10\x15\x12+\n" +
+	"'EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND\x10\x16\x12$\n" +
+	" EVENT_KIND_MATCH_REVIEW_RESOLVED\x10\x17\x12\x1f\n" +
 	"\x1bEVENT_KIND_CONSENT_RECORDED\x10\x1f\x12 \n" +
 	"\x1cEVENT_KIND_CONSENT_WITHDRAWN\x10 \x12\x1e\n" +
 	"\x1aEVENT_KIND_SHIELD_PROPOSED\x10!\x12\x1d\n" +

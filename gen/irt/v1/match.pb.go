@@ -83,6 +83,242 @@ func (MatchDecision) EnumDescriptor() ([]byte, []int) {
 	return file_irt_v1_match_proto_rawDescGZIP(), []int{0}
 }
 
+// Where a match review stands.
+type MatchReviewState int32
+
+const (
+	// Not stated.
+	MatchReviewState_MATCH_REVIEW_STATE_UNSPECIFIED MatchReviewState = 0
+	// Waiting for somebody to look at it.
+	MatchReviewState_MATCH_REVIEW_STATE_OPEN MatchReviewState = 1
+	// Somebody is at work on it.
+	MatchReviewState_MATCH_REVIEW_STATE_CLAIMED MatchReviewState = 2
+	// One person decided SAME, and a second one must before it is done.
+	MatchReviewState_MATCH_REVIEW_STATE_AWAITING_SECOND MatchReviewState = 3
+	// Somebody looked and was not sure; it waits for another, or for better records.
+	MatchReviewState_MATCH_REVIEW_STATE_UNSURE MatchReviewState = 4
+	// Decided, or no question any more.
+	MatchReviewState_MATCH_REVIEW_STATE_RESOLVED MatchReviewState = 5
+)
+
+// Enum value maps for MatchReviewState.
+var (
+	MatchReviewState_name = map[int32]string{
+		0: "MATCH_REVIEW_STATE_UNSPECIFIED",
+		1: "MATCH_REVIEW_STATE_OPEN",
+		2: "MATCH_REVIEW_STATE_CLAIMED",
+		3: "MATCH_REVIEW_STATE_AWAITING_SECOND",
+		4: "MATCH_REVIEW_STATE_UNSURE",
+		5: "MATCH_REVIEW_STATE_RESOLVED",
+	}
+	MatchReviewState_value = map[string]int32{
+		"MATCH_REVIEW_STATE_UNSPECIFIED":     0,
+		"MATCH_REVIEW_STATE_OPEN":            1,
+		"MATCH_REVIEW_STATE_CLAIMED":         2,
+		"MATCH_REVIEW_STATE_AWAITING_SECOND": 3,
+		"MATCH_REVIEW_STATE_UNSURE":          4,
+		"MATCH_REVIEW_STATE_RESOLVED":        5,
+	}
+)
+
+func (x MatchReviewState) Enum() *MatchReviewState {
+	p := new(MatchReviewState)
+	*p = x
+	return p
+}
+
+func (x MatchReviewState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MatchReviewState) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_match_proto_enumTypes[1].Descriptor()
+}
+
+func (MatchReviewState) Type() protoreflect.EnumType {
+	return &file_irt_v1_match_proto_enumTypes[1]
+}
+
+func (x MatchReviewState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MatchReviewState.Descriptor instead.
+func (MatchReviewState) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{1}
+}
+
+// How bad it would be to decide a match review wrongly.
+type MatchReviewRisk int32
+
+const (
+	// Not stated.
+	MatchReviewRisk_MATCH_REVIEW_RISK_UNSPECIFIED MatchReviewRisk = 0
+	// Nothing speaks against the two being one.
+	MatchReviewRisk_MATCH_REVIEW_RISK_LOW MatchReviewRisk = 1
+	// A choice between two children, or evidence that does not agree.
+	MatchReviewRisk_MATCH_REVIEW_RISK_MEDIUM MatchReviewRisk = 2
+	// Two children could be made one: it takes two people.
+	MatchReviewRisk_MATCH_REVIEW_RISK_HIGH MatchReviewRisk = 3
+)
+
+// Enum value maps for MatchReviewRisk.
+var (
+	MatchReviewRisk_name = map[int32]string{
+		0: "MATCH_REVIEW_RISK_UNSPECIFIED",
+		1: "MATCH_REVIEW_RISK_LOW",
+		2: "MATCH_REVIEW_RISK_MEDIUM",
+		3: "MATCH_REVIEW_RISK_HIGH",
+	}
+	MatchReviewRisk_value = map[string]int32{
+		"MATCH_REVIEW_RISK_UNSPECIFIED": 0,
+		"MATCH_REVIEW_RISK_LOW":         1,
+		"MATCH_REVIEW_RISK_MEDIUM":      2,
+		"MATCH_REVIEW_RISK_HIGH":        3,
+	}
+)
+
+func (x MatchReviewRisk) Enum() *MatchReviewRisk {
+	p := new(MatchReviewRisk)
+	*p = x
+	return p
+}
+
+func (x MatchReviewRisk) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MatchReviewRisk) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_match_proto_enumTypes[2].Descriptor()
+}
+
+func (MatchReviewRisk) Type() protoreflect.EnumType {
+	return &file_irt_v1_match_proto_enumTypes[2]
+}
+
+func (x MatchReviewRisk) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MatchReviewRisk.Descriptor instead.
+func (MatchReviewRisk) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{2}
+}
+
+// What a person decided on a match review.
+type MatchResolution int32
+
+const (
+	// Not stated.
+	MatchResolution_MATCH_RESOLUTION_UNSPECIFIED MatchResolution = 0
+	// The two are one child. Their records are confirmed to be.
+	MatchResolution_MATCH_RESOLUTION_SAME MatchResolution = 1
+	// The two are not one child. Their records are never put together again by matching.
+	MatchResolution_MATCH_RESOLUTION_NOT_SAME MatchResolution = 2
+	// It cannot be told yet.
+	MatchResolution_MATCH_RESOLUTION_NOT_SURE MatchResolution = 3
+	// Nobody had to: the two became one otherwise, or a record changed or moved.
+	MatchResolution_MATCH_RESOLUTION_OVERTAKEN MatchResolution = 4
+)
+
+// Enum value maps for MatchResolution.
+var (
+	MatchResolution_name = map[int32]string{
+		0: "MATCH_RESOLUTION_UNSPECIFIED",
+		1: "MATCH_RESOLUTION_SAME",
+		2: "MATCH_RESOLUTION_NOT_SAME",
+		3: "MATCH_RESOLUTION_NOT_SURE",
+		4: "MATCH_RESOLUTION_OVERTAKEN",
+	}
+	MatchResolution_value = map[string]int32{
+		"MATCH_RESOLUTION_UNSPECIFIED": 0,
+		"MATCH_RESOLUTION_SAME":        1,
+		"MATCH_RESOLUTION_NOT_SAME":    2,
+		"MATCH_RESOLUTION_NOT_SURE":    3,
+		"MATCH_RESOLUTION_OVERTAKEN":   4,
+	}
+)
+
+func (x MatchResolution) Enum() *MatchResolution {
+	p := new(MatchResolution)
+	*p = x
+	return p
+}
+
+func (x MatchResolution) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MatchResolution) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_match_proto_enumTypes[3].Descriptor()
+}
+
+func (MatchResolution) Type() protoreflect.EnumType {
+	return &file_irt_v1_match_proto_enumTypes[3]
+}
+
+func (x MatchResolution) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MatchResolution.Descriptor instead.
+func (MatchResolution) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{3}
+}
+
+// What a match constraint says of two records.
+type MatchConstraintKind int32
+
+const (
+	// Not stated.
+	MatchConstraintKind_MATCH_CONSTRAINT_KIND_UNSPECIFIED MatchConstraintKind = 0
+	// They are of one child, whatever they say.
+	MatchConstraintKind_MATCH_CONSTRAINT_KIND_SAME MatchConstraintKind = 1
+	// They are not of one child, whatever they say.
+	MatchConstraintKind_MATCH_CONSTRAINT_KIND_NOT_SAME MatchConstraintKind = 2
+)
+
+// Enum value maps for MatchConstraintKind.
+var (
+	MatchConstraintKind_name = map[int32]string{
+		0: "MATCH_CONSTRAINT_KIND_UNSPECIFIED",
+		1: "MATCH_CONSTRAINT_KIND_SAME",
+		2: "MATCH_CONSTRAINT_KIND_NOT_SAME",
+	}
+	MatchConstraintKind_value = map[string]int32{
+		"MATCH_CONSTRAINT_KIND_UNSPECIFIED": 0,
+		"MATCH_CONSTRAINT_KIND_SAME":        1,
+		"MATCH_CONSTRAINT_KIND_NOT_SAME":    2,
+	}
+)
+
+func (x MatchConstraintKind) Enum() *MatchConstraintKind {
+	p := new(MatchConstraintKind)
+	*p = x
+	return p
+}
+
+func (x MatchConstraintKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MatchConstraintKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_match_proto_enumTypes[4].Descriptor()
+}
+
+func (MatchConstraintKind) Type() protoreflect.EnumType {
+	return &file_irt_v1_match_proto_enumTypes[4]
+}
+
+func (x MatchConstraintKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MatchConstraintKind.Descriptor instead.
+func (MatchConstraintKind) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{4}
+}
+
 // Why a record was linked to a child, held for review or made a new child.
 type MatchExplanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -99,7 +335,10 @@ type MatchExplanation struct {
 	// The version of the matching model.
 	ModelVersion string `protobuf:"bytes,6,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
 	// Some groups of look-alikes were too large to compare whole, and were narrowed.
-	Narrowed      bool `protobuf:"varint,7,opt,name=narrowed,proto3" json:"narrowed,omitempty"`
+	Narrowed bool `protobuf:"varint,7,opt,name=narrowed,proto3" json:"narrowed,omitempty"`
+	// The record that the evidence is against, where there was one and the caller
+	// may know of it: agencies/{agency}/childRecords/{local_id}.
+	ComparedWith  string `protobuf:"bytes,8,opt,name=compared_with,json=comparedWith,proto3" json:"compared_with,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +422,13 @@ func (x *MatchExplanation) GetNarrowed() bool {
 	return false
 }
 
+func (x *MatchExplanation) GetComparedWith() string {
+	if x != nil {
+		return x.ComparedWith
+	}
+	return ""
+}
+
 // What one field contributes to a match.
 type MatchFieldWeight struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -261,7 +507,30 @@ type MatchReview struct {
 	// Why.
 	Match *MatchExplanation `protobuf:"bytes,5,opt,name=match,proto3" json:"match,omitempty"`
 	// When it was raised.
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Where it stands.
+	State MatchReviewState `protobuf:"varint,7,opt,name=state,proto3,enum=irt.v1.MatchReviewState" json:"state,omitempty"`
+	// How bad it would be to decide it wrongly. HIGH takes two people to decide SAME.
+	Risk MatchReviewRisk `protobuf:"varint,8,opt,name=risk,proto3,enum=irt.v1.MatchReviewRisk" json:"risk,omitempty"`
+	// What makes it risky: NHS_NUMBERS_DIFFER, SHARED_IDENTIFIER, TWIN_PLAUSIBLE,
+	// TWO_CHILDREN_FIT, SHIELDED, MANY_RECORDS, HELD_APART.
+	RiskReasons []string `protobuf:"bytes,9,rep,name=risk_reasons,json=riskReasons,proto3" json:"risk_reasons,omitempty"`
+	// Who is at work on it: agencies/{agency}/practitioners/{practitioner}, or the
+	// agency where the token names no person.
+	ClaimedBy string `protobuf:"bytes,10,opt,name=claimed_by,json=claimedBy,proto3" json:"claimed_by,omitempty"`
+	// When the claim ends by itself.
+	ClaimExpireTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=claim_expire_time,json=claimExpireTime,proto3" json:"claim_expire_time,omitempty"`
+	// How it was resolved; absent while it is not.
+	Resolution MatchResolution `protobuf:"varint,12,opt,name=resolution,proto3,enum=irt.v1.MatchResolution" json:"resolution,omitempty"`
+	// When it was resolved.
+	ResolveTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=resolve_time,json=resolveTime,proto3" json:"resolve_time,omitempty"`
+	// What people decided on it, the earliest first; only from GetMatchReview and
+	// the calls that change it.
+	Decisions []*MatchReviewDecision `protobuf:"bytes,14,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	// The two sides, that of child first; only from GetMatchReview.
+	Sides []*MatchReviewSide `protobuf:"bytes,15,rep,name=sides,proto3" json:"sides,omitempty"`
+	// Changes with every change of the review.
+	Etag          string `protobuf:"bytes,16,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -338,11 +607,574 @@ func (x *MatchReview) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *MatchReview) GetState() MatchReviewState {
+	if x != nil {
+		return x.State
+	}
+	return MatchReviewState_MATCH_REVIEW_STATE_UNSPECIFIED
+}
+
+func (x *MatchReview) GetRisk() MatchReviewRisk {
+	if x != nil {
+		return x.Risk
+	}
+	return MatchReviewRisk_MATCH_REVIEW_RISK_UNSPECIFIED
+}
+
+func (x *MatchReview) GetRiskReasons() []string {
+	if x != nil {
+		return x.RiskReasons
+	}
+	return nil
+}
+
+func (x *MatchReview) GetClaimedBy() string {
+	if x != nil {
+		return x.ClaimedBy
+	}
+	return ""
+}
+
+func (x *MatchReview) GetClaimExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClaimExpireTime
+	}
+	return nil
+}
+
+func (x *MatchReview) GetResolution() MatchResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return MatchResolution_MATCH_RESOLUTION_UNSPECIFIED
+}
+
+func (x *MatchReview) GetResolveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResolveTime
+	}
+	return nil
+}
+
+func (x *MatchReview) GetDecisions() []*MatchReviewDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *MatchReview) GetSides() []*MatchReviewSide {
+	if x != nil {
+		return x.Sides
+	}
+	return nil
+}
+
+func (x *MatchReview) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+// What one person decided on a match review.
+type MatchReviewDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was decided.
+	Resolution MatchResolution `protobuf:"varint,1,opt,name=resolution,proto3,enum=irt.v1.MatchResolution" json:"resolution,omitempty"`
+	// By whom: agencies/{agency}/practitioners/{practitioner}, or the agency.
+	DecidedBy string `protobuf:"bytes,2,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When.
+	DecideTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=decide_time,json=decideTime,proto3" json:"decide_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchReviewDecision) Reset() {
+	*x = MatchReviewDecision{}
+	mi := &file_irt_v1_match_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchReviewDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchReviewDecision) ProtoMessage() {}
+
+func (x *MatchReviewDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchReviewDecision.ProtoReflect.Descriptor instead.
+func (*MatchReviewDecision) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MatchReviewDecision) GetResolution() MatchResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return MatchResolution_MATCH_RESOLUTION_UNSPECIFIED
+}
+
+func (x *MatchReviewDecision) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+func (x *MatchReviewDecision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MatchReviewDecision) GetDecideTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DecideTime
+	}
+	return nil
+}
+
+// One side of a match review.
+type MatchReviewSide struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The child, as the caller may see it.
+	Child *Child `protobuf:"bytes,1,opt,name=child,proto3" json:"child,omitempty"`
+	// The records it is composed from, as far as the caller may see them.
+	ChildRecords []*ChildRecord `protobuf:"bytes,2,rep,name=child_records,json=childRecords,proto3" json:"child_records,omitempty"`
+	// Who holds what about it, as far as the caller may know.
+	Holders       []*MatchReviewHolder `protobuf:"bytes,3,rep,name=holders,proto3" json:"holders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchReviewSide) Reset() {
+	*x = MatchReviewSide{}
+	mi := &file_irt_v1_match_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchReviewSide) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchReviewSide) ProtoMessage() {}
+
+func (x *MatchReviewSide) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchReviewSide.ProtoReflect.Descriptor instead.
+func (*MatchReviewSide) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MatchReviewSide) GetChild() *Child {
+	if x != nil {
+		return x.Child
+	}
+	return nil
+}
+
+func (x *MatchReviewSide) GetChildRecords() []*ChildRecord {
+	if x != nil {
+		return x.ChildRecords
+	}
+	return nil
+}
+
+func (x *MatchReviewSide) GetHolders() []*MatchReviewHolder {
+	if x != nil {
+		return x.Holders
+	}
+	return nil
+}
+
+// An agency that holds something about one side of a match review.
+type MatchReviewHolder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The agency: agencies/{agency}.
+	Agency string `protobuf:"bytes,1,opt,name=agency,proto3" json:"agency,omitempty"`
+	// Its name.
+	AgencyDisplayName string `protobuf:"bytes,2,opt,name=agency_display_name,json=agencyDisplayName,proto3" json:"agency_display_name,omitempty"`
+	// What it is.
+	AgencyKind AgencyKind `protobuf:"varint,3,opt,name=agency_kind,json=agencyKind,proto3,enum=irt.v1.AgencyKind" json:"agency_kind,omitempty"`
+	// How many records in force it has of the child.
+	ChildRecordCount int32 `protobuf:"varint,4,opt,name=child_record_count,json=childRecordCount,proto3" json:"child_record_count,omitempty"`
+	// How many involvements with the child, past ones included.
+	InvolvementCount int32 `protobuf:"varint,5,opt,name=involvement_count,json=involvementCount,proto3" json:"involvement_count,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *MatchReviewHolder) Reset() {
+	*x = MatchReviewHolder{}
+	mi := &file_irt_v1_match_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchReviewHolder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchReviewHolder) ProtoMessage() {}
+
+func (x *MatchReviewHolder) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchReviewHolder.ProtoReflect.Descriptor instead.
+func (*MatchReviewHolder) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MatchReviewHolder) GetAgency() string {
+	if x != nil {
+		return x.Agency
+	}
+	return ""
+}
+
+func (x *MatchReviewHolder) GetAgencyDisplayName() string {
+	if x != nil {
+		return x.AgencyDisplayName
+	}
+	return ""
+}
+
+func (x *MatchReviewHolder) GetAgencyKind() AgencyKind {
+	if x != nil {
+		return x.AgencyKind
+	}
+	return AgencyKind_AGENCY_KIND_UNSPECIFIED
+}
+
+func (x *MatchReviewHolder) GetChildRecordCount() int32 {
+	if x != nil {
+		return x.ChildRecordCount
+	}
+	return 0
+}
+
+func (x *MatchReviewHolder) GetInvolvementCount() int32 {
+	if x != nil {
+		return x.InvolvementCount
+	}
+	return 0
+}
+
+// A match constraint: a person's decision about two records, which every later
+// match keeps to until a data manager revokes it.
+type MatchConstraint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was decided.
+	Kind MatchConstraintKind `protobuf:"varint,1,opt,name=kind,proto3,enum=irt.v1.MatchConstraintKind" json:"kind,omitempty"`
+	// The one record: agencies/{agency}/childRecords/{local_id}.
+	ChildRecord string `protobuf:"bytes,2,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
+	// The other record.
+	OtherChildRecord string `protobuf:"bytes,3,opt,name=other_child_record,json=otherChildRecord,proto3" json:"other_child_record,omitempty"`
+	// The child that child_record stands under now.
+	Child string `protobuf:"bytes,4,opt,name=child,proto3" json:"child,omitempty"`
+	// The child that other_child_record stands under now.
+	OtherChild string `protobuf:"bytes,5,opt,name=other_child,json=otherChild,proto3" json:"other_child,omitempty"`
+	// Why.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// By whom: agencies/{agency}/practitioners/{practitioner}, or the agency.
+	DecidedBy string `protobuf:"bytes,7,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	// When.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// When it ceased to hold; absent while it holds.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Who ended it.
+	EndedBy string `protobuf:"bytes,10,opt,name=ended_by,json=endedBy,proto3" json:"ended_by,omitempty"`
+	// Why it was ended.
+	EndReason     string `protobuf:"bytes,11,opt,name=end_reason,json=endReason,proto3" json:"end_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchConstraint) Reset() {
+	*x = MatchConstraint{}
+	mi := &file_irt_v1_match_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchConstraint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchConstraint) ProtoMessage() {}
+
+func (x *MatchConstraint) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchConstraint.ProtoReflect.Descriptor instead.
+func (*MatchConstraint) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MatchConstraint) GetKind() MatchConstraintKind {
+	if x != nil {
+		return x.Kind
+	}
+	return MatchConstraintKind_MATCH_CONSTRAINT_KIND_UNSPECIFIED
+}
+
+func (x *MatchConstraint) GetChildRecord() string {
+	if x != nil {
+		return x.ChildRecord
+	}
+	return ""
+}
+
+func (x *MatchConstraint) GetOtherChildRecord() string {
+	if x != nil {
+		return x.OtherChildRecord
+	}
+	return ""
+}
+
+func (x *MatchConstraint) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *MatchConstraint) GetOtherChild() string {
+	if x != nil {
+		return x.OtherChild
+	}
+	return ""
+}
+
+func (x *MatchConstraint) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MatchConstraint) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+func (x *MatchConstraint) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *MatchConstraint) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *MatchConstraint) GetEndedBy() string {
+	if x != nil {
+		return x.EndedBy
+	}
+	return ""
+}
+
+func (x *MatchConstraint) GetEndReason() string {
+	if x != nil {
+		return x.EndReason
+	}
+	return ""
+}
+
+// How two records compare.
+type MatchPair struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one record: agencies/{agency}/childRecords/{local_id}.
+	ChildRecord string `protobuf:"bytes,1,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
+	// The other record.
+	OtherChildRecord string `protobuf:"bytes,2,opt,name=other_child_record,json=otherChildRecord,proto3" json:"other_child_record,omitempty"`
+	// The evidence for their being one child, and what it would decide.
+	Match *MatchExplanation `protobuf:"bytes,3,opt,name=match,proto3" json:"match,omitempty"`
+	// How probable it is that they are: SAME_CHILD, TWIN, SIBLING, STRANGER.
+	Classes []*MatchClassProbability `protobuf:"bytes,4,rep,name=classes,proto3" json:"classes,omitempty"`
+	// What a person decided about the two, if anybody did.
+	Constraint    MatchConstraintKind `protobuf:"varint,5,opt,name=constraint,proto3,enum=irt.v1.MatchConstraintKind" json:"constraint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchPair) Reset() {
+	*x = MatchPair{}
+	mi := &file_irt_v1_match_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchPair) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchPair) ProtoMessage() {}
+
+func (x *MatchPair) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchPair.ProtoReflect.Descriptor instead.
+func (*MatchPair) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *MatchPair) GetChildRecord() string {
+	if x != nil {
+		return x.ChildRecord
+	}
+	return ""
+}
+
+func (x *MatchPair) GetOtherChildRecord() string {
+	if x != nil {
+		return x.OtherChildRecord
+	}
+	return ""
+}
+
+func (x *MatchPair) GetMatch() *MatchExplanation {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *MatchPair) GetClasses() []*MatchClassProbability {
+	if x != nil {
+		return x.Classes
+	}
+	return nil
+}
+
+func (x *MatchPair) GetConstraint() MatchConstraintKind {
+	if x != nil {
+		return x.Constraint
+	}
+	return MatchConstraintKind_MATCH_CONSTRAINT_KIND_UNSPECIFIED
+}
+
+// How probable one class of pair is.
+type MatchClassProbability struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SAME_CHILD, TWIN, SIBLING or STRANGER.
+	MatchClass string `protobuf:"bytes,1,opt,name=match_class,json=matchClass,proto3" json:"match_class,omitempty"`
+	// From 0 to 1; those of one pair add up to 1.
+	Probability   float64 `protobuf:"fixed64,2,opt,name=probability,proto3" json:"probability,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MatchClassProbability) Reset() {
+	*x = MatchClassProbability{}
+	mi := &file_irt_v1_match_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MatchClassProbability) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MatchClassProbability) ProtoMessage() {}
+
+func (x *MatchClassProbability) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MatchClassProbability.ProtoReflect.Descriptor instead.
+func (*MatchClassProbability) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *MatchClassProbability) GetMatchClass() string {
+	if x != nil {
+		return x.MatchClass
+	}
+	return ""
+}
+
+func (x *MatchClassProbability) GetProbability() float64 {
+	if x != nil {
+		return x.Probability
+	}
+	return 0
+}
+
 var File_irt_v1_match_proto protoreflect.FileDescriptor
 
 const file_irt_v1_match_proto_rawDesc = "" +
 	"\n" +
-	"\x12irt/v1/match.proto\x12\x06irt.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xd0\x02\n" +
+	"\x12irt/v1/match.proto\x12\x06irt.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/child.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/options.proto\"\xfd\x02\n" +
 	"\x10MatchExplanation\x129\n" +
 	"\bdecision\x18\x01 \x01(\x0e2\x15.irt.v1.MatchDecisionB\x06\xca\xda\x18\x02\b\x01R\bdecision\x12(\n" +
 	"\vprobability\x18\x02 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\vprobability\x12\x1e\n" +
@@ -350,11 +1182,12 @@ const file_irt_v1_match_proto_rawDesc = "" +
 	"\rfield_weights\x18\x04 \x03(\v2\x18.irt.v1.MatchFieldWeightB\x06\xca\xda\x18\x02\b\x01R\ffieldWeights\x12\x1f\n" +
 	"\arule_id\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06ruleId\x12+\n" +
 	"\rmodel_version\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\fmodelVersion\x12\"\n" +
-	"\bnarrowed\x18\a \x01(\bB\x06\xca\xda\x18\x02\b\x01R\bnarrowed\"n\n" +
+	"\bnarrowed\x18\a \x01(\bB\x06\xca\xda\x18\x02\b\x01R\bnarrowed\x12+\n" +
+	"\rcompared_with\x18\b \x01(\tB\x06\xca\xda\x18\x02\b\bR\fcomparedWith\"n\n" +
 	"\x10MatchFieldWeight\x12\x1c\n" +
 	"\x05field\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x05field\x12\x1c\n" +
 	"\x05level\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x05level\x12\x1e\n" +
-	"\x06weight\x18\x03 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\x06weight\"\xf1\x02\n" +
+	"\x06weight\x18\x03 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\x06weight\"\x9e\a\n" +
 	"\vMatchReview\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xe0A\b\xca\xda\x18\x02\b\x01R\x04name\x12)\n" +
 	"\fchild_record\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\bR\vchildRecord\x12\x1c\n" +
@@ -362,13 +1195,98 @@ const file_irt_v1_match_proto_rawDesc = "" +
 	"\x0fcandidate_child\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x0ecandidateChild\x126\n" +
 	"\x05match\x18\x05 \x01(\v2\x18.irt.v1.MatchExplanationB\x06\xca\xda\x18\x02\b\x01R\x05match\x12C\n" +
 	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\n" +
-	"createTime:L\xeaAI\n" +
-	"\x0firt/MatchReview\x12\x1bmatchReviews/{match_review}*\fmatchReviews2\vmatchReview*{\n" +
+	"createTime\x126\n" +
+	"\x05state\x18\a \x01(\x0e2\x18.irt.v1.MatchReviewStateB\x06\xca\xda\x18\x02\b\x01R\x05state\x123\n" +
+	"\x04risk\x18\b \x01(\x0e2\x17.irt.v1.MatchReviewRiskB\x06\xca\xda\x18\x02\b\x01R\x04risk\x12)\n" +
+	"\frisk_reasons\x18\t \x03(\tB\x06\xca\xda\x18\x02\b\x01R\vriskReasons\x12%\n" +
+	"\n" +
+	"claimed_by\x18\n" +
+	" \x01(\tB\x06\xca\xda\x18\x02\b\x01R\tclaimedBy\x12N\n" +
+	"\x11claim_expire_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x0fclaimExpireTime\x12?\n" +
+	"\n" +
+	"resolution\x18\f \x01(\x0e2\x17.irt.v1.MatchResolutionB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"resolution\x12E\n" +
+	"\fresolve_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\vresolveTime\x12A\n" +
+	"\tdecisions\x18\x0e \x03(\v2\x1b.irt.v1.MatchReviewDecisionB\x06\xca\xda\x18\x02\b\x01R\tdecisions\x125\n" +
+	"\x05sides\x18\x0f \x03(\v2\x17.irt.v1.MatchReviewSideB\x06\xca\xda\x18\x02\b\x02R\x05sides\x12\x1a\n" +
+	"\x04etag\x18\x10 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x04etag:L\xeaAI\n" +
+	"\x0firt/MatchReview\x12\x1bmatchReviews/{match_review}*\fmatchReviews2\vmatchReview\"\xe2\x01\n" +
+	"\x13MatchReviewDecision\x12?\n" +
+	"\n" +
+	"resolution\x18\x01 \x01(\x0e2\x17.irt.v1.MatchResolutionB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"resolution\x12%\n" +
+	"\n" +
+	"decided_by\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\tdecidedBy\x12\x1e\n" +
+	"\x06reason\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06reason\x12C\n" +
+	"\vdecide_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"decideTime\"\xbd\x01\n" +
+	"\x0fMatchReviewSide\x12+\n" +
+	"\x05child\x18\x01 \x01(\v2\r.irt.v1.ChildB\x06\xca\xda\x18\x02\b\x02R\x05child\x12@\n" +
+	"\rchild_records\x18\x02 \x03(\v2\x13.irt.v1.ChildRecordB\x06\xca\xda\x18\x02\b\x02R\fchildRecords\x12;\n" +
+	"\aholders\x18\x03 \x03(\v2\x19.irt.v1.MatchReviewHolderB\x06\xca\xda\x18\x02\b\bR\aholders\"\x93\x02\n" +
+	"\x11MatchReviewHolder\x12\x1e\n" +
+	"\x06agency\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\bR\x06agency\x126\n" +
+	"\x13agency_display_name\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\bR\x11agencyDisplayName\x12;\n" +
+	"\vagency_kind\x18\x03 \x01(\x0e2\x12.irt.v1.AgencyKindB\x06\xca\xda\x18\x02\b\bR\n" +
+	"agencyKind\x124\n" +
+	"\x12child_record_count\x18\x04 \x01(\x05B\x06\xca\xda\x18\x02\b\bR\x10childRecordCount\x123\n" +
+	"\x11involvement_count\x18\x05 \x01(\x05B\x06\xca\xda\x18\x02\b\bR\x10involvementCount\"\x87\x04\n" +
+	"\x0fMatchConstraint\x127\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1b.irt.v1.MatchConstraintKindB\x06\xca\xda\x18\x02\b\x01R\x04kind\x12)\n" +
+	"\fchild_record\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\bR\vchildRecord\x124\n" +
+	"\x12other_child_record\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\bR\x10otherChildRecord\x12\x1c\n" +
+	"\x05child\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x05child\x12'\n" +
+	"\vother_child\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"otherChild\x12\x1e\n" +
+	"\x06reason\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06reason\x12%\n" +
+	"\n" +
+	"decided_by\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\tdecidedBy\x12C\n" +
+	"\vcreate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"createTime\x12=\n" +
+	"\bend_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\aendTime\x12!\n" +
+	"\bended_by\x18\n" +
+	" \x01(\tB\x06\xca\xda\x18\x02\b\x01R\aendedBy\x12%\n" +
+	"\n" +
+	"end_reason\x18\v \x01(\tB\x06\xca\xda\x18\x02\b\x01R\tendReason\"\xaa\x02\n" +
+	"\tMatchPair\x12)\n" +
+	"\fchild_record\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\bR\vchildRecord\x124\n" +
+	"\x12other_child_record\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\bR\x10otherChildRecord\x126\n" +
+	"\x05match\x18\x03 \x01(\v2\x18.irt.v1.MatchExplanationB\x06\xca\xda\x18\x02\b\x01R\x05match\x12?\n" +
+	"\aclasses\x18\x04 \x03(\v2\x1d.irt.v1.MatchClassProbabilityB\x06\xca\xda\x18\x02\b\x01R\aclasses\x12C\n" +
+	"\n" +
+	"constraint\x18\x05 \x01(\x0e2\x1b.irt.v1.MatchConstraintKindB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"constraint\"j\n" +
+	"\x15MatchClassProbability\x12'\n" +
+	"\vmatch_class\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
+	"matchClass\x12(\n" +
+	"\vprobability\x18\x02 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\vprobability*{\n" +
 	"\rMatchDecision\x12\x1e\n" +
 	"\x1aMATCH_DECISION_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13MATCH_DECISION_LINK\x10\x01\x12\x19\n" +
 	"\x15MATCH_DECISION_REVIEW\x10\x02\x12\x16\n" +
-	"\x12MATCH_DECISION_NEW\x10\x03B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x12MATCH_DECISION_NEW\x10\x03*\xdb\x01\n" +
+	"\x10MatchReviewState\x12\"\n" +
+	"\x1eMATCH_REVIEW_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17MATCH_REVIEW_STATE_OPEN\x10\x01\x12\x1e\n" +
+	"\x1aMATCH_REVIEW_STATE_CLAIMED\x10\x02\x12&\n" +
+	"\"MATCH_REVIEW_STATE_AWAITING_SECOND\x10\x03\x12\x1d\n" +
+	"\x19MATCH_REVIEW_STATE_UNSURE\x10\x04\x12\x1f\n" +
+	"\x1bMATCH_REVIEW_STATE_RESOLVED\x10\x05*\x89\x01\n" +
+	"\x0fMatchReviewRisk\x12!\n" +
+	"\x1dMATCH_REVIEW_RISK_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15MATCH_REVIEW_RISK_LOW\x10\x01\x12\x1c\n" +
+	"\x18MATCH_REVIEW_RISK_MEDIUM\x10\x02\x12\x1a\n" +
+	"\x16MATCH_REVIEW_RISK_HIGH\x10\x03*\xac\x01\n" +
+	"\x0fMatchResolution\x12 \n" +
+	"\x1cMATCH_RESOLUTION_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15MATCH_RESOLUTION_SAME\x10\x01\x12\x1d\n" +
+	"\x19MATCH_RESOLUTION_NOT_SAME\x10\x02\x12\x1d\n" +
+	"\x19MATCH_RESOLUTION_NOT_SURE\x10\x03\x12\x1e\n" +
+	"\x1aMATCH_RESOLUTION_OVERTAKEN\x10\x04*\x80\x01\n" +
+	"\x13MatchConstraintKind\x12%\n" +
+	"!MATCH_CONSTRAINT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aMATCH_CONSTRAINT_KIND_SAME\x10\x01\x12\"\n" +
+	"\x1eMATCH_CONSTRAINT_KIND_NOT_SAME\x10\x02B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_match_proto_rawDescOnce sync.Once
@@ -382,25 +1300,57 @@ func file_irt_v1_match_proto_rawDescGZIP() []byte {
 	return file_irt_v1_match_proto_rawDescData
 }
 
-var file_irt_v1_match_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_irt_v1_match_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_irt_v1_match_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_irt_v1_match_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_irt_v1_match_proto_goTypes = []any{
 	(MatchDecision)(0),            // 0: irt.v1.MatchDecision
-	(*MatchExplanation)(nil),      // 1: irt.v1.MatchExplanation
-	(*MatchFieldWeight)(nil),      // 2: irt.v1.MatchFieldWeight
-	(*MatchReview)(nil),           // 3: irt.v1.MatchReview
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(MatchReviewState)(0),         // 1: irt.v1.MatchReviewState
+	(MatchReviewRisk)(0),          // 2: irt.v1.MatchReviewRisk
+	(MatchResolution)(0),          // 3: irt.v1.MatchResolution
+	(MatchConstraintKind)(0),      // 4: irt.v1.MatchConstraintKind
+	(*MatchExplanation)(nil),      // 5: irt.v1.MatchExplanation
+	(*MatchFieldWeight)(nil),      // 6: irt.v1.MatchFieldWeight
+	(*MatchReview)(nil),           // 7: irt.v1.MatchReview
+	(*MatchReviewDecision)(nil),   // 8: irt.v1.MatchReviewDecision
+	(*MatchReviewSide)(nil),       // 9: irt.v1.MatchReviewSide
+	(*MatchReviewHolder)(nil),     // 10: irt.v1.MatchReviewHolder
+	(*MatchConstraint)(nil),       // 11: irt.v1.MatchConstraint
+	(*MatchPair)(nil),             // 12: irt.v1.MatchPair
+	(*MatchClassProbability)(nil), // 13: irt.v1.MatchClassProbability
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Child)(nil),                 // 15: irt.v1.Child
+	(*ChildRecord)(nil),           // 16: irt.v1.ChildRecord
+	(AgencyKind)(0),               // 17: irt.v1.AgencyKind
 }
 var file_irt_v1_match_proto_depIdxs = []int32{
-	0, // 0: irt.v1.MatchExplanation.decision:type_name -> irt.v1.MatchDecision
-	2, // 1: irt.v1.MatchExplanation.field_weights:type_name -> irt.v1.MatchFieldWeight
-	1, // 2: irt.v1.MatchReview.match:type_name -> irt.v1.MatchExplanation
-	4, // 3: irt.v1.MatchReview.create_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	0,  // 0: irt.v1.MatchExplanation.decision:type_name -> irt.v1.MatchDecision
+	6,  // 1: irt.v1.MatchExplanation.field_weights:type_name -> irt.v1.MatchFieldWeight
+	5,  // 2: irt.v1.MatchReview.match:type_name -> irt.v1.MatchExplanation
+	14, // 3: irt.v1.MatchReview.create_time:type_name -> google.protobuf.Timestamp
+	1,  // 4: irt.v1.MatchReview.state:type_name -> irt.v1.MatchReviewState
+	2,  // 5: irt.v1.MatchReview.risk:type_name -> irt.v1.MatchReviewRisk
+	14, // 6: irt.v1.MatchReview.claim_expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 7: irt.v1.MatchReview.resolution:type_name -> irt.v1.MatchResolution
+	14, // 8: irt.v1.MatchReview.resolve_time:type_name -> google.protobuf.Timestamp
+	8,  // 9: irt.v1.MatchReview.decisions:type_name -> irt.v1.MatchReviewDecision
+	9,  // 10: irt.v1.MatchReview.sides:type_name -> irt.v1.MatchReviewSide
+	3,  // 11: irt.v1.MatchReviewDecision.resolution:type_name -> irt.v1.MatchResolution
+	14, // 12: irt.v1.MatchReviewDecision.decide_time:type_name -> google.protobuf.Timestamp
+	15, // 13: irt.v1.MatchReviewSide.child:type_name -> irt.v1.Child
+	16, // 14: irt.v1.MatchReviewSide.child_records:type_name -> irt.v1.ChildRecord
+	10, // 15: irt.v1.MatchReviewSide.holders:type_name -> irt.v1.MatchReviewHolder
+	17, // 16: irt.v1.MatchReviewHolder.agency_kind:type_name -> irt.v1.AgencyKind
+	4,  // 17: irt.v1.MatchConstraint.kind:type_name -> irt.v1.MatchConstraintKind
+	14, // 18: irt.v1.MatchConstraint.create_time:type_name -> google.protobuf.Timestamp
+	14, // 19: irt.v1.MatchConstraint.end_time:type_name -> google.protobuf.Timestamp
+	5,  // 20: irt.v1.MatchPair.match:type_name -> irt.v1.MatchExplanation
+	13, // 21: irt.v1.MatchPair.classes:type_name -> irt.v1.MatchClassProbability
+	4,  // 22: irt.v1.MatchPair.constraint:type_name -> irt.v1.MatchConstraintKind
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_match_proto_init() }
@@ -408,14 +1358,16 @@ func file_irt_v1_match_proto_init() {
 	if File_irt_v1_match_proto != nil {
 		return
 	}
+	file_irt_v1_child_proto_init()
+	file_irt_v1_child_record_proto_init()
 	file_irt_v1_options_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_match_proto_rawDesc), len(file_irt_v1_match_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      5,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

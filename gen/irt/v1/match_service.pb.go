@@ -25,6 +25,120 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a request to make one child of two did.
+type MergeOutcome int32
+
+const (
+	// Not stated.
+	MergeOutcome_MERGE_OUTCOME_UNSPECIFIED MergeOutcome = 0
+	// The two are one.
+	MergeOutcome_MERGE_OUTCOME_MERGED MergeOutcome = 1
+	// A second person must decide the same.
+	MergeOutcome_MERGE_OUTCOME_AWAITING_SECOND MergeOutcome = 2
+	// They were one already.
+	MergeOutcome_MERGE_OUTCOME_UNCHANGED MergeOutcome = 3
+)
+
+// Enum value maps for MergeOutcome.
+var (
+	MergeOutcome_name = map[int32]string{
+		0: "MERGE_OUTCOME_UNSPECIFIED",
+		1: "MERGE_OUTCOME_MERGED",
+		2: "MERGE_OUTCOME_AWAITING_SECOND",
+		3: "MERGE_OUTCOME_UNCHANGED",
+	}
+	MergeOutcome_value = map[string]int32{
+		"MERGE_OUTCOME_UNSPECIFIED":     0,
+		"MERGE_OUTCOME_MERGED":          1,
+		"MERGE_OUTCOME_AWAITING_SECOND": 2,
+		"MERGE_OUTCOME_UNCHANGED":       3,
+	}
+)
+
+func (x MergeOutcome) Enum() *MergeOutcome {
+	p := new(MergeOutcome)
+	*p = x
+	return p
+}
+
+func (x MergeOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MergeOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_match_service_proto_enumTypes[0].Descriptor()
+}
+
+func (MergeOutcome) Type() protoreflect.EnumType {
+	return &file_irt_v1_match_service_proto_enumTypes[0]
+}
+
+func (x MergeOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MergeOutcome.Descriptor instead.
+func (MergeOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{0}
+}
+
+// What a request to take records out of a child did.
+type SplitOutcome int32
+
+const (
+	// Not stated.
+	SplitOutcome_SPLIT_OUTCOME_UNSPECIFIED SplitOutcome = 0
+	// They stand under a new child.
+	SplitOutcome_SPLIT_OUTCOME_NEW_CHILD SplitOutcome = 1
+	// They stand under the child that they were of before.
+	SplitOutcome_SPLIT_OUTCOME_FORMER_CHILD SplitOutcome = 2
+	// They were apart already.
+	SplitOutcome_SPLIT_OUTCOME_UNCHANGED SplitOutcome = 3
+)
+
+// Enum value maps for SplitOutcome.
+var (
+	SplitOutcome_name = map[int32]string{
+		0: "SPLIT_OUTCOME_UNSPECIFIED",
+		1: "SPLIT_OUTCOME_NEW_CHILD",
+		2: "SPLIT_OUTCOME_FORMER_CHILD",
+		3: "SPLIT_OUTCOME_UNCHANGED",
+	}
+	SplitOutcome_value = map[string]int32{
+		"SPLIT_OUTCOME_UNSPECIFIED":  0,
+		"SPLIT_OUTCOME_NEW_CHILD":    1,
+		"SPLIT_OUTCOME_FORMER_CHILD": 2,
+		"SPLIT_OUTCOME_UNCHANGED":    3,
+	}
+)
+
+func (x SplitOutcome) Enum() *SplitOutcome {
+	p := new(SplitOutcome)
+	*p = x
+	return p
+}
+
+func (x SplitOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SplitOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_match_service_proto_enumTypes[1].Descriptor()
+}
+
+func (SplitOutcome) Type() protoreflect.EnumType {
+	return &file_irt_v1_match_service_proto_enumTypes[1]
+}
+
+func (x SplitOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SplitOutcome.Descriptor instead.
+func (SplitOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{1}
+}
+
 // A request to score a record.
 type MatchChildRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -187,7 +301,13 @@ type ListMatchReviewsRequest struct {
 	// At most this many: 50 if 0, never more than 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those in this state; if absent, all that are not resolved.
+	State MatchReviewState `protobuf:"varint,3,opt,name=state,proto3,enum=irt.v1.MatchReviewState" json:"state,omitempty"`
+	// Only those of this risk.
+	Risk MatchReviewRisk `protobuf:"varint,4,opt,name=risk,proto3,enum=irt.v1.MatchReviewRisk" json:"risk,omitempty"`
+	// Only those that a record of this agency raised: agencies/{agency}.
+	Agency        string `protobuf:"bytes,5,opt,name=agency,proto3" json:"agency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -236,10 +356,31 @@ func (x *ListMatchReviewsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListMatchReviewsRequest) GetState() MatchReviewState {
+	if x != nil {
+		return x.State
+	}
+	return MatchReviewState_MATCH_REVIEW_STATE_UNSPECIFIED
+}
+
+func (x *ListMatchReviewsRequest) GetRisk() MatchReviewRisk {
+	if x != nil {
+		return x.Risk
+	}
+	return MatchReviewRisk_MATCH_REVIEW_RISK_UNSPECIFIED
+}
+
+func (x *ListMatchReviewsRequest) GetAgency() string {
+	if x != nil {
+		return x.Agency
+	}
+	return ""
+}
+
 // A page of the review queue.
 type ListMatchReviewsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The reviews, oldest first.
+	// The reviews, the riskiest first, then the oldest.
 	MatchReviews []*MatchReview `protobuf:"bytes,1,rep,name=match_reviews,json=matchReviews,proto3" json:"match_reviews,omitempty"`
 	// Asks for the next page; empty on the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -291,11 +432,921 @@ func (x *ListMatchReviewsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// A request for one match review.
+type GetMatchReviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// matchReviews/{match_review}
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMatchReviewRequest) Reset() {
+	*x = GetMatchReviewRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMatchReviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMatchReviewRequest) ProtoMessage() {}
+
+func (x *GetMatchReviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMatchReviewRequest.ProtoReflect.Descriptor instead.
+func (*GetMatchReviewRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetMatchReviewRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// A request to claim a match review.
+type ClaimMatchReviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// matchReviews/{match_review}
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimMatchReviewRequest) Reset() {
+	*x = ClaimMatchReviewRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimMatchReviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimMatchReviewRequest) ProtoMessage() {}
+
+func (x *ClaimMatchReviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimMatchReviewRequest.ProtoReflect.Descriptor instead.
+func (*ClaimMatchReviewRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ClaimMatchReviewRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// A request to give up the claim of a match review.
+type ReleaseMatchReviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// matchReviews/{match_review}
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseMatchReviewRequest) Reset() {
+	*x = ReleaseMatchReviewRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseMatchReviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseMatchReviewRequest) ProtoMessage() {}
+
+func (x *ReleaseMatchReviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseMatchReviewRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseMatchReviewRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReleaseMatchReviewRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// A request to decide a match review.
+type ResolveMatchReviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// matchReviews/{match_review}
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The decision: SAME, NOT_SAME or NOT_SURE.
+	Resolution MatchResolution `protobuf:"varint,2,opt,name=resolution,proto3,enum=irt.v1.MatchResolution" json:"resolution,omitempty"`
+	// Why, in at most 500 characters. No details of the case.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// With SAME, the child whose name stays: one of the two. If empty, the older
+	// entry; a second person confirms what the first one chose.
+	Survivor string `protobuf:"bytes,4,opt,name=survivor,proto3" json:"survivor,omitempty"`
+	// The etag of the review as it was read; empty: whichever it is.
+	Etag string `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Only check, and answer with how risky it is: write nothing.
+	ValidateOnly  bool `protobuf:"varint,6,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveMatchReviewRequest) Reset() {
+	*x = ResolveMatchReviewRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveMatchReviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveMatchReviewRequest) ProtoMessage() {}
+
+func (x *ResolveMatchReviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveMatchReviewRequest.ProtoReflect.Descriptor instead.
+func (*ResolveMatchReviewRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ResolveMatchReviewRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResolveMatchReviewRequest) GetResolution() MatchResolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return MatchResolution_MATCH_RESOLUTION_UNSPECIFIED
+}
+
+func (x *ResolveMatchReviewRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ResolveMatchReviewRequest) GetSurvivor() string {
+	if x != nil {
+		return x.Survivor
+	}
+	return ""
+}
+
+func (x *ResolveMatchReviewRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *ResolveMatchReviewRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// A request to make one child of two.
+type MergeChildrenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The child whose name is to lead to the other: children/{child}.
+	Child string `protobuf:"bytes,1,opt,name=child,proto3" json:"child,omitempty"`
+	// The child whose name stays: children/{child}.
+	IntoChild string `protobuf:"bytes,2,opt,name=into_child,json=intoChild,proto3" json:"into_child,omitempty"`
+	// Why, in at most 500 characters. No details of the case.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The etag of child as it was read; empty: whichever it is.
+	Etag string `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The etag of into_child as it was read; empty: whichever it is.
+	IntoEtag string `protobuf:"bytes,5,opt,name=into_etag,json=intoEtag,proto3" json:"into_etag,omitempty"`
+	// Only check, and answer as if it were done: write nothing.
+	ValidateOnly  bool `protobuf:"varint,6,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeChildrenRequest) Reset() {
+	*x = MergeChildrenRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeChildrenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeChildrenRequest) ProtoMessage() {}
+
+func (x *MergeChildrenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeChildrenRequest.ProtoReflect.Descriptor instead.
+func (*MergeChildrenRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *MergeChildrenRequest) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *MergeChildrenRequest) GetIntoChild() string {
+	if x != nil {
+		return x.IntoChild
+	}
+	return ""
+}
+
+func (x *MergeChildrenRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MergeChildrenRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *MergeChildrenRequest) GetIntoEtag() string {
+	if x != nil {
+		return x.IntoEtag
+	}
+	return ""
+}
+
+func (x *MergeChildrenRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The outcome of making one child of two.
+type MergeChildrenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was done.
+	Outcome MergeOutcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=irt.v1.MergeOutcome" json:"outcome,omitempty"`
+	// The child that answers for both; as it is, where nothing was done yet.
+	Child *Child `protobuf:"bytes,2,opt,name=child,proto3" json:"child,omitempty"`
+	// The review that awaits a second person, where one does: matchReviews/{match_review}.
+	MatchReview string `protobuf:"bytes,3,opt,name=match_review,json=matchReview,proto3" json:"match_review,omitempty"`
+	// How risky the merge is.
+	Risk MatchReviewRisk `protobuf:"varint,4,opt,name=risk,proto3,enum=irt.v1.MatchReviewRisk" json:"risk,omitempty"`
+	// What makes it risky.
+	RiskReasons []string `protobuf:"bytes,5,rep,name=risk_reasons,json=riskReasons,proto3" json:"risk_reasons,omitempty"`
+	// The records that came to stand under the child:
+	// agencies/{agency}/childRecords/{local_id}.
+	ChildRecords []string `protobuf:"bytes,6,rep,name=child_records,json=childRecords,proto3" json:"child_records,omitempty"`
+	// Whether nothing was written because validate_only was set.
+	ValidateOnly  bool `protobuf:"varint,7,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeChildrenResponse) Reset() {
+	*x = MergeChildrenResponse{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeChildrenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeChildrenResponse) ProtoMessage() {}
+
+func (x *MergeChildrenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeChildrenResponse.ProtoReflect.Descriptor instead.
+func (*MergeChildrenResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MergeChildrenResponse) GetOutcome() MergeOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return MergeOutcome_MERGE_OUTCOME_UNSPECIFIED
+}
+
+func (x *MergeChildrenResponse) GetChild() *Child {
+	if x != nil {
+		return x.Child
+	}
+	return nil
+}
+
+func (x *MergeChildrenResponse) GetMatchReview() string {
+	if x != nil {
+		return x.MatchReview
+	}
+	return ""
+}
+
+func (x *MergeChildrenResponse) GetRisk() MatchReviewRisk {
+	if x != nil {
+		return x.Risk
+	}
+	return MatchReviewRisk_MATCH_REVIEW_RISK_UNSPECIFIED
+}
+
+func (x *MergeChildrenResponse) GetRiskReasons() []string {
+	if x != nil {
+		return x.RiskReasons
+	}
+	return nil
+}
+
+func (x *MergeChildrenResponse) GetChildRecords() []string {
+	if x != nil {
+		return x.ChildRecords
+	}
+	return nil
+}
+
+func (x *MergeChildrenResponse) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// A request to take records out of a child.
+type SplitChildRecordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The child that the records stand under now: children/{child}.
+	Child string `protobuf:"bytes,1,opt,name=child,proto3" json:"child,omitempty"`
+	// The records to take out: agencies/{agency}/childRecords/{local_id}.
+	ChildRecords []string `protobuf:"bytes,2,rep,name=child_records,json=childRecords,proto3" json:"child_records,omitempty"`
+	// Why, in at most 500 characters. No details of the case.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The former child to give them back to: one that was merged into child. If
+	// empty, the one they were of before, where there is one.
+	IntoChild string `protobuf:"bytes,4,opt,name=into_child,json=intoChild,proto3" json:"into_child,omitempty"`
+	// Make a new child of them, also where there is a former one.
+	NewChild bool `protobuf:"varint,5,opt,name=new_child,json=newChild,proto3" json:"new_child,omitempty"`
+	// The etag of child as it was read; empty: whichever it is.
+	Etag string `protobuf:"bytes,6,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Only check, and answer as if it were done: write nothing.
+	ValidateOnly  bool `protobuf:"varint,7,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitChildRecordRequest) Reset() {
+	*x = SplitChildRecordRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitChildRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitChildRecordRequest) ProtoMessage() {}
+
+func (x *SplitChildRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitChildRecordRequest.ProtoReflect.Descriptor instead.
+func (*SplitChildRecordRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SplitChildRecordRequest) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *SplitChildRecordRequest) GetChildRecords() []string {
+	if x != nil {
+		return x.ChildRecords
+	}
+	return nil
+}
+
+func (x *SplitChildRecordRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SplitChildRecordRequest) GetIntoChild() string {
+	if x != nil {
+		return x.IntoChild
+	}
+	return ""
+}
+
+func (x *SplitChildRecordRequest) GetNewChild() bool {
+	if x != nil {
+		return x.NewChild
+	}
+	return false
+}
+
+func (x *SplitChildRecordRequest) GetEtag() string {
+	if x != nil {
+		return x.Etag
+	}
+	return ""
+}
+
+func (x *SplitChildRecordRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The outcome of taking records out of a child.
+type SplitChildRecordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was done.
+	Outcome SplitOutcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=irt.v1.SplitOutcome" json:"outcome,omitempty"`
+	// The child that the records stand under now. On a validate_only request that
+	// would make a new one, without a name.
+	Child *Child `protobuf:"bytes,2,opt,name=child,proto3" json:"child,omitempty"`
+	// The child that they were taken out of.
+	RemainingChild *Child `protobuf:"bytes,3,opt,name=remaining_child,json=remainingChild,proto3" json:"remaining_child,omitempty"`
+	// Whether nothing was written because validate_only was set.
+	ValidateOnly  bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitChildRecordResponse) Reset() {
+	*x = SplitChildRecordResponse{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitChildRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitChildRecordResponse) ProtoMessage() {}
+
+func (x *SplitChildRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitChildRecordResponse.ProtoReflect.Descriptor instead.
+func (*SplitChildRecordResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SplitChildRecordResponse) GetOutcome() SplitOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return SplitOutcome_SPLIT_OUTCOME_UNSPECIFIED
+}
+
+func (x *SplitChildRecordResponse) GetChild() *Child {
+	if x != nil {
+		return x.Child
+	}
+	return nil
+}
+
+func (x *SplitChildRecordResponse) GetRemainingChild() *Child {
+	if x != nil {
+		return x.RemainingChild
+	}
+	return nil
+}
+
+func (x *SplitChildRecordResponse) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// A request to explain a match. Give child_record alone, child_record and either
+// other_child_record or other_child, or child and other_child.
+type ExplainMatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The record: agencies/{agency}/childRecords/{local_id}.
+	ChildRecord string `protobuf:"bytes,1,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
+	// The record to compare it with.
+	OtherChildRecord string `protobuf:"bytes,2,opt,name=other_child_record,json=otherChildRecord,proto3" json:"other_child_record,omitempty"`
+	// The child: children/{child}.
+	Child string `protobuf:"bytes,3,opt,name=child,proto3" json:"child,omitempty"`
+	// The child to compare with.
+	OtherChild    string `protobuf:"bytes,4,opt,name=other_child,json=otherChild,proto3" json:"other_child,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainMatchRequest) Reset() {
+	*x = ExplainMatchRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainMatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainMatchRequest) ProtoMessage() {}
+
+func (x *ExplainMatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainMatchRequest.ProtoReflect.Descriptor instead.
+func (*ExplainMatchRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExplainMatchRequest) GetChildRecord() string {
+	if x != nil {
+		return x.ChildRecord
+	}
+	return ""
+}
+
+func (x *ExplainMatchRequest) GetOtherChildRecord() string {
+	if x != nil {
+		return x.OtherChildRecord
+	}
+	return ""
+}
+
+func (x *ExplainMatchRequest) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *ExplainMatchRequest) GetOtherChild() string {
+	if x != nil {
+		return x.OtherChild
+	}
+	return ""
+}
+
+// Why records are, or are not, of one child.
+type ExplainMatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of one record: how it came to its child, as it was decided then.
+	Match *MatchExplanation `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
+	// Of one record: the child it stands under.
+	Child string `protobuf:"bytes,2,opt,name=child,proto3" json:"child,omitempty"`
+	// Of two things: their records pair by pair, the best first, at most 100.
+	Pairs         []*MatchPair `protobuf:"bytes,3,rep,name=pairs,proto3" json:"pairs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainMatchResponse) Reset() {
+	*x = ExplainMatchResponse{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainMatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainMatchResponse) ProtoMessage() {}
+
+func (x *ExplainMatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainMatchResponse.ProtoReflect.Descriptor instead.
+func (*ExplainMatchResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExplainMatchResponse) GetMatch() *MatchExplanation {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *ExplainMatchResponse) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *ExplainMatchResponse) GetPairs() []*MatchPair {
+	if x != nil {
+		return x.Pairs
+	}
+	return nil
+}
+
+// A request for what people decided about pairs of records: of child or of
+// child_record, one of the two.
+type ListMatchConstraintsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of records that stand under this child: children/{child}.
+	Child string `protobuf:"bytes,1,opt,name=child,proto3" json:"child,omitempty"`
+	// Only of this record: agencies/{agency}/childRecords/{local_id}.
+	ChildRecord string `protobuf:"bytes,2,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
+	// Those that were revoked or replaced too.
+	ShowEnded     bool `protobuf:"varint,3,opt,name=show_ended,json=showEnded,proto3" json:"show_ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMatchConstraintsRequest) Reset() {
+	*x = ListMatchConstraintsRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMatchConstraintsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMatchConstraintsRequest) ProtoMessage() {}
+
+func (x *ListMatchConstraintsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMatchConstraintsRequest.ProtoReflect.Descriptor instead.
+func (*ListMatchConstraintsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListMatchConstraintsRequest) GetChild() string {
+	if x != nil {
+		return x.Child
+	}
+	return ""
+}
+
+func (x *ListMatchConstraintsRequest) GetChildRecord() string {
+	if x != nil {
+		return x.ChildRecord
+	}
+	return ""
+}
+
+func (x *ListMatchConstraintsRequest) GetShowEnded() bool {
+	if x != nil {
+		return x.ShowEnded
+	}
+	return false
+}
+
+// What people decided about pairs of records, the latest first, at most 1,000.
+type ListMatchConstraintsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The constraints.
+	MatchConstraints []*MatchConstraint `protobuf:"bytes,1,rep,name=match_constraints,json=matchConstraints,proto3" json:"match_constraints,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListMatchConstraintsResponse) Reset() {
+	*x = ListMatchConstraintsResponse{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMatchConstraintsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMatchConstraintsResponse) ProtoMessage() {}
+
+func (x *ListMatchConstraintsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMatchConstraintsResponse.ProtoReflect.Descriptor instead.
+func (*ListMatchConstraintsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListMatchConstraintsResponse) GetMatchConstraints() []*MatchConstraint {
+	if x != nil {
+		return x.MatchConstraints
+	}
+	return nil
+}
+
+// A request to revoke what was decided about two records.
+type RevokeMatchConstraintRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one record: agencies/{agency}/childRecords/{local_id}.
+	ChildRecord string `protobuf:"bytes,1,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
+	// The other record.
+	OtherChildRecord string `protobuf:"bytes,2,opt,name=other_child_record,json=otherChildRecord,proto3" json:"other_child_record,omitempty"`
+	// Why, in at most 500 characters. No details of the case.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeMatchConstraintRequest) Reset() {
+	*x = RevokeMatchConstraintRequest{}
+	mi := &file_irt_v1_match_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeMatchConstraintRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeMatchConstraintRequest) ProtoMessage() {}
+
+func (x *RevokeMatchConstraintRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_match_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeMatchConstraintRequest.ProtoReflect.Descriptor instead.
+func (*RevokeMatchConstraintRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_match_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RevokeMatchConstraintRequest) GetChildRecord() string {
+	if x != nil {
+		return x.ChildRecord
+	}
+	return ""
+}
+
+func (x *RevokeMatchConstraintRequest) GetOtherChildRecord() string {
+	if x != nil {
+		return x.OtherChildRecord
+	}
+	return ""
+}
+
+func (x *RevokeMatchConstraintRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_irt_v1_match_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_match_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1airt/v1/match_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19irt/v1/child_record.proto\x1a\x12irt/v1/match.proto\x1a\x14irt/v1/options.proto\"\\\n" +
+	"\x1airt/v1/match_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x12irt/v1/child.proto\x1a\x19irt/v1/child_record.proto\x1a\x12irt/v1/match.proto\x1a\x14irt/v1/options.proto\"\\\n" +
 	"\x11MatchChildRequest\x12G\n" +
 	"\fchild_record\x18\x01 \x01(\v2\x13.irt.v1.ChildRecordB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x02R\vchildRecord\"\x8f\x01\n" +
 	"\x12MatchChildResponse\x129\n" +
@@ -305,18 +1356,106 @@ const file_irt_v1_match_service_proto_rawDesc = "" +
 	"candidates\"f\n" +
 	"\x0eMatchCandidate\x12\x1c\n" +
 	"\x05child\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x05child\x126\n" +
-	"\x05match\x18\x02 \x01(\v2\x18.irt.v1.MatchExplanationB\x06\xca\xda\x18\x02\b\x01R\x05match\"t\n" +
+	"\x05match\x18\x02 \x01(\v2\x18.irt.v1.MatchExplanationB\x06\xca\xda\x18\x02\b\x01R\x05match\"\x88\x02\n" +
 	"\x17ListMatchReviewsRequest\x12*\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\r\xbaH\x04\x1a\x02(\x00\xca\xda\x18\x02\b\x01R\bpageSize\x12-\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\"\x8c\x01\n" +
+	"page_token\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\x126\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x18.irt.v1.MatchReviewStateB\x06\xca\xda\x18\x02\b\x01R\x05state\x123\n" +
+	"\x04risk\x18\x04 \x01(\x0e2\x17.irt.v1.MatchReviewRiskB\x06\xca\xda\x18\x02\b\x01R\x04risk\x12%\n" +
+	"\x06agency\x18\x05 \x01(\tB\r\xbaH\x04r\x02\x18H\xca\xda\x18\x02\b\x01R\x06agency\"\x8c\x01\n" +
 	"\x18ListMatchReviewsResponse\x12@\n" +
 	"\rmatch_reviews\x18\x01 \x03(\v2\x13.irt.v1.MatchReviewB\x06\xca\xda\x18\x02\b\x01R\fmatchReviews\x12.\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken2\xf8\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken\"?\n" +
+	"\x15GetMatchReviewRequest\x12&\n" +
+	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x04name\"A\n" +
+	"\x17ClaimMatchReviewRequest\x12&\n" +
+	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x04name\"C\n" +
+	"\x19ReleaseMatchReviewRequest\x12&\n" +
+	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x04name\"\xb5\x02\n" +
+	"\x19ResolveMatchReviewRequest\x12&\n" +
+	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x04name\x12H\n" +
+	"\n" +
+	"resolution\x18\x02 \x01(\x0e2\x17.irt.v1.MatchResolutionB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\n" +
+	"resolution\x12+\n" +
+	"\x06reason\x18\x03 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03\xca\xda\x18\x02\b\x01R\x06reason\x12)\n" +
+	"\bsurvivor\x18\x04 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\x01R\bsurvivor\x12!\n" +
+	"\x04etag\x18\x05 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12+\n" +
+	"\rvalidate_only\x18\x06 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\x9c\x02\n" +
+	"\x14MergeChildrenRequest\x12(\n" +
+	"\x05child\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05child\x121\n" +
+	"\n" +
+	"into_child\x18\x02 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\tintoChild\x12+\n" +
+	"\x06reason\x18\x03 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03\xca\xda\x18\x02\b\x01R\x06reason\x12!\n" +
+	"\x04etag\x18\x04 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12*\n" +
+	"\tinto_etag\x18\x05 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\bintoEtag\x12+\n" +
+	"\rvalidate_only\x18\x06 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xe1\x02\n" +
+	"\x15MergeChildrenResponse\x126\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2\x14.irt.v1.MergeOutcomeB\x06\xca\xda\x18\x02\b\x01R\aoutcome\x12+\n" +
+	"\x05child\x18\x02 \x01(\v2\r.irt.v1.ChildB\x06\xca\xda\x18\x02\b\x02R\x05child\x12)\n" +
+	"\fmatch_review\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\vmatchReview\x123\n" +
+	"\x04risk\x18\x04 \x01(\x0e2\x17.irt.v1.MatchReviewRiskB\x06\xca\xda\x18\x02\b\x01R\x04risk\x12)\n" +
+	"\frisk_reasons\x18\x05 \x03(\tB\x06\xca\xda\x18\x02\b\x01R\vriskReasons\x12+\n" +
+	"\rchild_records\x18\x06 \x03(\tB\x06\xca\xda\x18\x02\b\bR\fchildRecords\x12+\n" +
+	"\rvalidate_only\x18\a \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xd7\x02\n" +
+	"\x17SplitChildRecordRequest\x12(\n" +
+	"\x05child\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05child\x12B\n" +
+	"\rchild_records\x18\x02 \x03(\tB\x1d\xe0A\x02\xbaH\x11\xc8\x01\x01\x92\x01\v\x10d\"\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\bR\fchildRecords\x12+\n" +
+	"\x06reason\x18\x03 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03\xca\xda\x18\x02\b\x01R\x06reason\x12,\n" +
+	"\n" +
+	"into_child\x18\x04 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\x01R\tintoChild\x12#\n" +
+	"\tnew_child\x18\x05 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\bnewChild\x12!\n" +
+	"\x04etag\x18\x06 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12+\n" +
+	"\rvalidate_only\x18\a \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xec\x01\n" +
+	"\x18SplitChildRecordResponse\x126\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2\x14.irt.v1.SplitOutcomeB\x06\xca\xda\x18\x02\b\x01R\aoutcome\x12+\n" +
+	"\x05child\x18\x02 \x01(\v2\r.irt.v1.ChildB\x06\xca\xda\x18\x02\b\x02R\x05child\x12>\n" +
+	"\x0fremaining_child\x18\x03 \x01(\v2\r.irt.v1.ChildB\x06\xca\xda\x18\x02\b\x02R\x0eremainingChild\x12+\n" +
+	"\rvalidate_only\x18\x04 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xdb\x01\n" +
+	"\x13ExplainMatchRequest\x121\n" +
+	"\fchild_record\x18\x01 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\bR\vchildRecord\x12<\n" +
+	"\x12other_child_record\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\bR\x10otherChildRecord\x12#\n" +
+	"\x05child\x18\x03 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\x01R\x05child\x12.\n" +
+	"\vother_child\x18\x04 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\x01R\n" +
+	"otherChild\"\x9d\x01\n" +
+	"\x14ExplainMatchResponse\x126\n" +
+	"\x05match\x18\x01 \x01(\v2\x18.irt.v1.MatchExplanationB\x06\xca\xda\x18\x02\b\x01R\x05match\x12\x1c\n" +
+	"\x05child\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x05child\x12/\n" +
+	"\x05pairs\x18\x03 \x03(\v2\x11.irt.v1.MatchPairB\x06\xca\xda\x18\x02\b\x01R\x05pairs\"\x9c\x01\n" +
+	"\x1bListMatchConstraintsRequest\x12#\n" +
+	"\x05child\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\x01R\x05child\x121\n" +
+	"\fchild_record\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\bR\vchildRecord\x12%\n" +
+	"\n" +
+	"show_ended\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\tshowEnded\"l\n" +
+	"\x1cListMatchConstraintsResponse\x12L\n" +
+	"\x11match_constraints\x18\x01 \x03(\v2\x17.irt.v1.MatchConstraintB\x06\xca\xda\x18\x02\b\x01R\x10matchConstraints\"\xc6\x01\n" +
+	"\x1cRevokeMatchConstraintRequest\x126\n" +
+	"\fchild_record\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\bR\vchildRecord\x12A\n" +
+	"\x12other_child_record\x18\x02 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\bR\x10otherChildRecord\x12+\n" +
+	"\x06reason\x18\x03 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xf4\x03\xca\xda\x18\x02\b\x01R\x06reason*\x87\x01\n" +
+	"\fMergeOutcome\x12\x1d\n" +
+	"\x19MERGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14MERGE_OUTCOME_MERGED\x10\x01\x12!\n" +
+	"\x1dMERGE_OUTCOME_AWAITING_SECOND\x10\x02\x12\x1b\n" +
+	"\x17MERGE_OUTCOME_UNCHANGED\x10\x03*\x87\x01\n" +
+	"\fSplitOutcome\x12\x1d\n" +
+	"\x19SPLIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17SPLIT_OUTCOME_NEW_CHILD\x10\x01\x12\x1e\n" +
+	"\x1aSPLIT_OUTCOME_FORMER_CHILD\x10\x02\x12\x1b\n" +
+	"\x17SPLIT_OUTCOME_UNCHANGED\x10\x032\x86\v\n" +
 	"\fMatchService\x12m\n" +
 	"\n" +
 	"MatchChild\x12\x19.irt.v1.MatchChildRequest\x1a\x1a.irt.v1.MatchChildResponse\"(\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/children:match\x12y\n" +
-	"\x10ListMatchReviews\x12\x1f.irt.v1.ListMatchReviewsRequest\x1a .irt.v1.ListMatchReviewsResponse\"\"\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/matchReviewsB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x10ListMatchReviews\x12\x1f.irt.v1.ListMatchReviewsRequest\x1a .irt.v1.ListMatchReviewsResponse\"\"\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/matchReviews\x12p\n" +
+	"\x0eGetMatchReview\x12\x1d.irt.v1.GetMatchReviewRequest\x1a\x13.irt.v1.MatchReview\"*\xd2\xda\x18\x05\x12\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/{name=matchReviews/*}\x12{\n" +
+	"\x10ClaimMatchReview\x12\x1f.irt.v1.ClaimMatchReviewRequest\x1a\x13.irt.v1.MatchReview\"1\xd2\xda\x18\x03\x12\x01\x03\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/{name=matchReviews/*}:claim\x12\x81\x01\n" +
+	"\x12ReleaseMatchReview\x12!.irt.v1.ReleaseMatchReviewRequest\x1a\x13.irt.v1.MatchReview\"3\xd2\xda\x18\x03\x12\x01\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{name=matchReviews/*}:release\x12\x81\x01\n" +
+	"\x12ResolveMatchReview\x12!.irt.v1.ResolveMatchReviewRequest\x1a\x13.irt.v1.MatchReview\"3\xd2\xda\x18\x03\x12\x01\x03\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{name=matchReviews/*}:resolve\x12\x82\x01\n" +
+	"\rMergeChildren\x12\x1c.irt.v1.MergeChildrenRequest\x1a\x1d.irt.v1.MergeChildrenResponse\"4\xd2\xda\x18\x05\x12\x01\x03\x18\x01\x82\xd3\xe4\x93\x02%:\x01*\" /v1/{child=children/*}:mergeInto\x12\x87\x01\n" +
+	"\x10SplitChildRecord\x12\x1f.irt.v1.SplitChildRecordRequest\x1a .irt.v1.SplitChildRecordResponse\"0\xd2\xda\x18\x05\x12\x01\x03\x18\x01\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/{child=children/*}:split\x12s\n" +
+	"\fExplainMatch\x12\x1b.irt.v1.ExplainMatchRequest\x1a\x1c.irt.v1.ExplainMatchResponse\"(\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/matches:explain\x12\x88\x01\n" +
+	"\x14ListMatchConstraints\x12#.irt.v1.ListMatchConstraintsRequest\x1a$.irt.v1.ListMatchConstraintsResponse\"%\xd2\xda\x18\x05\x12\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/matchConstraints\x12\x85\x01\n" +
+	"\x15RevokeMatchConstraint\x12$.irt.v1.RevokeMatchConstraintRequest\x1a\x17.irt.v1.MatchConstraint\"-\xd2\xda\x18\x03\x12\x01\x03\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/matchConstraints:revokeB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_match_service_proto_rawDescOnce sync.Once
@@ -330,33 +1469,85 @@ func file_irt_v1_match_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_match_service_proto_rawDescData
 }
 
-var file_irt_v1_match_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_irt_v1_match_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_irt_v1_match_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_irt_v1_match_service_proto_goTypes = []any{
-	(*MatchChildRequest)(nil),        // 0: irt.v1.MatchChildRequest
-	(*MatchChildResponse)(nil),       // 1: irt.v1.MatchChildResponse
-	(*MatchCandidate)(nil),           // 2: irt.v1.MatchCandidate
-	(*ListMatchReviewsRequest)(nil),  // 3: irt.v1.ListMatchReviewsRequest
-	(*ListMatchReviewsResponse)(nil), // 4: irt.v1.ListMatchReviewsResponse
-	(*ChildRecord)(nil),              // 5: irt.v1.ChildRecord
-	(MatchDecision)(0),               // 6: irt.v1.MatchDecision
-	(*MatchExplanation)(nil),         // 7: irt.v1.MatchExplanation
-	(*MatchReview)(nil),              // 8: irt.v1.MatchReview
+	(MergeOutcome)(0),                    // 0: irt.v1.MergeOutcome
+	(SplitOutcome)(0),                    // 1: irt.v1.SplitOutcome
+	(*MatchChildRequest)(nil),            // 2: irt.v1.MatchChildRequest
+	(*MatchChildResponse)(nil),           // 3: irt.v1.MatchChildResponse
+	(*MatchCandidate)(nil),               // 4: irt.v1.MatchCandidate
+	(*ListMatchReviewsRequest)(nil),      // 5: irt.v1.ListMatchReviewsRequest
+	(*ListMatchReviewsResponse)(nil),     // 6: irt.v1.ListMatchReviewsResponse
+	(*GetMatchReviewRequest)(nil),        // 7: irt.v1.GetMatchReviewRequest
+	(*ClaimMatchReviewRequest)(nil),      // 8: irt.v1.ClaimMatchReviewRequest
+	(*ReleaseMatchReviewRequest)(nil),    // 9: irt.v1.ReleaseMatchReviewRequest
+	(*ResolveMatchReviewRequest)(nil),    // 10: irt.v1.ResolveMatchReviewRequest
+	(*MergeChildrenRequest)(nil),         // 11: irt.v1.MergeChildrenRequest
+	(*MergeChildrenResponse)(nil),        // 12: irt.v1.MergeChildrenResponse
+	(*SplitChildRecordRequest)(nil),      // 13: irt.v1.SplitChildRecordRequest
+	(*SplitChildRecordResponse)(nil),     // 14: irt.v1.SplitChildRecordResponse
+	(*ExplainMatchRequest)(nil),          // 15: irt.v1.ExplainMatchRequest
+	(*ExplainMatchResponse)(nil),         // 16: irt.v1.ExplainMatchResponse
+	(*ListMatchConstraintsRequest)(nil),  // 17: irt.v1.ListMatchConstraintsRequest
+	(*ListMatchConstraintsResponse)(nil), // 18: irt.v1.ListMatchConstraintsResponse
+	(*RevokeMatchConstraintRequest)(nil), // 19: irt.v1.RevokeMatchConstraintRequest
+	(*ChildRecord)(nil),                  // 20: irt.v1.ChildRecord
+	(MatchDecision)(0),                   // 21: irt.v1.MatchDecision
+	(*MatchExplanation)(nil),             // 22: irt.v1.MatchExplanation
+	(MatchReviewState)(0),                // 23: irt.v1.MatchReviewState
+	(MatchReviewRisk)(0),                 // 24: irt.v1.MatchReviewRisk
+	(*MatchReview)(nil),                  // 25: irt.v1.MatchReview
+	(MatchResolution)(0),                 // 26: irt.v1.MatchResolution
+	(*Child)(nil),                        // 27: irt.v1.Child
+	(*MatchPair)(nil),                    // 28: irt.v1.MatchPair
+	(*MatchConstraint)(nil),              // 29: irt.v1.MatchConstraint
 }
 var file_irt_v1_match_service_proto_depIdxs = []int32{
-	5, // 0: irt.v1.MatchChildRequest.child_record:type_name -> irt.v1.ChildRecord
-	6, // 1: irt.v1.MatchChildResponse.decision:type_name -> irt.v1.MatchDecision
-	2, // 2: irt.v1.MatchChildResponse.candidates:type_name -> irt.v1.MatchCandidate
-	7, // 3: irt.v1.MatchCandidate.match:type_name -> irt.v1.MatchExplanation
-	8, // 4: irt.v1.ListMatchReviewsResponse.match_reviews:type_name -> irt.v1.MatchReview
-	0, // 5: irt.v1.MatchService.MatchChild:input_type -> irt.v1.MatchChildRequest
-	3, // 6: irt.v1.MatchService.ListMatchReviews:input_type -> irt.v1.ListMatchReviewsRequest
-	1, // 7: irt.v1.MatchService.MatchChild:output_type -> irt.v1.MatchChildResponse
-	4, // 8: irt.v1.MatchService.ListMatchReviews:output_type -> irt.v1.ListMatchReviewsResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	20, // 0: irt.v1.MatchChildRequest.child_record:type_name -> irt.v1.ChildRecord
+	21, // 1: irt.v1.MatchChildResponse.decision:type_name -> irt.v1.MatchDecision
+	4,  // 2: irt.v1.MatchChildResponse.candidates:type_name -> irt.v1.MatchCandidate
+	22, // 3: irt.v1.MatchCandidate.match:type_name -> irt.v1.MatchExplanation
+	23, // 4: irt.v1.ListMatchReviewsRequest.state:type_name -> irt.v1.MatchReviewState
+	24, // 5: irt.v1.ListMatchReviewsRequest.risk:type_name -> irt.v1.MatchReviewRisk
+	25, // 6: irt.v1.ListMatchReviewsResponse.match_reviews:type_name -> irt.v1.MatchReview
+	26, // 7: irt.v1.ResolveMatchReviewRequest.resolution:type_name -> irt.v1.MatchResolution
+	0,  // 8: irt.v1.MergeChildrenResponse.outcome:type_name -> irt.v1.MergeOutcome
+	27, // 9: irt.v1.MergeChildrenResponse.child:type_name -> irt.v1.Child
+	24, // 10: irt.v1.MergeChildrenResponse.risk:type_name -> irt.v1.MatchReviewRisk
+	1,  // 11: irt.v1.SplitChildRecordResponse.outcome:type_name -> irt.v1.SplitOutcome
+	27, // 12: irt.v1.SplitChildRecordResponse.child:type_name -> irt.v1.Child
+	27, // 13: irt.v1.SplitChildRecordResponse.remaining_child:type_name -> irt.v1.Child
+	22, // 14: irt.v1.ExplainMatchResponse.match:type_name -> irt.v1.MatchExplanation
+	28, // 15: irt.v1.ExplainMatchResponse.pairs:type_name -> irt.v1.MatchPair
+	29, // 16: irt.v1.ListMatchConstraintsResponse.match_constraints:type_name -> irt.v1.MatchConstraint
+	2,  // 17: irt.v1.MatchService.MatchChild:input_type -> irt.v1.MatchChildRequest
+	5,  // 18: irt.v1.MatchService.ListMatchReviews:input_type -> irt.v1.ListMatchReviewsRequest
+	7,  // 19: irt.v1.MatchService.GetMatchReview:input_type -> irt.v1.GetMatchReviewRequest
+	8,  // 20: irt.v1.MatchService.ClaimMatchReview:input_type -> irt.v1.ClaimMatchReviewRequest
+	9,  // 21: irt.v1.MatchService.ReleaseMatchReview:input_type -> irt.v1.ReleaseMatchReviewRequest
+	10, // 22: irt.v1.MatchService.ResolveMatchReview:input_type -> irt.v1.ResolveMatchReviewRequest
+	11, // 23: irt.v1.MatchService.MergeChildren:input_type -> irt.v1.MergeChildrenRequest
+	13, // 24: irt.v1.MatchService.SplitChildRecord:input_type -> irt.v1.SplitChildRecordRequest
+	15, // 25: irt.v1.MatchService.ExplainMatch:input_type -> irt.v1.ExplainMatchRequest
+	17, // 26: irt.v1.MatchService.ListMatchConstraints:input_type -> irt.v1.ListMatchConstraintsRequest
+	19, // 27: irt.v1.MatchService.RevokeMatchConstraint:input_type -> irt.v1.RevokeMatchConstraintRequest
+	3,  // 28: irt.v1.MatchService.MatchChild:output_type -> irt.v1.MatchChildResponse
+	6,  // 29: irt.v1.MatchService.ListMatchReviews:output_type -> irt.v1.ListMatchReviewsResponse
+	25, // 30: irt.v1.MatchService.GetMatchReview:output_type -> irt.v1.MatchReview
+	25, // 31: irt.v1.MatchService.ClaimMatchReview:output_type -> irt.v1.MatchReview
+	25, // 32: irt.v1.MatchService.ReleaseMatchReview:output_type -> irt.v1.MatchReview
+	25, // 33: irt.v1.MatchService.ResolveMatchReview:output_type -> irt.v1.MatchReview
+	12, // 34: irt.v1.MatchService.MergeChildren:output_type -> irt.v1.MergeChildrenResponse
+	14, // 35: irt.v1.MatchService.SplitChildRecord:output_type -> irt.v1.SplitChildRecordResponse
+	16, // 36: irt.v1.MatchService.ExplainMatch:output_type -> irt.v1.ExplainMatchResponse
+	18, // 37: irt.v1.MatchService.ListMatchConstraints:output_type -> irt.v1.ListMatchConstraintsResponse
+	29, // 38: irt.v1.MatchService.RevokeMatchConstraint:output_type -> irt.v1.MatchConstraint
+	28, // [28:39] is the sub-list for method output_type
+	17, // [17:28] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_match_service_proto_init() }
@@ -364,6 +1555,7 @@ func file_irt_v1_match_service_proto_init() {
 	if File_irt_v1_match_service_proto != nil {
 		return
 	}
+	file_irt_v1_child_proto_init()
 	file_irt_v1_child_record_proto_init()
 	file_irt_v1_match_proto_init()
 	file_irt_v1_options_proto_init()
@@ -372,13 +1564,14 @@ func file_irt_v1_match_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_match_service_proto_rawDesc), len(file_irt_v1_match_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   5,
+			NumEnums:      2,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_irt_v1_match_service_proto_goTypes,
 		DependencyIndexes: file_irt_v1_match_service_proto_depIdxs,
+		EnumInfos:         file_irt_v1_match_service_proto_enumTypes,
 		MessageInfos:      file_irt_v1_match_service_proto_msgTypes,
 	}.Build()
 	File_irt_v1_match_service_proto = out.File

@@ -21,8 +21,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	MatchService_MatchChild_FullMethodName       = "/irt.v1.MatchService/MatchChild"
-	MatchService_ListMatchReviews_FullMethodName = "/irt.v1.MatchService/ListMatchReviews"
+	MatchService_MatchChild_FullMethodName            = "/irt.v1.MatchService/MatchChild"
+	MatchService_ListMatchReviews_FullMethodName      = "/irt.v1.MatchService/ListMatchReviews"
+	MatchService_GetMatchReview_FullMethodName        = "/irt.v1.MatchService/GetMatchReview"
+	MatchService_ClaimMatchReview_FullMethodName      = "/irt.v1.MatchService/ClaimMatchReview"
+	MatchService_ReleaseMatchReview_FullMethodName    = "/irt.v1.MatchService/ReleaseMatchReview"
+	MatchService_ResolveMatchReview_FullMethodName    = "/irt.v1.MatchService/ResolveMatchReview"
+	MatchService_MergeChildren_FullMethodName         = "/irt.v1.MatchService/MergeChildren"
+	MatchService_SplitChildRecord_FullMethodName      = "/irt.v1.MatchService/SplitChildRecord"
+	MatchService_ExplainMatch_FullMethodName          = "/irt.v1.MatchService/ExplainMatch"
+	MatchService_ListMatchConstraints_FullMethodName  = "/irt.v1.MatchService/ListMatchConstraints"
+	MatchService_RevokeMatchConstraint_FullMethodName = "/irt.v1.MatchService/RevokeMatchConstraint"
 )
 
 // MatchServiceClient is the client API for MatchService service.
@@ -36,11 +45,78 @@ type MatchServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED.
 	MatchChild(ctx context.Context, in *MatchChildRequest, opts ...grpc.CallOption) (*MatchChildResponse, error)
-	// Lists the matches that people must decide, oldest first. Agencies see those
-	// raised by their own records; data managers all.
+	// Lists the matches that people must decide, the riskiest first and of one
+	// risk the oldest first. Agencies see those raised by their own records; data
+	// managers all. Without a filter, those not resolved.
 	//
 	// Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListMatchReviews(ctx context.Context, in *ListMatchReviewsRequest, opts ...grpc.CallOption) (*ListMatchReviewsResponse, error)
+	// Gets a match review with both sides: the children as composed, their records,
+	// who else holds what, the evidence, and what people decided so far.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED.
+	GetMatchReview(ctx context.Context, in *GetMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error)
+	// Claims a match review, so that no two people work on it: for 30 minutes,
+	// and again for as long by claiming it again.
+	//
+	// Errors: NOT_FOUND, FAILED_PRECONDITION where it is resolved or another has
+	// claimed it.
+	ClaimMatchReview(ctx context.Context, in *ClaimMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error)
+	// Gives a claim up. Only who holds it may, until it ends by itself; without a
+	// claim it does nothing.
+	//
+	// Errors: NOT_FOUND, FAILED_PRECONDITION where another has claimed it.
+	ReleaseMatchReview(ctx context.Context, in *ReleaseMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error)
+	// Decides a match review. SAME makes one child of the two (the older entry's
+	// name stays, unless survivor says otherwise) and confirms their records to be
+	// of one child; where the risk is HIGH the first person's SAME leaves it
+	// AWAITING_SECOND, and only another person's carries it out. NOT_SAME keeps the
+	// records of the two apart for good. NOT_SURE gives it back to the queue. Each
+	// is kept, with its reason. The same decision by the same person again changes
+	// nothing.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where it is resolved, another has claimed
+	// it, or the token names no person and two people are needed.
+	ResolveMatchReview(ctx context.Context, in *ResolveMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error)
+	// Makes one child of two: all records of child come to stand under into_child,
+	// with their involvements, lead professional and whatever else hangs on them,
+	// and the name child leads to into_child from then on. The records are confirmed
+	// to be of one child. Where the risk is HIGH, it becomes a match review that
+	// awaits a second person; the same call by another person carries it out. Again
+	// after it is done, it changes nothing and says so.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where one of the two has become another
+	// child, or two people are needed and the token names no person.
+	MergeChildren(ctx context.Context, in *MergeChildrenRequest, opts ...grpc.CallOption) (*MergeChildrenResponse, error)
+	// Takes records out of a child that they do not describe, with all that hangs on
+	// them, also what came later. They stand under the child they were of before it
+	// was merged into this one, where there is such a child and it is not used
+	// again, else under a new one; matching never puts them together with the
+	// remaining records again. A merge is undone by splitting off the records that
+	// it brought. Again after it is done, it changes nothing and says so.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where a record is not one of the child's,
+	// none would remain, or into_child was never what the child was merged from.
+	SplitChildRecord(ctx context.Context, in *SplitChildRecordRequest, opts ...grpc.CallOption) (*SplitChildRecordResponse, error)
+	// Explains a match. Of one record: how it came to its child, by the evidence
+	// stored when that was decided. Of a record and another record or a child, and
+	// of two children: how their records compare now, pair by pair. Agencies get the
+	// first, of their own records.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (VALIDATION_FAILED).
+	ExplainMatch(ctx context.Context, in *ExplainMatchRequest, opts ...grpc.CallOption) (*ExplainMatchResponse, error)
+	// Lists what people decided about pairs of records of a child, or of one record.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED).
+	ListMatchConstraints(ctx context.Context, in *ListMatchConstraintsRequest, opts ...grpc.CallOption) (*ListMatchConstraintsResponse, error)
+	// Revokes what was decided about two records: from then on matching decides
+	// again when one of them changes. It moves nothing by itself.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED).
+	RevokeMatchConstraint(ctx context.Context, in *RevokeMatchConstraintRequest, opts ...grpc.CallOption) (*MatchConstraint, error)
 }
 
 type matchServiceClient struct {
@@ -71,6 +147,96 @@ func (c *matchServiceClient) ListMatchReviews(ctx context.Context, in *ListMatch
 	return out, nil
 }
 
+func (c *matchServiceClient) GetMatchReview(ctx context.Context, in *GetMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MatchReview)
+	err := c.cc.Invoke(ctx, MatchService_GetMatchReview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) ClaimMatchReview(ctx context.Context, in *ClaimMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MatchReview)
+	err := c.cc.Invoke(ctx, MatchService_ClaimMatchReview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) ReleaseMatchReview(ctx context.Context, in *ReleaseMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MatchReview)
+	err := c.cc.Invoke(ctx, MatchService_ReleaseMatchReview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) ResolveMatchReview(ctx context.Context, in *ResolveMatchReviewRequest, opts ...grpc.CallOption) (*MatchReview, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MatchReview)
+	err := c.cc.Invoke(ctx, MatchService_ResolveMatchReview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) MergeChildren(ctx context.Context, in *MergeChildrenRequest, opts ...grpc.CallOption) (*MergeChildrenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MergeChildrenResponse)
+	err := c.cc.Invoke(ctx, MatchService_MergeChildren_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) SplitChildRecord(ctx context.Context, in *SplitChildRecordRequest, opts ...grpc.CallOption) (*SplitChildRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SplitChildRecordResponse)
+	err := c.cc.Invoke(ctx, MatchService_SplitChildRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) ExplainMatch(ctx context.Context, in *ExplainMatchRequest, opts ...grpc.CallOption) (*ExplainMatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainMatchResponse)
+	err := c.cc.Invoke(ctx, MatchService_ExplainMatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) ListMatchConstraints(ctx context.Context, in *ListMatchConstraintsRequest, opts ...grpc.CallOption) (*ListMatchConstraintsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMatchConstraintsResponse)
+	err := c.cc.Invoke(ctx, MatchService_ListMatchConstraints_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *matchServiceClient) RevokeMatchConstraint(ctx context.Context, in *RevokeMatchConstraintRequest, opts ...grpc.CallOption) (*MatchConstraint, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MatchConstraint)
+	err := c.cc.Invoke(ctx, MatchService_RevokeMatchConstraint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MatchServiceServer is the server API for MatchService service.
 // All implementations must embed UnimplementedMatchServiceServer
 // for forward compatibility.
@@ -82,11 +248,78 @@ type MatchServiceServer interface {
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED.
 	MatchChild(context.Context, *MatchChildRequest) (*MatchChildResponse, error)
-	// Lists the matches that people must decide, oldest first. Agencies see those
-	// raised by their own records; data managers all.
+	// Lists the matches that people must decide, the riskiest first and of one
+	// risk the oldest first. Agencies see those raised by their own records; data
+	// managers all. Without a filter, those not resolved.
 	//
 	// Errors: INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListMatchReviews(context.Context, *ListMatchReviewsRequest) (*ListMatchReviewsResponse, error)
+	// Gets a match review with both sides: the children as composed, their records,
+	// who else holds what, the evidence, and what people decided so far.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED.
+	GetMatchReview(context.Context, *GetMatchReviewRequest) (*MatchReview, error)
+	// Claims a match review, so that no two people work on it: for 30 minutes,
+	// and again for as long by claiming it again.
+	//
+	// Errors: NOT_FOUND, FAILED_PRECONDITION where it is resolved or another has
+	// claimed it.
+	ClaimMatchReview(context.Context, *ClaimMatchReviewRequest) (*MatchReview, error)
+	// Gives a claim up. Only who holds it may, until it ends by itself; without a
+	// claim it does nothing.
+	//
+	// Errors: NOT_FOUND, FAILED_PRECONDITION where another has claimed it.
+	ReleaseMatchReview(context.Context, *ReleaseMatchReviewRequest) (*MatchReview, error)
+	// Decides a match review. SAME makes one child of the two (the older entry's
+	// name stays, unless survivor says otherwise) and confirms their records to be
+	// of one child; where the risk is HIGH the first person's SAME leaves it
+	// AWAITING_SECOND, and only another person's carries it out. NOT_SAME keeps the
+	// records of the two apart for good. NOT_SURE gives it back to the queue. Each
+	// is kept, with its reason. The same decision by the same person again changes
+	// nothing.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where it is resolved, another has claimed
+	// it, or the token names no person and two people are needed.
+	ResolveMatchReview(context.Context, *ResolveMatchReviewRequest) (*MatchReview, error)
+	// Makes one child of two: all records of child come to stand under into_child,
+	// with their involvements, lead professional and whatever else hangs on them,
+	// and the name child leads to into_child from then on. The records are confirmed
+	// to be of one child. Where the risk is HIGH, it becomes a match review that
+	// awaits a second person; the same call by another person carries it out. Again
+	// after it is done, it changes nothing and says so.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where one of the two has become another
+	// child, or two people are needed and the token names no person.
+	MergeChildren(context.Context, *MergeChildrenRequest) (*MergeChildrenResponse, error)
+	// Takes records out of a child that they do not describe, with all that hangs on
+	// them, also what came later. They stand under the child they were of before it
+	// was merged into this one, where there is such a child and it is not used
+	// again, else under a new one; matching never puts them together with the
+	// remaining records again. A merge is undone by splitting off the records that
+	// it brought. Again after it is done, it changes nothing and says so.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED), ABORTED
+	// (ETAG_MISMATCH), FAILED_PRECONDITION where a record is not one of the child's,
+	// none would remain, or into_child was never what the child was merged from.
+	SplitChildRecord(context.Context, *SplitChildRecordRequest) (*SplitChildRecordResponse, error)
+	// Explains a match. Of one record: how it came to its child, by the evidence
+	// stored when that was decided. Of a record and another record or a child, and
+	// of two children: how their records compare now, pair by pair. Agencies get the
+	// first, of their own records.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (VALIDATION_FAILED).
+	ExplainMatch(context.Context, *ExplainMatchRequest) (*ExplainMatchResponse, error)
+	// Lists what people decided about pairs of records of a child, or of one record.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED).
+	ListMatchConstraints(context.Context, *ListMatchConstraintsRequest) (*ListMatchConstraintsResponse, error)
+	// Revokes what was decided about two records: from then on matching decides
+	// again when one of them changes. It moves nothing by itself.
+	//
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (VALIDATION_FAILED).
+	RevokeMatchConstraint(context.Context, *RevokeMatchConstraintRequest) (*MatchConstraint, error)
 	mustEmbedUnimplementedMatchServiceServer()
 }
 
@@ -102,6 +335,33 @@ func (UnimplementedMatchServiceServer) MatchChild(context.Context, *MatchChildRe
 }
 func (UnimplementedMatchServiceServer) ListMatchReviews(context.Context, *ListMatchReviewsRequest) (*ListMatchReviewsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMatchReviews not implemented")
+}
+func (UnimplementedMatchServiceServer) GetMatchReview(context.Context, *GetMatchReviewRequest) (*MatchReview, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMatchReview not implemented")
+}
+func (UnimplementedMatchServiceServer) ClaimMatchReview(context.Context, *ClaimMatchReviewRequest) (*MatchReview, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClaimMatchReview not implemented")
+}
+func (UnimplementedMatchServiceServer) ReleaseMatchReview(context.Context, *ReleaseMatchReviewRequest) (*MatchReview, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseMatchReview not implemented")
+}
+func (UnimplementedMatchServiceServer) ResolveMatchReview(context.Context, *ResolveMatchReviewRequest) (*MatchReview, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveMatchReview not implemented")
+}
+func (UnimplementedMatchServiceServer) MergeChildren(context.Context, *MergeChildrenRequest) (*MergeChildrenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MergeChildren not implemented")
+}
+func (UnimplementedMatchServiceServer) SplitChildRecord(context.Context, *SplitChildRecordRequest) (*SplitChildRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SplitChildRecord not implemented")
+}
+func (UnimplementedMatchServiceServer) ExplainMatch(context.Context, *ExplainMatchRequest) (*ExplainMatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainMatch not implemented")
+}
+func (UnimplementedMatchServiceServer) ListMatchConstraints(context.Context, *ListMatchConstraintsRequest) (*ListMatchConstraintsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMatchConstraints not implemented")
+}
+func (UnimplementedMatchServiceServer) RevokeMatchConstraint(context.Context, *RevokeMatchConstraintRequest) (*MatchConstraint, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeMatchConstraint not implemented")
 }
 func (UnimplementedMatchServiceServer) mustEmbedUnimplementedMatchServiceServer() {}
 func (UnimplementedMatchServiceServer) testEmbeddedByValue()                      {}
@@ -160,6 +420,168 @@ func _MatchService_ListMatchReviews_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MatchService_GetMatchReview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMatchReviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).GetMatchReview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_GetMatchReview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).GetMatchReview(ctx, req.(*GetMatchReviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_ClaimMatchReview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClaimMatchReviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).ClaimMatchReview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_ClaimMatchReview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).ClaimMatchReview(ctx, req.(*ClaimMatchReviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_ReleaseMatchReview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseMatchReviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).ReleaseMatchReview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_ReleaseMatchReview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).ReleaseMatchReview(ctx, req.(*ReleaseMatchReviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_ResolveMatchReview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveMatchReviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).ResolveMatchReview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_ResolveMatchReview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).ResolveMatchReview(ctx, req.(*ResolveMatchReviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_MergeChildren_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MergeChildrenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).MergeChildren(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_MergeChildren_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).MergeChildren(ctx, req.(*MergeChildrenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_SplitChildRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SplitChildRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).SplitChildRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_SplitChildRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).SplitChildRecord(ctx, req.(*SplitChildRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_ExplainMatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainMatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).ExplainMatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_ExplainMatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).ExplainMatch(ctx, req.(*ExplainMatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_ListMatchConstraints_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMatchConstraintsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).ListMatchConstraints(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_ListMatchConstraints_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).ListMatchConstraints(ctx, req.(*ListMatchConstraintsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _MatchService_RevokeMatchConstraint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeMatchConstraintRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MatchServiceServer).RevokeMatchConstraint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MatchService_RevokeMatchConstraint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MatchServiceServer).RevokeMatchConstraint(ctx, req.(*RevokeMatchConstraintRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MatchService_ServiceDesc is the grpc.ServiceDesc for MatchService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -174,6 +596,42 @@ var MatchService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListMatchReviews",
 			Handler:    _MatchService_ListMatchReviews_Handler,
+		},
+		{
+			MethodName: "GetMatchReview",
+			Handler:    _MatchService_GetMatchReview_Handler,
+		},
+		{
+			MethodName: "ClaimMatchReview",
+			Handler:    _MatchService_ClaimMatchReview_Handler,
+		},
+		{
+			MethodName: "ReleaseMatchReview",
+			Handler:    _MatchService_ReleaseMatchReview_Handler,
+		},
+		{
+			MethodName: "ResolveMatchReview",
+			Handler:    _MatchService_ResolveMatchReview_Handler,
+		},
+		{
+			MethodName: "MergeChildren",
+			Handler:    _MatchService_MergeChildren_Handler,
+		},
+		{
+			MethodName: "SplitChildRecord",
+			Handler:    _MatchService_SplitChildRecord_Handler,
+		},
+		{
+			MethodName: "ExplainMatch",
+			Handler:    _MatchService_ExplainMatch_Handler,
+		},
+		{
+			MethodName: "ListMatchConstraints",
+			Handler:    _MatchService_ListMatchConstraints_Handler,
+		},
+		{
+			MethodName: "RevokeMatchConstraint",
+			Handler:    _MatchService_RevokeMatchConstraint_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

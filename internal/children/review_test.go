@@ -1,0 +1,189 @@
+package children_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+const (
+	same    = irtv1.MatchResolution_MATCH_RESOLUTION_SAME
+	notSame = irtv1.MatchResolution_MATCH_RESOLUTION_NOT_SAME
+	notSure = irtv1.MatchResolution_MATCH_RESOLUTION_NOT_SURE
+)
+
+// twins give a review of high risk: one NHS number, two given names.
+func (h *hub) twins() (review *irtv1.MatchReview, child, candidate string) {
+	h.t.Helper()
+	candidate = h.send("gp", "77", jennifer()).GetChild()
+	child = h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.GivenName, r.Sex = "Thomas", "M" })).GetChild()
+	got, err := h.ListMatchReviews(manager(h.t), &irtv1.ListMatchReviewsRequest{})
+	if err != nil || len(got.GetMatchReviews()) != 1 || child == candidate {
+		h.t.Fatalf("%d reviews, error %v", len(got.GetMatchReviews()), err)
+	}
+	return got.GetMatchReviews()[0], child, candidate
+}
+
+func (h *hub) resolve(practitioner string, r *irtv1.MatchReview, how irtv1.MatchResolution) (*irtv1.MatchReview, error) {
+	return h.ResolveMatchReview(person(h.t, practitioner), &irtv1.ResolveMatchReviewRequest{Name: r.GetName(), Resolution: how, Reason: "asked the school"})
+}
+
+func TestHighRiskTakesTwoPeople(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	r, child, candidate := h.twins()
+	if r.GetRisk() != irtv1.MatchReviewRisk_MATCH_REVIEW_RISK_HIGH || !slices.Contains(r.GetRiskReasons(), "SHARED_IDENTIFIER") {
+		t.Errorf("risk %v because of %v", r.GetRisk(), r.GetRiskReasons())
+	}
+	_, err := h.ResolveMatchReview(manager(t), &irtv1.ResolveMatchReviewRequest{Name: r.GetName(), Resolution: same, Reason: "why"})
+	code(t, "by a token that names nobody", err, codes.FailedPrecondition)
+	for range 2 { // the same person twice is one person
+		got, err := h.resolve("ann", r, same)
+		if err != nil || got.GetState() != irtv1.MatchReviewState_MATCH_REVIEW_STATE_AWAITING_SECOND || len(got.GetDecisions()) != 1 {
+			t.Fatalf("after the first person: %v, %d decisions, error %v", got.GetState(), len(got.GetDecisions()), err)
+		}
+	}
+	if h.child(child).GetName() != child {
+		t.Error("one person merged them")
+	}
+	_, err = h.pool.Exec(t.Context(), `UPDATE match_reviews SET state = 5, resolution = 1, resolve_time = now(), second_by = first_by`)
+	if err == nil {
+		t.Error("the database let one person be two")
+	}
+	got, err := h.resolve("ben", r, same)
+	if err != nil || got.GetResolution() != same || len(got.GetDecisions()) != 2 {
+		t.Fatalf("after the second person: %v, error %v", got, err)
+	}
+	if h.child(child).GetName() != candidate { // the older one's name stays
+		t.Errorf("%s answers as %s", child, h.child(child).GetName())
+	}
+	// It holds whatever the record says from then on.
+	again := h.send("school", "p1", with(freya(), func(r *irtv1.ChildRecord) { r.GivenName = "Somebody" }))
+	if again.GetChild() != candidate || again.GetMatch().GetRuleId() != "CONFIRMED_BY_PERSON" {
+		t.Errorf("sent again it went to %s by %q", again.GetChild(), again.GetMatch().GetRuleId())
+	}
+	h.checkInvariants()
+}
+
+func TestNotSameIsForGood(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	r, child, candidate := h.twins()
+	if got, err := h.resolve("ann", r, notSame); err != nil || got.GetState() != irtv1.MatchReviewState_MATCH_REVIEW_STATE_RESOLVED {
+		t.Fatalf("%v, error %v", got, err)
+	}
+	// Not even word for word the same record brings them together.
+	again := h.send("school", "p1", jennifer())
+	if again.GetChild() != child {
+		t.Errorf("sent again it went to %s", again.GetChild())
+	}
+	if n := h.count(`SELECT count(*) FROM match_reviews WHERE state <> 5`); n != 0 {
+		t.Errorf("%d questions that were answered are asked again", n)
+	}
+	h.withdraw("school", "p1")
+	if back := h.send("school", "p1", jennifer()); back.GetChild() == candidate {
+		t.Error("revived, it went where a person said it does not belong")
+	}
+	list, err := h.ListMatchConstraints(manager(t), &irtv1.ListMatchConstraintsRequest{Child: child})
+	if err != nil || len(list.GetMatchConstraints()) != 1 || list.GetMatchConstraints()[0].GetReason() != "asked the school" {
+		t.Fatalf("constraints %v, error %v", list, err)
+	}
+	revoked, err := h.RevokeMatchConstraint(person(t, "ben"), &irtv1.RevokeMatchConstraintRequest{
+		ChildRecord: schoolRecord, OtherChildRecord: gpRecord, Reason: "the school was wrong",
+	})
+	if err != nil || revoked.GetEndReason() != "the school was wrong" || revoked.GetEndedBy() == "" {
+		t.Fatalf("revoked: %v, error %v", revoked, err)
+	}
+	h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.MiddleNames = "Ann" }))
+	if got := h.child(child).GetName(); got != candidate {
+		t.Errorf("after the revocation matching decides again: %s", got)
+	}
+}
+
+func TestReviewsAreClaimed(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	r, child, candidate := h.twins()
+	name := &irtv1.ClaimMatchReviewRequest{Name: r.GetName()}
+	got, err := h.ClaimMatchReview(person(t, "ann"), name)
+	if err != nil || got.GetState() != irtv1.MatchReviewState_MATCH_REVIEW_STATE_CLAIMED || got.GetClaimedBy() != "agencies/social/practitioners/ann" {
+		t.Fatalf("%v, error %v", got, err)
+	}
+	_, err = h.ClaimMatchReview(person(t, "ben"), name)
+	code(t, "another's claim", err, codes.FailedPrecondition)
+	_, err = h.resolve("ben", r, notSame)
+	code(t, "another's decision", err, codes.FailedPrecondition)
+	_, err = h.ReleaseMatchReview(person(t, "ben"), &irtv1.ReleaseMatchReviewRequest{Name: r.GetName()})
+	code(t, "another's release", err, codes.FailedPrecondition)
+	h.exec(`UPDATE match_reviews SET claim_expiry = now() - interval '1 second'`)
+	if _, err = h.ClaimMatchReview(person(t, "ben"), name); err != nil {
+		t.Errorf("a claim that has ended: %v", err)
+	}
+	got, err = h.resolve("ben", r, notSure)
+	if err != nil || got.GetState() != irtv1.MatchReviewState_MATCH_REVIEW_STATE_UNSURE || got.GetClaimedBy() != "" {
+		t.Errorf("not sure: %v, error %v", got, err)
+	}
+	full, err := h.GetMatchReview(manager(t), &irtv1.GetMatchReviewRequest{Name: r.GetName()})
+	if err != nil || len(full.GetSides()) != 2 {
+		t.Fatalf("%v, error %v", full, err)
+	}
+	for i, want := range []string{child, candidate} {
+		side := full.GetSides()[i]
+		if side.GetChild().GetName() != want || len(side.GetChildRecords()) != 1 || len(side.GetHolders()) != 1 || side.GetHolders()[0].GetChildRecordCount() != 1 {
+			t.Errorf("side %d: %v", i, side)
+		}
+	}
+	for state, want := range map[irtv1.MatchReviewState]int{
+		irtv1.MatchReviewState_MATCH_REVIEW_STATE_UNSURE: 1, irtv1.MatchReviewState_MATCH_REVIEW_STATE_OPEN: 0,
+		irtv1.MatchReviewState_MATCH_REVIEW_STATE_CLAIMED: 0, irtv1.MatchReviewState_MATCH_REVIEW_STATE_UNSPECIFIED: 1,
+	} {
+		list, err := h.ListMatchReviews(manager(t), &irtv1.ListMatchReviewsRequest{State: state})
+		if err != nil || len(list.GetMatchReviews()) != want {
+			t.Errorf("%v: %d reviews, want %d (error %v)", state, len(list.GetMatchReviews()), want, err)
+		}
+	}
+}
+
+// Every page of the queue comes once, the riskiest first.
+func TestReviewQueueOrder(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	for i := range 5 {
+		born := fmt.Sprintf("2014-0%d-09", i+1)
+		place := fmt.Sprintf("NR%d 3JU", i+1)
+		one := func(given string) *irtv1.ChildRecord {
+			return &irtv1.ChildRecord{
+				GivenName: given, FamilyName: family[i], DateOfBirth: born, Sex: "F",
+				AddressLines: []string{fmt.Sprintf("%d Mill Lane", i+1)}, Postcode: place,
+			}
+		}
+		h.send("gp", fmt.Sprint(i), one("Baby"))
+		h.send("school", fmt.Sprint(i), one("Jennifer"))
+	}
+	h.exec(`UPDATE match_reviews SET risk = 1 + abs(hashtext(review_id::text)) % 2`)
+	var seen []string
+	req := &irtv1.ListMatchReviewsRequest{PageSize: 2}
+	last := irtv1.MatchReviewRisk_MATCH_REVIEW_RISK_HIGH
+	for {
+		page, err := h.ListMatchReviews(manager(t), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.GetMatchReviews() {
+			if r.GetRisk() > last || slices.Contains(seen, r.GetName()) {
+				t.Errorf("%s of risk %v after %v", r.GetName(), r.GetRisk(), last)
+			}
+			last, seen = r.GetRisk(), append(seen, r.GetName())
+		}
+		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
+			break
+		}
+	}
+	if want := h.count(`SELECT count(*) FROM match_reviews`); len(seen) != want || want < 5 {
+		t.Errorf("%d of %d reviews", len(seen), want)
+	}
+}

@@ -1,0 +1,335 @@
+package children
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/rpc"
+	"irthub/internal/standard"
+)
+
+// SplitChildRecord implements irtv1.MatchServiceServer.
+func (s *Service) SplitChildRecord(ctx context.Context, req *irtv1.SplitChildRecordRequest) (*irtv1.SplitChildRecordResponse, error) {
+	from, err := rpc.ParseChildName(req.GetChild())
+	if err != nil {
+		return nil, err
+	}
+	var to uuid.UUID
+	if req.GetIntoChild() != "" {
+		if to, err = rpc.ParseChildName(req.GetIntoChild()); err != nil {
+			return nil, err
+		}
+	}
+	if to != uuid.Nil && req.GetNewChild() {
+		return nil, rpc.Invalid([]standard.Fault{{
+			Field: "new_child", RuleID: "SPLIT_TARGET", Description: "A child is named to take the records, and a new one is asked for.",
+			Action: "Send one of the two.",
+		}})
+	}
+	var done split
+	err = s.curate(ctx, req.GetReason(), req.GetValidateOnly(), func(ctx context.Context, c *curation) error {
+		done = split{curation: c, from: from, to: to, anew: req.GetNewChild()}
+		return done.run(ctx, req)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &irtv1.SplitChildRecordResponse{Outcome: done.outcome, ValidateOnly: req.GetValidateOnly()}
+	if out.RemainingChild, err = s.show(ctx, from); err != nil {
+		return nil, err
+	}
+	if req.GetValidateOnly() && done.outcome == irtv1.SplitOutcome_SPLIT_OUTCOME_NEW_CHILD {
+		return out, nil
+	}
+	out.Child, err = s.show(ctx, done.to)
+	return out, err
+}
+
+// split takes records out of a child.
+type split struct {
+	*curation
+
+	from, to uuid.UUID
+	anew     bool
+	records  []*record
+	outcome  irtv1.SplitOutcome
+}
+
+func (p *split) run(ctx context.Context, req *irtv1.SplitChildRecordRequest) error {
+	var err error
+	if p.records, err = p.recordsByName(ctx, req.GetChildRecords()); err != nil {
+		return err
+	}
+	if done, err := p.alreadyApart(ctx); done || err != nil {
+		return err
+	}
+	if err := p.target(ctx); err != nil {
+		return err
+	}
+	if p.outcome == irtv1.SplitOutcome_SPLIT_OUTCOME_FORMER_CHILD {
+		err = p.lockChildren(ctx, p.from, p.to)
+	} else {
+		err = p.lockChildren(ctx, p.from)
+	}
+	if err != nil {
+		return err
+	}
+	if p.records, err = p.recordsByName(ctx, req.GetChildRecords()); err != nil { // as they are under the locks
+		return err
+	}
+	if err := p.check(req.GetEtag()); err != nil {
+		return err
+	}
+	return p.carryOut(ctx)
+}
+
+// alreadyApart tells that a split was done before: the records stand together
+// elsewhere, by a split from this very child.
+func (p *split) alreadyApart(ctx context.Context) (bool, error) {
+	at := p.records[0].childID
+	for _, r := range p.records {
+		if r.childID != at || r.childID == p.from || r.matched.rule != ruleSplit {
+			return false, nil
+		}
+	}
+	if p.to != uuid.Nil && p.to != at {
+		return false, nil
+	}
+	var was bool
+	err := p.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM child_records_history WHERE record_id = $1 AND child_id = $2)`,
+		[16]byte(p.records[0].id), [16]byte(p.from)).Scan(&was)
+	if err != nil {
+		return false, fmt.Errorf("children: looking for a split: %w", err)
+	}
+	p.to, p.outcome = at, irtv1.SplitOutcome_SPLIT_OUTCOME_UNCHANGED
+	return was, nil
+}
+
+// target chooses the child that the records go to: the one named, or the one they
+// were of before that was merged into the present one, or a new one.
+func (p *split) target(ctx context.Context) error {
+	p.outcome = irtv1.SplitOutcome_SPLIT_OUTCOME_FORMER_CHILD
+	if p.to != uuid.Nil {
+		return nil
+	}
+	former, err := p.formerChildren(ctx)
+	switch {
+	case err != nil:
+		return err
+	case p.anew || len(former) == 0:
+		p.to, p.outcome = standard.NewChildID(), irtv1.SplitOutcome_SPLIT_OUTCOME_NEW_CHILD
+	case len(former) == 1:
+		p.to = former[0]
+	default:
+		return rpc.Precondition("The records come from several former children. Split them off one child at a time, name into_child, or ask for new_child.")
+	}
+	return nil
+}
+
+// formerChildren are those that the records were of last and that lead to the
+// present child now.
+func (p *split) formerChildren(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := p.tx.Query(ctx, `
+		SELECT DISTINCT last.child_id FROM unnest($1::uuid[]) AS q(id)
+		CROSS JOIN LATERAL (
+			SELECT h.child_id FROM child_records_history h JOIN children c ON c.child_id = h.child_id
+			WHERE h.record_id = q.id AND c.merged_into = $2 ORDER BY h.revision DESC LIMIT 1) last`,
+		uuids(idsOf(p.records)), [16]byte(p.from))
+	if err != nil {
+		return nil, fmt.Errorf("children: looking for former children: %w", err)
+	}
+	return pgx.CollectRows(rows, scanUUID)
+}
+
+func idsOf(records []*record) []uuid.UUID {
+	ids := make([]uuid.UUID, len(records))
+	for i, r := range records {
+		ids[i] = r.id
+	}
+	return ids
+}
+
+// check refuses what cannot be done, now that nothing can change.
+func (p *split) check(etag string) error {
+	if err := checkChildEtag(etag, p.entries[p.from]); err != nil {
+		return err
+	}
+	if err := present(p.entries[p.from]); err != nil {
+		return err
+	}
+	if former := p.entries[p.to]; former != nil && (!former.mergedInto.Valid || former.mergedInto.UUID != p.from) {
+		return rpc.Precondition("into_child is not one that was merged into child. Leave it out, or name such a child.")
+	}
+	left := len(p.members[p.from])
+	for _, r := range p.records {
+		if r.childID != p.from {
+			return rpc.Precondition("A record is not one of the child's any more. List the child's records and choose again.")
+		}
+		if r.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
+			left--
+		}
+	}
+	if left == 0 {
+		return rpc.Precondition("These are all records of the child in force: nothing would remain. Leave those out that do describe it.")
+	}
+	return nil
+}
+
+func (p *split) carryOut(ctx context.Context) error {
+	taken := map[uuid.UUID]bool{}
+	remaining := p.members[p.from]
+	for _, r := range p.records {
+		taken[r.id] = true
+		remaining = without(remaining, r.id)
+	}
+	if err := p.decision(notSameChild).decide(ctx, p.tx, p.records, remaining); err != nil {
+		return err
+	}
+	for _, r := range p.records {
+		p.relink(r, p.to, p.decidedBy(ruleSplit, irtv1.MatchDecision_MATCH_DECISION_NEW, r, remaining))
+		p.moves = append(p.moves, move{record: r.id, from: p.from, to: p.to})
+	}
+	p.touched[p.from], p.touched[p.to] = true, true
+	former := p.entries[p.to]
+	if former == nil {
+		p.created[p.to] = true
+		if err := p.returnPins(ctx, p.from, p.to, taken, p.now, p.person()); err != nil {
+			return err
+		}
+		return p.store(ctx, p.entries)
+	}
+	mergedAt, err := p.mergedAt(ctx, former)
+	if err != nil {
+		return err
+	}
+	if err := p.returnPins(ctx, p.from, p.to, taken, mergedAt, p.person()); err != nil {
+		return err
+	}
+	if err := p.returnNames(ctx); err != nil {
+		return err
+	}
+	if err := p.store(ctx, p.entries); err != nil {
+		return err
+	}
+	return p.returnRest(ctx, mergedAt)
+}
+
+// mergedAt is when a former child became one with another, the last time it did.
+func (p *split) mergedAt(ctx context.Context, former *entry) (at time.Time, err error) {
+	err = p.tx.QueryRow(ctx, `
+		SELECT coalesce(min(known_from), $2) FROM children_history h WHERE child_id = $1 AND state = 3
+			AND known_from > coalesce((SELECT max(known_from) FROM children_history WHERE child_id = $1 AND state <> 3), '-infinity')`,
+		[16]byte(former.id), former.knownFrom).Scan(&at)
+	if err != nil {
+		return at, fmt.Errorf("children: looking for a merge: %w", err)
+	}
+	return at, nil
+}
+
+// returnNames makes the names that led to the present child through the former one
+// lead there again.
+func (p *split) returnNames(ctx context.Context) error {
+	rows, err := p.tx.Query(ctx, `SELECT `+entryList+` FROM children c WHERE merged_into = $1 AND child_id <> $2
+		AND EXISTS (SELECT 1 FROM children_history h WHERE h.child_id = c.child_id AND h.merged_into = $2)
+		ORDER BY child_id FOR UPDATE`, [16]byte(p.from), [16]byte(p.to))
+	if err != nil {
+		return fmt.Errorf("children: looking for redirects: %w", err)
+	}
+	leading, err := scanEntries(rows)
+	if err != nil {
+		return err
+	}
+	for _, e := range leading {
+		p.redirect(e, p.entries, p.to)
+	}
+	return nil
+}
+
+// returnRest gives the former child back what hung on it and on no record that
+// comes with it: involvements by name alone, records that were withdrawn, and the
+// lead professional that gave way when it was merged.
+func (p *split) returnRest(ctx context.Context, mergedAt time.Time) error {
+	args := []any{[16]byte(p.from), [16]byte(p.to), mergedAt, p.now}
+	for _, sql := range []string{returnInvolvements, returnWithdrawn, returnLeads, restoreLeads} {
+		if _, err := p.tx.Exec(ctx, sql, args...); err != nil {
+			return fmt.Errorf("children: giving back what a child had: %w", err)
+		}
+	}
+	return nil
+}
+
+// In these, $1 is the child split, $2 the former one, $3 when they became one and
+// $4 now.
+var (
+	returnInvolvements = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM involvements i WHERE i.child_id = $1::uuid AND i.record_id IS NULL AND EXISTS (
+			SELECT 1 FROM involvements_history h WHERE h.child_id = $2::uuid AND h.involvement_id = i.involvement_id AND h.known_to >= $3::timestamptz)
+		RETURNING COLUMNS, known_from, revision
+	), kept AS (
+		INSERT INTO involvements_history (child_id, COLUMNS, known_from, revision, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO involvements (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($4::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
+		"COLUMNS", involvementColumns)
+
+	returnWithdrawn = `
+	WITH gone AS (
+		DELETE FROM child_records r WHERE r.child_id = $1::uuid AND r.state <> 1 AND EXISTS (
+			SELECT 1 FROM child_records_history h WHERE h.record_id = r.record_id AND h.child_id = $2::uuid AND h.known_to >= $3::timestamptz)
+		RETURNING ` + recordList + `
+	), kept AS (
+		INSERT INTO child_records_history (` + recordList + `, known_to)
+		SELECT ` + recordList + `, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO child_records (` + recordList + `)
+	SELECT ` + strings.Join(relinkedColumns("$4"), ", ") + ` FROM gone`
+
+	returnLeads = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM lead_professionals l WHERE l.child_id = $1::uuid AND $3::timestamptz IS NOT NULL AND l.involvement_id IN (
+			SELECT i.involvement_id FROM involvements i WHERE i.child_id = $2::uuid)
+		RETURNING COLUMNS, known_from
+	), kept AS (
+		INSERT INTO lead_professionals_history (child_id, COLUMNS, known_from, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO lead_professionals (child_id, COLUMNS, known_from)
+	SELECT $2::uuid, COLUMNS, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone`,
+		"COLUMNS", leadColumns)
+
+	restoreLeads = strings.NewReplacer("COLUMNS", leadColumns, "HISTORY", columnsOf("h", leadColumns)).Replace(`
+	INSERT INTO lead_professionals (child_id, COLUMNS, known_from)
+	SELECT h.child_id, HISTORY, greatest($4::timestamptz, h.known_to) FROM lead_professionals_history h
+	JOIN involvements i ON i.child_id = $2::uuid AND i.involvement_id = h.involvement_id
+		AND i.practitioner_id = h.practitioner_id AND NOT i.sensitive
+	WHERE h.child_id = $2::uuid AND h.known_to >= $3::timestamptz AND $1::uuid IS NOT NULL
+		AND (i.end_date IS NULL OR i.end_date >= coalesce(h.end_date, 'infinity'))
+		AND NOT EXISTS (SELECT 1 FROM lead_professionals l WHERE l.child_id = $2::uuid
+			AND l.start_date <= coalesce(h.end_date, 'infinity') AND h.start_date <= coalesce(l.end_date, 'infinity'))`)
+)
+
+// columnsOf puts an alias before each column of a list.
+func columnsOf(alias, columns string) string {
+	list := strings.Split(columns, ",")
+	for i := range list {
+		list[i] = alias + "." + strings.TrimSpace(list[i])
+	}
+	return strings.Join(list, ", ")
+}
+
+// recordIDOf is the key of a record by its name.
+func recordIDOf(name string) (uuid.UUID, error) {
+	agency, localID, ok := recordName(name)
+	if !ok {
+		return uuid.Nil, rpc.NotFound("child record")
+	}
+	return standard.RecordID(agency, localID), nil
+}
