@@ -513,7 +513,8 @@ type MatchReview struct {
 	// How bad it would be to decide it wrongly. HIGH takes two people to decide SAME.
 	Risk MatchReviewRisk `protobuf:"varint,8,opt,name=risk,proto3,enum=irt.v1.MatchReviewRisk" json:"risk,omitempty"`
 	// What makes it risky: NHS_NUMBERS_DIFFER, SHARED_IDENTIFIER, TWIN_PLAUSIBLE,
-	// TWO_CHILDREN_FIT, SHIELDED, MANY_RECORDS, HELD_APART.
+	// TWO_CHILDREN_FIT, SHIELDED, MANY_RECORDS, HELD_APART,
+	// EVIDENCE_AGAINST.
 	RiskReasons []string `protobuf:"bytes,9,rep,name=risk_reasons,json=riskReasons,proto3" json:"risk_reasons,omitempty"`
 	// Who is at work on it: agencies/{agency}/practitioners/{practitioner}, or the
 	// agency where the token names no person.
