@@ -15,6 +15,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/batch"
 	"irthub/internal/children"
+	"irthub/internal/consent"
 	"irthub/internal/dictionary"
 	"irthub/internal/exchange"
 	"irthub/internal/gateway"
@@ -33,6 +34,7 @@ type Hub struct {
 	Agencies     *agencies.Service
 	Children     *children.Service
 	Involvements *involvement.Service
+	Consents     *consent.Service
 	Imports      *exchange.Service
 	Standard     *dictionary.Service
 	Accesses     *accesses.Service
@@ -71,6 +73,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
+	h.Consents = consent.New(db.Pool, h.Directory, tokens)
 	h.Imports = exchange.New(db.Pool, h.Directory, h.Children, tokens, c.Log)
 	h.Standard = &dictionary.Service{}
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
@@ -88,9 +91,11 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterAgencyServiceServer(r, h.Agencies)
 	irtv1.RegisterAuditServiceServer(r, h.Accesses)
 	irtv1.RegisterChildServiceServer(r, h.Children)
+	irtv1.RegisterConsentServiceServer(r, h.Consents)
 	irtv1.RegisterImportServiceServer(r, h.Imports)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
+	irtv1.RegisterShieldServiceServer(r, h.Consents)
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
 }
 

@@ -1,0 +1,238 @@
+package consent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/audit"
+	"irthub/internal/children"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// mayKnow tells whether a caller who may read the agency's records may know of one
+// of its consents: that of a sensitive service is its own affair.
+func (s *Service) mayKnow(c identity.Caller, v *version) bool {
+	return !s.reveals(v) || sharing.SensitiveVisible(c, v.agency)
+}
+
+// GetConsent implements irt.v1.ConsentService.
+func (s *Service) GetConsent(ctx context.Context, req *irtv1.GetConsentRequest) (*irtv1.Consent, error) {
+	agency, localID, ok := parseName(req.GetName())
+	if !ok {
+		return nil, rpc.NotFound("consent")
+	}
+	caller := identity.FromContext(ctx)
+	if !sharing.MayReadRecord(caller, agency) {
+		return nil, rpc.Denied()
+	}
+	v, err := present(ctx, s.pool, standard.ConsentID(agency, localID))
+	if err != nil {
+		return nil, err
+	}
+	if v == nil || !s.mayKnow(caller, v) {
+		return nil, rpc.NotFound("consent")
+	}
+	e := audit.FromContext(ctx)
+	e.AddChild(v.childID)
+	e.AddReturned(v.name())
+	return v.message(true), nil
+}
+
+// question is what a list of consents is asked: in force on which day, as known when.
+type question struct {
+	agency  string // that reads
+	child   uuid.UUID
+	born    time.Time
+	day     time.Time
+	knownAt time.Time // zero: now
+	ended   bool
+	size    int
+	after   position
+}
+
+// ListConsents implements irt.v1.ConsentService.
+func (s *Service) ListConsents(ctx context.Context, req *irtv1.ListConsentsRequest) (*irtv1.ListConsentsResponse, error) {
+	caller := identity.FromContext(ctx)
+	sub, err := s.readable(ctx, req.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	q := &question{
+		agency: reader(caller), child: sub.child, born: sub.born, ended: req.GetIncludeEnded(),
+		size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage)),
+	}
+	if err := q.readTimes(req, s.today()); err != nil {
+		return nil, err
+	}
+	if q.after, err = s.cursor(irtv1.ConsentService_ListConsents_FullMethodName, req, req.GetPageToken(), beforeAll); err != nil {
+		return nil, err
+	}
+	if !q.knownAt.IsZero() {
+		if q.child, err = s.childAt(ctx, req.GetParent(), q.knownAt); err != nil {
+			return nil, err
+		}
+	}
+	found, err := s.list(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.listAnswer(ctx, req, q, found)
+}
+
+// childAt is what the child named was known to be at an instant.
+func (s *Service) childAt(ctx context.Context, name string, at time.Time) (uuid.UUID, error) {
+	asked, err := rpc.ParseChildName(name)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return children.SurvivorAt(ctx, s.pool, asked, at)
+}
+
+// clockSkew is how far a caller's clock may be ahead of the hub's.
+const clockSkew = time.Minute
+
+// readTimes reads as_of and known_at. Where only known_at is given, the day is that
+// of the instant.
+func (q *question) readTimes(req *irtv1.ListConsentsRequest, today time.Time) error {
+	q.day = today
+	if req.GetKnownAt() != nil {
+		var err error
+		if q.knownAt, err = pastInstant(req.GetKnownAt()); err != nil {
+			return err
+		}
+		q.day = standard.DayOf(q.knownAt)
+	}
+	if req.GetAsOf() == "" {
+		return nil
+	}
+	if q.ended {
+		return rpc.Invalid([]standard.Fault{{
+			Field: "include_ended", RuleID: "AS_OF_OR_ENDED",
+			Description: "as_of asks for one day, and include_ended for every day.", Action: "Send one of the two.",
+		}})
+	}
+	day, err := standard.ParseDate(req.GetAsOf())
+	if err != nil {
+		return rpc.Invalid([]standard.Fault{standard.FaultOf("DATE_INVALID", "as_of")})
+	}
+	q.day = day
+	return nil
+}
+
+// pastInstant reads known_at.
+func pastInstant(at *timestamppb.Timestamp) (time.Time, error) {
+	if !at.IsValid() || at.AsTime().After(time.Now().Add(clockSkew)) || at.AsTime().Year() < 2000 {
+		return time.Time{}, rpc.Invalid([]standard.Fault{{
+			Field: "known_at", RuleID: "KNOWN_AT_RANGE",
+			Description: "The instant is in the future, or before the year 2000.",
+			Action:      "Send an instant of the past, or leave it out to ask what is known now.",
+		}})
+	}
+	return at.AsTime(), nil
+}
+
+// shownToReader is the rule of who sees a consent that would give a sensitive
+// service away: that service, and those to whom it is to be shown.
+const shownToReader = `(v.agency_id = @reader OR NOT (v.scope = 2 OR v.agency_id = ANY(@sensitive::text[]))
+	OR v.scope = 2 AND (v.recipients = '{}' AND v.recipient_kinds = '{}' OR @reader = ANY(v.recipients) OR @kind = ANY(v.recipient_kinds)))`
+
+// listSQL lists the versions that source selects.
+func listSQL(source string) string {
+	return `SELECT ` + columns + ` FROM (` + source + `) v
+	WHERE (@ended OR v.start_date <= @day AND (v.end_date IS NULL OR v.end_date >= @day)
+			AND (v.withdraw_date IS NULL OR v.withdraw_date > @day)
+			AND NOT (v.given_by = 'PARENTAL_RESPONSIBILITY' AND v.scope <> 3 AND @day >= @majority))
+		AND (v.start_date, v.consent_id) > (@after_day, @after_id) AND ` + shownToReader + `
+	ORDER BY v.start_date, v.consent_id LIMIT @limit`
+}
+
+var (
+	listNow  = listSQL(`SELECT ` + columns + ` FROM consents WHERE child_id = @child`)
+	listThen = listSQL(`SELECT ` + columns + ` FROM consents WHERE child_id = @child AND known_from <= @known_at
+		UNION ALL SELECT ` + columns + ` FROM consents_history WHERE child_id = @child AND known_from <= @known_at AND known_to > @known_at`)
+)
+
+// neverOfAge stands for the day on which somebody whose birthday is not known comes of age.
+var neverOfAge = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// found is a page of consents, one more where there is more, and whether any of the
+// child's is not shown to the caller.
+type found struct {
+	versions []*version
+	withheld bool
+}
+
+func (s *Service) list(ctx context.Context, q *question) (*found, error) {
+	facts, _, err := s.directory.Find(ctx, q.agency)
+	if err != nil {
+		return nil, err
+	}
+	args := pgx.NamedArgs{
+		"child": [16]byte(q.child), "reader": q.agency, "kind": int16(facts.Kind), "sensitive": listOf(s.directory.Sensitive()), //nolint:gosec // kinds are few
+		"day": nullDate(q.day), "ended": q.ended, "known_at": q.knownAt, "majority": nullDate(neverOfAge),
+		"after_day": nullDate(q.after.day), "after_id": [16]byte(q.after.id), "limit": q.size + 1,
+	}
+	if !q.born.IsZero() {
+		args["majority"] = nullDate(majority(q.born))
+	}
+	sql := listNow
+	if !q.knownAt.IsZero() {
+		sql = listThen
+	}
+	rows, err := s.pool.Query(ctx, sql, args)
+	if err != nil {
+		return nil, fmt.Errorf("consent: listing: %w", err)
+	}
+	out := &found{}
+	if out.versions, err = pgx.CollectRows(rows, scanVersion); err != nil {
+		return nil, fmt.Errorf("consent: reading a list: %w", err)
+	}
+	// Of any day and state, so that asking about one day after another tells nothing.
+	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM consents v WHERE v.child_id = @child AND NOT `+shownToReader+`)`, args).Scan(&out.withheld)
+	if err != nil {
+		return nil, fmt.Errorf("consent: looking for those withheld: %w", err)
+	}
+	return out, nil
+}
+
+// listOf is never nil: nothing is = ANY(NULL), nor is it not.
+func listOf(ids []string) []string {
+	if ids == nil {
+		return []string{}
+	}
+	return ids
+}
+
+func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConsentsRequest, q *question, found *found) (*irtv1.ListConsentsResponse, error) {
+	e, caller := audit.FromContext(ctx), identity.FromContext(ctx)
+	e.AddChild(q.child)
+	out := &irtv1.ListConsentsResponse{}
+	if len(found.versions) > q.size {
+		found.versions = found.versions[:q.size]
+		last := found.versions[q.size-1]
+		var err error
+		out.NextPageToken, err = s.tokens.Encode(irtv1.ConsentService_ListConsents_FullMethodName, req, position{last.start, last.id}.cursor())
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range found.versions {
+		out.Consents = append(out.Consents, v.message(sharing.MayReadRecord(caller, v.agency)))
+		e.AddReturned(v.name())
+	}
+	if found.withheld {
+		notice := sharing.Withheld()
+		e.AddWithheld(notice.GetRuleId())
+		out.Withheld = append(out.Withheld, notice)
+	}
+	return out, nil
+}

@@ -1,0 +1,269 @@
+package consent
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/children"
+	"irthub/internal/events"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// parseName reads agencies/{agency}/consents/{local_id}.
+func parseName(name string) (agency, localID string, ok bool) {
+	return agencies.ParseChildName(name, "consents")
+}
+
+// RecordConsent implements irt.v1.ConsentService.
+func (s *Service) RecordConsent(ctx context.Context, req *irtv1.RecordConsentRequest) (*irtv1.Consent, error) {
+	caller := identity.FromContext(ctx)
+	agency, localID, ok := parseName(req.GetConsent().GetName())
+	if ok && !sharing.MayWrite(caller, agency) {
+		return nil, rpc.Denied()
+	}
+	given := proto.CloneOf(req.GetConsent())
+	standard.NormaliseConsent(given)
+	if faults, _ := standard.Check(&irtv1.RecordConsentRequest{Consent: given}, standard.Options{}); len(faults) > 0 {
+		return nil, rpc.Invalid(faults)
+	}
+	if given.GetScope() == irtv1.ConsentScope_CONSENT_SCOPE_SENSITIVE_INVOLVEMENT && !sharing.SensitiveVisible(caller, agency) {
+		return nil, rpc.Denied()
+	}
+	next, err := s.versionOf(ctx, given, agency, localID)
+	if err != nil {
+		return nil, err
+	}
+	about, err := readSubject(agency, given.GetChild(), given.GetChildRecord(), "consent")
+	if err != nil {
+		return nil, hidden(caller, err)
+	}
+	var stored *version
+	err = s.inChange(ctx, next.name, func(c *change) (err error) {
+		stored, err = c.record(ctx, next, about, given.GetEtag())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored.message(true), nil
+}
+
+// versionOf takes from a consent, which has been checked, what is stored of it.
+func (s *Service) versionOf(ctx context.Context, m *irtv1.Consent, agency, localID string) (*version, error) {
+	v := &version{
+		id: standard.ConsentID(agency, localID), agency: agency, localID: localID, scope: m.GetScope(),
+		categories: numbers(m.GetCategories()), kinds: numbers(m.GetRecipientKinds()), recipients: []string{},
+		givenBy: m.GetGivenBy(), state: given,
+	}
+	v.start, _ = standard.ParseDate(m.GetStartDate()) // which the check has found to be days
+	if m.GetEndDate() != "" {
+		v.end, _ = standard.ParseDate(m.GetEndDate())
+	}
+	for _, name := range m.GetRecipients() {
+		id, _ := agencies.ParseName(name)
+		if err := s.known(ctx, id, "consent.recipients"); err != nil {
+			return nil, err
+		}
+		v.recipients = append(v.recipients, id)
+	}
+	return v, nil
+}
+
+// known refuses an agency that is not in the directory: a consent or refusal that
+// names nobody would say less than it seems to.
+func (s *Service) known(ctx context.Context, agency, field string) error {
+	_, found, err := s.directory.Find(ctx, agency)
+	if err != nil || found {
+		return err
+	}
+	return rpc.Invalid([]standard.Fault{{
+		Field: field, RuleID: "AGENCY_UNKNOWN", Description: "The directory has no such agency.",
+		Action: "Send agencies/{agency} with the id of an agency of the directory.",
+	}})
+}
+
+// record works out what a consent comes to and stores it.
+func (c *change) record(ctx context.Context, next *version, about asked, etag string) (*version, error) {
+	if err := c.lockName(ctx, next.id); err != nil {
+		return nil, err
+	}
+	sub, err := c.subject(ctx, about, "consent")
+	if err != nil {
+		return nil, err
+	}
+	cur, err := present(ctx, c.tx, next.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mayRecord(ctx, cur, next, sub, etag); err != nil {
+		return nil, err
+	}
+	next.childID, next.recordID, next.recordLocalID = sub.child, sub.recordID, sub.recordLocalID
+	if cur != nil && about.recordID == uuid.Nil && cur.recordID != uuid.Nil {
+		next.recordID, next.recordLocalID = cur.recordID, cur.recordLocalID // so that sending it again changes nothing
+	}
+	if cur != nil && next.says(cur) {
+		return cur, nil
+	}
+	return next, c.settle(ctx, cur, next, irtv1.EventKind_EVENT_KIND_CONSENT_RECORDED)
+}
+
+// subject finds and holds the child that a request is about, and reads what the
+// agency is to it. To a caller who may not know of the child it is the same as if
+// there were none.
+func (c *change) subject(ctx context.Context, about asked, path string) (*subject, error) {
+	child, err := c.find(ctx, about, path)
+	if err != nil {
+		return nil, hidden(c.caller, err)
+	}
+	if err := c.hold(ctx, child); err != nil {
+		return nil, err
+	}
+	// The record may have gone to another child before that was held.
+	if again, err := c.find(ctx, about, path); err != nil || again != child {
+		return nil, errStale
+	}
+	sub, err := standing(ctx, c.tx, child, about.agency, about.recordID, c.today)
+	if err != nil {
+		return nil, err
+	}
+	if !sub.works && !manages(c.caller) {
+		return nil, rpc.Denied()
+	}
+	return sub, nil
+}
+
+// mayRecord says why a consent cannot be recorded.
+func (c *change) mayRecord(ctx context.Context, cur, next *version, sub *subject, etag string) error {
+	if err := rpc.CheckEtag(ctx, etag, etagOf(cur)); err != nil {
+		return err
+	}
+	if cur != nil && cur.childID != sub.child {
+		return rpc.Invalid([]standard.Fault{{
+			Field: "consent.child", RuleID: "CONSENT_OTHER_CHILD", Description: "The consent of that name is about another child.",
+			Action: "Record a consent under a name of its own.",
+		}})
+	}
+	if cur != nil && cur.state == withdrawn {
+		return rpc.Precondition("The consent was withdrawn. If it was given again, record that as a new consent, under a name of its own.")
+	}
+	if faults := c.consentFaults(next, sub); len(faults) > 0 {
+		return rpc.Invalid(faults)
+	}
+	return nil
+}
+
+// consentFaults are those that only the stored facts show.
+func (c *change) consentFaults(next *version, sub *subject) (faults []standard.Fault) {
+	if next.givenBy == byParent && !sub.born.IsZero() && !next.start.Before(majority(sub.born)) {
+		faults = append(faults, standard.Fault{
+			Field: "consent.given_by", RuleID: "CONSENT_GIVER_ADULT",
+			Description: "The young person was of age on the first day, so nobody else can consent.",
+			Action:      "Record the consent of the young person: given_by CHILD.",
+		})
+	}
+	agency, _ := c.s.directory.Get(next.agency)
+	if next.scope == irtv1.ConsentScope_CONSENT_SCOPE_SENSITIVE_INVOLVEMENT && !agency.Sensitive && !sub.sensitive {
+		faults = append(faults, standard.Fault{
+			Field: "consent.scope", RuleID: "CONSENT_NOT_SENSITIVE",
+			Description: "The agency has no sensitive involvement with the child, so there is nothing that needs consent to be shown.",
+			Action:      "Record the involvement as sensitive first, or a consent with the scope SHARING.",
+		})
+	}
+	return faults
+}
+
+// majority is the day on which somebody comes of age. Who is born on 29 February
+// does so on 1 March in other years, as in English law.
+func majority(born time.Time) time.Time { return born.AddDate(18, 0, 0) }
+
+// settle stores a version, and brings what follows from it in line.
+func (c *change) settle(ctx context.Context, cur, next *version, kind irtv1.EventKind) error {
+	if err := c.put(ctx, cur, next); err != nil {
+		return err
+	}
+	if err := children.RefreshSharing(ctx, c.tx, next.childID); err != nil {
+		return err
+	}
+	e := events.Event{Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Audience: events.Involved}
+	if c.s.reveals(next) {
+		e.Reveals = next.agency
+	}
+	c.tell(e)
+	return nil
+}
+
+// reveals tells whether knowing of the consent is knowing that a sensitive service
+// is involved.
+func (s *Service) reveals(v *version) bool {
+	agency, _ := s.directory.Get(v.agency)
+	return agency.Sensitive || v.scope == irtv1.ConsentScope_CONSENT_SCOPE_SENSITIVE_INVOLVEMENT
+}
+
+// WithdrawConsent implements irt.v1.ConsentService.
+func (s *Service) WithdrawConsent(ctx context.Context, req *irtv1.WithdrawConsentRequest) (*irtv1.Consent, error) {
+	agency, localID, ok := parseName(req.GetName())
+	if !ok {
+		return nil, rpc.NotFound("consent")
+	}
+	if !sharing.MayWrite(identity.FromContext(ctx), agency) {
+		return nil, rpc.Denied()
+	}
+	id := standard.ConsentID(agency, localID)
+	var stored *version
+	err := s.inChange(ctx, req.GetName, func(c *change) (err error) {
+		stored, err = c.withdraw(ctx, id, req.GetEtag())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored.message(true), nil
+}
+
+func (c *change) withdraw(ctx context.Context, id uuid.UUID, etag string) (*version, error) {
+	if err := c.lockName(ctx, id); err != nil {
+		return nil, err
+	}
+	cur, err := c.held(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := rpc.CheckEtag(ctx, etag, cur.etag()); err != nil {
+		return nil, err
+	}
+	if cur.state == withdrawn {
+		return cur, nil
+	}
+	next := *cur
+	next.state, next.withdrawn = withdrawn, c.today
+	return &next, c.settle(ctx, cur, &next, irtv1.EventKind_EVENT_KIND_CONSENT_WITHDRAWN)
+}
+
+// held is the present version of a consent that the caller may know of, with its
+// child held.
+func (c *change) held(ctx context.Context, id uuid.UUID) (*version, error) {
+	found, err := present(ctx, c.tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if found == nil || !c.s.mayKnow(c.caller, found) {
+		return nil, rpc.NotFound("consent")
+	}
+	if err := c.hold(ctx, found.childID); err != nil {
+		return nil, err
+	}
+	cur, err := present(ctx, c.tx, id)
+	if err == nil && (cur == nil || cur.childID != found.childID) {
+		err = errStale
+	}
+	return cur, err
+}
