@@ -32,9 +32,11 @@ func Survivor(ctx context.Context, q rowQuerier, id uuid.UUID) (uuid.UUID, error
 // where the hub had not heard of it then.
 func SurvivorAt(ctx context.Context, q rowQuerier, id uuid.UUID, at time.Time) (uuid.UUID, error) {
 	return followMerges(id, func(child uuid.UUID) (into uuid.UUID, found bool, err error) {
-		return mergedInto(q.QueryRow(ctx, versionsAt("children", "merged_into", "child_id"), [16]byte(child), at))
+		return mergedInto(q.QueryRow(ctx, mergedIntoAt, [16]byte(child), at))
 	}, nil)
 }
+
+var mergedIntoAt = versionsAt("children", "merged_into", "child_id")
 
 func mergedInto(row pgx.Row) (into uuid.UUID, found bool, err error) {
 	err = row.Scan((*zeronull.UUID)(&into))

@@ -192,7 +192,7 @@ func TestConsentsPageByPage(t *testing.T) {
 		for _, c := range out.GetConsents() {
 			seen[c.GetName()] = true
 		}
-		if req.PageToken = out.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = out.GetNextPageToken(); req.GetPageToken() == "" {
 			if page != 2 || len(seen) != 3 {
 				t.Errorf("%d consents on %d pages", len(seen), page)
 			}

@@ -22,7 +22,7 @@ var (
 )
 
 func (p position) cursor() []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(p.day.UnixMicro())), p.id[:]...) //nolint:gosec // only read back
+	return append(binary.BigEndian.AppendUint64(nil, uint64(p.day.UnixMicro())), p.id[:]...)
 }
 
 // cursor opens the page token of a request; where there is none, it is first.

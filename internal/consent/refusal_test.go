@@ -107,7 +107,7 @@ func TestRefusalsPageByPage(t *testing.T) {
 		for _, r := range out.GetRefusals() {
 			names = append(names, r.GetName())
 		}
-		if req.PageToken = out.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = out.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}

@@ -231,7 +231,7 @@ func TestShieldsThatWait(t *testing.T) {
 		for _, s := range out.GetShields() {
 			seen = append(seen, s.GetName())
 		}
-		if req.PageToken = out.GetNextPageToken(); req.PageToken == "" {
+		if req.PageToken = out.GetNextPageToken(); req.GetPageToken() == "" {
 			break
 		}
 	}

@@ -114,7 +114,7 @@ func enums[E ~int32](stored []int16) []E {
 func numbers[E ~int32](list []E) []int16 {
 	stored := make([]int16, len(list))
 	for i, e := range list {
-		stored[i] = int16(e) //nolint:gosec // the schema's codes are few
+		stored[i] = int16(e)
 	}
 	return stored
 }
