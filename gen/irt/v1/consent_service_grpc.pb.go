@@ -58,8 +58,8 @@ type ConsentServiceClient interface {
 	// Lists the consents about a child: those in force today, or on any day (as_of),
 	// as the hub knows it now or knew it at any instant (known_at), or every one
 	// (include_ended). For agencies that work with the child and data managers. A
-	// consent about a sensitive service is shown to that service, its recipients and
-	// data managers; to others withheld says that there may be more.
+	// consent that would give a sensitive service away is shown to that service and to
+	// those it is to be shown to; to others withheld says that there may be more.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED.
 	ListConsents(ctx context.Context, in *ListConsentsRequest, opts ...grpc.CallOption) (*ListConsentsResponse, error)
@@ -79,8 +79,9 @@ type ConsentServiceClient interface {
 	// record), ALREADY_EXISTS (another refusal has that name), PERMISSION_DENIED.
 	RecordRefusal(ctx context.Context, in *RecordRefusalRequest, opts ...grpc.CallOption) (*Refusal, error)
 	// Lists refusals, the newest first: about a child (children/{child}), or by an
-	// agency and to it (agencies/{agency}). Data managers see every refusal, and may
-	// ask for all (agencies/-); agencies those that they made and those made to them.
+	// agency and to it (agencies/{agency}). Data managers see those of every agency, and
+	// may ask for all (agencies/-); agencies those that they made and those made to
+	// them. Those of a sensitive service are shown to itself alone.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED.
 	ListRefusals(ctx context.Context, in *ListRefusalsRequest, opts ...grpc.CallOption) (*ListRefusalsResponse, error)
@@ -192,8 +193,8 @@ type ConsentServiceServer interface {
 	// Lists the consents about a child: those in force today, or on any day (as_of),
 	// as the hub knows it now or knew it at any instant (known_at), or every one
 	// (include_ended). For agencies that work with the child and data managers. A
-	// consent about a sensitive service is shown to that service, its recipients and
-	// data managers; to others withheld says that there may be more.
+	// consent that would give a sensitive service away is shown to that service and to
+	// those it is to be shown to; to others withheld says that there may be more.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED.
 	ListConsents(context.Context, *ListConsentsRequest) (*ListConsentsResponse, error)
@@ -213,8 +214,9 @@ type ConsentServiceServer interface {
 	// record), ALREADY_EXISTS (another refusal has that name), PERMISSION_DENIED.
 	RecordRefusal(context.Context, *RecordRefusalRequest) (*Refusal, error)
 	// Lists refusals, the newest first: about a child (children/{child}), or by an
-	// agency and to it (agencies/{agency}). Data managers see every refusal, and may
-	// ask for all (agencies/-); agencies those that they made and those made to them.
+	// agency and to it (agencies/{agency}). Data managers see those of every agency, and
+	// may ask for all (agencies/-); agencies those that they made and those made to
+	// them. Those of a sensitive service are shown to itself alone.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED.
 	ListRefusals(context.Context, *ListRefusalsRequest) (*ListRefusalsResponse, error)
