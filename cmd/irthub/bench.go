@@ -17,6 +17,7 @@ type benchCommand struct {
 	Duration    time.Duration `placeholder:"TIME" help:"How long each side of a figure is measured, in place of the form's."`
 	Only        []string      `placeholder:"ID,…" help:"Take only these figures."`
 	Dir         string        `placeholder:"DIR" type:"existingdir" help:"Where to make the temporary directory: its disk is measured too."`
+	Keep        string        `placeholder:"DIR" type:"path" help:"Keep the database in DIR, and take up what an earlier run left there: filling it is what takes time."`
 	JSON        bool          `name:"json" help:"As one JSON object."`
 }
 
@@ -47,7 +48,7 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	}
 	o := benchForms[c.Form]
 	o.Hub, o.Version = []string{self, "serve"}, version()
-	o.Dir, o.Only, o.Concurrency = c.Dir, c.Only, c.Concurrency
+	o.Dir, o.Keep, o.Only, o.Concurrency = c.Dir, c.Keep, c.Only, c.Concurrency
 	if len(c.Children) > 0 {
 		o.Children = c.Children
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	// Dir is where the temporary directory is made; the system's place for those
 	// if empty. Its disk is measured along with everything else.
 	Dir string
+	// Keep is a directory whose database is kept: filled by the first run and taken
+	// up by those that follow, which begin measuring sooner. Empty for a temporary one.
+	Keep string
 	// Children are the sizes of the index at which figures are taken; 10 thousand
 	// if empty.
 	Children []int

@@ -180,8 +180,8 @@ func (l *lab) involveAll(ctx context.Context, child subject) error {
 	return err
 }
 
-// spread copies one child's involvements, one or two each, to every third child
-// that has none.
+// spread copies one child's involvements, one or two each, to every third child, by
+// its id, that has none: however often it is called.
 func (l *lab) spread(ctx context.Context) error {
 	return pg.InTx(ctx, l.pool, func(tx pgx.Tx) error {
 		columns, err := columnsOf(ctx, tx, "involvements")
@@ -203,7 +203,7 @@ func (l *lab) spread(ctx context.Context) error {
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO involvements (`+strings.Join(columns, ", ")+`)
 			SELECT `+strings.Join(values, ", ")+`
-			FROM (SELECT child_id, row_number() OVER (ORDER BY child_id) AS n FROM children c WHERE state = 1
+			FROM (SELECT child_id, ('x' || right(child_id::text, 4))::bit(16)::int AS n FROM children c WHERE state = 1
 				AND NOT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = c.child_id)) c
 			JOIN (SELECT `+strings.Join(columns, ", ")+`, row_number() OVER () AS n FROM involvements
 				WHERE child_id = (`+busyQuery+` LIMIT 1)) t

@@ -54,11 +54,14 @@ type subject struct {
 	name string
 }
 
-// open makes the temporary directory, the database and the hub.
+// open makes the directory, the database and the hub.
 func open(ctx context.Context, o Options) (*lab, error) {
-	dir, err := os.MkdirTemp(o.Dir, "irthub-bench-")
-	if err != nil {
-		return nil, err
+	dir := o.Keep
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp(o.Dir, "irthub-bench-"); err != nil {
+			return nil, err
+		}
 	}
 	l := &lab{o: o, dir: dir, people: &people{today: standard.Today()}, web: webClient(o.Concurrency)}
 	if err := l.start(ctx); err != nil {
@@ -82,6 +85,9 @@ func (l *lab) start(ctx context.Context) (err error) {
 	}
 	if err := register(ctx, l.pool); err != nil {
 		return fmt.Errorf("registering agencies: %w", err)
+	}
+	if l.people.used, err = peopleThere(ctx, l.pool); err != nil {
+		return fmt.Errorf("finding out who is there: %w", err)
 	}
 	key, err := identity.LoadOrCreateKey(l.dir)
 	if err != nil {
@@ -113,7 +119,7 @@ func webClient(workers int) *http.Client {
 	}}
 }
 
-// close ends everything and removes the temporary directory.
+// close ends everything and removes the directory, unless it is kept.
 func (l *lab) close() error {
 	var errs []error
 	for _, c := range l.conns {
@@ -131,7 +137,18 @@ func (l *lab) close() error {
 		defer cancel()
 		errs = append(errs, l.cluster.Stop(ctx))
 	}
-	return errors.Join(append(errs, os.RemoveAll(l.dir))...)
+	if l.o.Keep == "" {
+		errs = append(errs, os.RemoveAll(l.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// peopleThere is how many people earlier runs have handed out, by the local ids of
+// their records.
+func peopleThere(ctx context.Context, pool *pgxpool.Pool) (n int, err error) {
+	err = pool.QueryRow(ctx, `SELECT coalesce(max(substr(local_id, 2)::int) + 1, 0) FROM child_records
+		WHERE local_id ~ '^p[0-9]+$'`).Scan(&n)
+	return n, err
 }
 
 // subjects reads which children a query selects.
