@@ -2,7 +2,6 @@ package children
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -152,7 +151,6 @@ func texts(l protoreflect.List) []string {
 var (
 	noCarers   = []byte("[]")
 	storedJSON = protojson.MarshalOptions{UseProtoNames: true}
-	readJSON   = protojson.UnmarshalOptions{DiscardUnknown: true} // written by a newer hub
 )
 
 func carersJSON(l protoreflect.List) ([]byte, error) {
@@ -173,84 +171,4 @@ func carersJSON(l protoreflect.List) ([]byte, error) {
 	}
 	b.WriteByte(']')
 	return b.Bytes(), nil
-}
-
-// personScan receives the person columns of one row. It is used again for
-// every row of a query.
-type personScan struct{ into []any }
-
-func newPersonScan() *personScan {
-	s := &personScan{into: make([]any, len(personColumns))}
-	for i := range personColumns {
-		switch personColumns[i].kind {
-		case textColumn:
-			s.into[i] = new(string)
-		case boolColumn:
-			s.into[i] = new(bool)
-		case dateColumn:
-			s.into[i] = new(pgtype.Date)
-		case textsColumn:
-			s.into[i] = new([]string)
-		case carersColumn:
-			s.into[i] = new([]byte)
-		}
-	}
-	return s
-}
-
-// fill sets the fields of m that are not empty in the row last scanned.
-func (s *personScan) fill(m protoreflect.Message, field func(*column) protoreflect.FieldDescriptor) error {
-	for i := range personColumns {
-		fd := field(&personColumns[i])
-		switch v := s.into[i].(type) {
-		case *string:
-			if *v != "" {
-				m.Set(fd, protoreflect.ValueOfString(*v))
-			}
-		case *bool:
-			if *v {
-				m.Set(fd, protoreflect.ValueOfBool(true))
-			}
-		case *pgtype.Date:
-			if v.Valid {
-				m.Set(fd, protoreflect.ValueOfString(v.Time.Format(time.DateOnly)))
-			}
-		case *[]string:
-			fillTexts(m, fd, *v)
-		case *[]byte:
-			if err := fillCarers(m, fd, *v); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func fillTexts(m protoreflect.Message, fd protoreflect.FieldDescriptor, values []string) {
-	if len(values) == 0 {
-		return
-	}
-	l := m.Mutable(fd).List()
-	for _, v := range values {
-		l.Append(protoreflect.ValueOfString(v))
-	}
-}
-
-func fillCarers(m protoreflect.Message, fd protoreflect.FieldDescriptor, stored []byte) error {
-	if len(stored) <= len(noCarers) {
-		return nil
-	}
-	var each []json.RawMessage
-	if err := json.Unmarshal(stored, &each); err != nil {
-		return fmt.Errorf("children: reading carers: %w", err)
-	}
-	l := m.Mutable(fd).List()
-	for _, one := range each {
-		carer := &irtv1.Carer{}
-		if err := readJSON.Unmarshal(one, carer); err != nil {
-			return fmt.Errorf("children: reading a carer: %w", err)
-		}
-		l.Append(protoreflect.ValueOfMessage(carer.ProtoReflect()))
-	}
-	return nil
 }

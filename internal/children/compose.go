@@ -1,8 +1,6 @@
 package children
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -198,9 +196,9 @@ func (c *composition) pinnedSource(p *pin, fields []int32) source {
 
 // provenance shows the sources. show tells which agencies may be named.
 func provenance(stored []byte, show func(agencyID string) bool) ([]*irtv1.Provenance, error) {
-	var all []source
-	if err := json.Unmarshal(stored, &all); err != nil {
-		return nil, fmt.Errorf("children: reading provenance: %w", err)
+	all, err := parseSources(stored)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]*irtv1.Provenance, len(all))
 	for i, s := range all {

@@ -1,7 +1,6 @@
 package children
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -33,8 +32,9 @@ func (e *entry) sameAs(o *entry) bool {
 }
 
 func sameSources(a, b []byte) bool {
-	var x, y []source
-	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil || len(x) != len(y) {
+	x, errX := parseSources(a)
+	y, errY := parseSources(b)
+	if errX != nil || errY != nil || len(x) != len(y) {
 		return false
 	}
 	for i := range x {
@@ -74,28 +74,35 @@ func nullUUID(id uuid.NullUUID) *[16]byte {
 	return (*[16]byte)(&id.UUID)
 }
 
-// entryScan reads rows that begin with entryColumns and may go on with others.
+// entryScan reads rows that begin with entryColumns and may go on with others. Its
+// variables serve every row.
 type entryScan struct {
 	person *personScan
+	into   []any // and room for others
+	e      entry
 	state  int16
 	merged *[16]byte
 }
 
-func newEntryScan() *entryScan { return &entryScan{person: newPersonScan()} }
+func newEntryScan() *entryScan {
+	s := &entryScan{}
+	s.into = append(s.into, (*[16]byte)(&s.e.id), &s.state, &s.merged)
+	s.person = newPersonScan(len(s.into))
+	s.into = append(append(s.into, s.person.into...), &s.e.provenance, &s.e.created, &s.e.knownFrom, &s.e.revision)
+	return s
+}
 
 func (s *entryScan) scan(rows pgx.Rows, more ...any) (*entry, error) {
-	e := &entry{person: &irtv1.Child{}}
-	s.merged = nil
-	into := append([]any{(*[16]byte)(&e.id), &s.state, &s.merged}, s.person.into...)
-	into = append(append(into, &e.provenance, &e.created, &e.knownFrom, &e.revision), more...)
-	if err := rows.Scan(into...); err != nil {
+	s.e, s.merged = entry{}, nil
+	if err := rows.Scan(append(s.into, more...)...); err != nil {
 		return nil, fmt.Errorf("children: reading a child: %w", err)
 	}
-	e.state = irtv1.ChildState(s.state)
+	e := s.e
+	e.person, e.state = &irtv1.Child{}, irtv1.ChildState(s.state)
 	if s.merged != nil {
 		e.mergedInto = uuid.NullUUID{UUID: *s.merged, Valid: true}
 	}
-	return e, s.person.fill(e.person.ProtoReflect(), childField)
+	return &e, s.person.fill(rows, e.person.ProtoReflect(), childField)
 }
 
 func scanEntries(rows pgx.Rows) ([]*entry, error) {

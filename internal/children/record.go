@@ -3,6 +3,7 @@ package children
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,11 +134,12 @@ func queryMessages(stored []string) []*irtv1.Query {
 	return out
 }
 
+// recordHead are the columns of child_records that stand before those of the person.
+var recordHead = []string{"record_id", "agency_id", "local_id", "child_id", "state"}
+
 // recordColumns are the columns of child_records, in the order of scanRecord
 // and (*record).values.
-var recordColumns = append(append([]string{
-	"record_id", "agency_id", "local_id", "child_id", "state",
-}, personList...),
+var recordColumns = append(append(slices.Clone(recordHead), personList...),
 	"queries", "match_decision", "match_probability", "match_weight", "match_rule_id", "match_model_version",
 	"match_evidence", "create_time", "known_from", "revision")
 
@@ -169,7 +171,7 @@ func nonNil(b []byte) []byte {
 // scanRecords reads rows of recordColumns.
 func scanRecords(rows pgx.Rows) ([]*record, error) {
 	defer rows.Close()
-	scan := newPersonScan()
+	scan := newPersonScan(len(recordHead))
 	var all []*record
 	for rows.Next() {
 		r := &record{person: &irtv1.ChildRecord{}}
@@ -180,7 +182,7 @@ func scanRecords(rows pgx.Rows) ([]*record, error) {
 		if err := rows.Scan(into...); err != nil {
 			return nil, fmt.Errorf("children: reading a record: %w", err)
 		}
-		if err := scan.fill(r.person.ProtoReflect(), recordField); err != nil {
+		if err := scan.fill(rows, r.person.ProtoReflect(), recordField); err != nil {
 			return nil, err
 		}
 		r.state, r.matched.decision = irtv1.ChildRecordState(state), irtv1.MatchDecision(decision)
