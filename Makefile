@@ -17,7 +17,7 @@ FUZZTIME ?= 50
 
 PLUGINS := bin/protoc-gen-go bin/protoc-gen-go-grpc bin/protoc-gen-grpc-gateway bin/protoc-gen-openapiv2
 
-.PHONY: help run test evaluate generate lint fmt breaking build tools bench fuzz clean
+.PHONY: help run test faults evaluate generate lint fmt breaking build tools bench fuzz clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ run: build bin/grpcurl ## Start a hub with demo data, installing PostgreSQL if t
 test: ## Run every test on real PostgreSQL, with the race detector
 	@.ci/prerequisites postgres cc
 	CGO_ENABLED=1 go test -race -timeout 10m $(TESTFLAGS) ./...
+
+faults: ## Kill, cut and fill: every fault test, as often as it takes (minutes)
+	@.ci/prerequisites postgres
+	IRTHUB_FAULTS=all go test -count=1 -timeout 40m -run 'TestFault|TestKilled|TestTwoHubs' -v ./cmd/irthub
 
 evaluate: ## Hold the matching to its accuracy on the public files, also those too large for -race
 	go test -count=1 -timeout 10m -run 'Accuracy|Families' -v ./internal/match
