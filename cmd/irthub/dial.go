@@ -26,6 +26,8 @@ type clientFlags struct {
 	Addr      string `placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_ADDR" help:"The hub's gRPC address (default: 127.0.0.1:8443)."`
 	TokenFile string `placeholder:"FILE" type:"path" help:"File that holds the token; otherwise IRTHUB_TOKEN in the environment does."`
 	CAFile    string `name:"ca-file" placeholder:"FILE" type:"path" help:"Certificates to believe, PEM, instead of the system's."`
+	Cert      string `placeholder:"FILE" type:"path" help:"Client certificate to present, PEM; it may stand in the place of a token."`
+	Key       string `placeholder:"FILE" type:"path" help:"Private key of the client certificate, PEM."`
 }
 
 // dial connects to the hub: in plain text on this machine, with TLS elsewhere or
@@ -40,7 +42,10 @@ func (f *clientFlags) dial(purpose string) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	headers := []string{"authorization", "Bearer " + token}
+	var headers []string
+	if token != "" {
+		headers = append(headers, "authorization", "Bearer "+token)
+	}
 	if purpose != "" {
 		headers = append(headers, "irt-purpose", purpose)
 	}
@@ -65,7 +70,8 @@ func withHeaders(ctx context.Context, headers []string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, headers...)
 }
 
-// token reads the token from the file or the environment.
+// token reads the token from the file or the environment; "" where a certificate
+// is to do.
 func (f *clientFlags) token() (string, error) {
 	if f.TokenFile != "" {
 		b, err := os.ReadFile(f.TokenFile)
@@ -76,6 +82,9 @@ func (f *clientFlags) token() (string, error) {
 	}
 	if token := strings.TrimSpace(os.Getenv(tokenVariable)); token != "" {
 		return token, nil
+	}
+	if f.Cert != "" {
+		return "", nil
 	}
 	return "", usage(errors.New("a token is needed: set IRTHUB_TOKEN or give --token-file; irthub token prints one"))
 }
@@ -88,7 +97,10 @@ func (f *clientFlags) transport() (credentials.TransportCredentials, error) {
 	}
 	ip := net.ParseIP(host)
 	local := host == "localhost" || ip != nil && ip.IsLoopback()
-	if local && f.CAFile == "" {
+	if (f.Cert == "") != (f.Key == "") {
+		return nil, usage(errors.New("--cert and --key go together: give both or neither"))
+	}
+	if local && f.CAFile == "" && f.Cert == "" {
 		return insecure.NewCredentials(), nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -101,6 +113,13 @@ func (f *clientFlags) transport() (credentials.TransportCredentials, error) {
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("%s holds no certificate in PEM form", f.CAFile)
 		}
+	}
+	if f.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+		if err != nil {
+			return nil, fmt.Errorf("reading the client certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{cert}
 	}
 	return credentials.NewTLS(config), nil
 }

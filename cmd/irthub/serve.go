@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 
+	"irthub/internal/identity"
 	"irthub/internal/server"
 )
 
@@ -19,7 +22,11 @@ type serveCommand struct {
 	TLSCert     string   `name:"tls-cert" placeholder:"FILE" env:"IRTHUB_TLS_CERT" type:"path" help:"Certificate chain, PEM. Needed for addresses that other machines can reach."`
 	TLSKey      string   `name:"tls-key" placeholder:"FILE" env:"IRTHUB_TLS_KEY" type:"path" help:"Private key of the certificate, PEM."`
 	Demo        bool     `help:"Load the demonstration, an invented area of 2,000 children, into a hub that is empty, and print commands to try."`
-	OIDCIssuer  []string `name:"oidc-issuer" placeholder:"URL" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub; may be repeated. Without any, tokens of irthub token are believed."`
+	OIDCIssuer  []string `name:"oidc-issuer" placeholder:"URL[=AGENCY,...]" sep:"none" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub, and the agencies it may speak for (school-1, or school-* for all that begin so); may be repeated. Without any, tokens of irthub token are believed."`
+	OIDCConfig  string   `name:"oidc-config" placeholder:"FILE" env:"IRTHUB_OIDC_CONFIG" type:"path" help:"Issuers with their audiences, agencies, roles and claims, as JSON: see docs/IDENTITY.md."`
+
+	ClientCA          string `name:"client-ca" placeholder:"FILE" env:"IRTHUB_CLIENT_CA" type:"path" help:"Certificates that client certificates must be signed by, PEM. A client certificate identifies the agency that has its name in the directory."`
+	RequireClientCert bool   `name:"require-client-cert" env:"IRTHUB_REQUIRE_CLIENT_CERT" help:"Refuse connections without a client certificate, at both doors."`
 }
 
 // Help is shown by irthub serve --help.
@@ -45,11 +52,16 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	issuers, err := c.issuers()
+	if err != nil {
+		return err
+	}
 	config := server.Config{
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
 		PoolerURL: os.Getenv(poolerURLVariable),
 		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
-		Issuers: c.OIDCIssuer, Version: version(), Log: log,
+		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert,
+		Issuers: issuers, Version: version(), Log: log,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone
 				Ready   bool   `json:"ready"`
@@ -66,6 +78,32 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		config.Prepare = func(ctx context.Context, hub *server.Hub) error { return c.loadDemo(ctx, hub, s) }
 	}
 	return server.Run(ctx, config)
+}
+
+// issuers are those of the command line and of the file. One issuer alone may speak
+// for every agency; of several each must say for which.
+func (c *serveCommand) issuers() ([]identity.Issuer, error) {
+	var all []identity.Issuer
+	for _, text := range c.OIDCIssuer {
+		i := identity.IssuerOf(text)
+		if !strings.Contains(text, "=") && (len(c.OIDCIssuer) > 1 || c.OIDCConfig != "") {
+			return nil, usage(fmt.Errorf("--oidc-issuer %s: there are several issuers, so say for which agencies this one may speak: "+
+				"--oidc-issuer %s=school-*,gp-1", i.URL, i.URL))
+		}
+		all = append(all, i)
+	}
+	if c.OIDCConfig == "" {
+		return all, nil
+	}
+	file, err := os.ReadFile(c.OIDCConfig)
+	if err != nil {
+		return nil, fmt.Errorf("--oidc-config: %w", err)
+	}
+	more, err := identity.ReadIssuers(file)
+	if err != nil {
+		return nil, fmt.Errorf("--oidc-config %s: %w", c.OIDCConfig, err)
+	}
+	return append(all, more...), nil
 }
 
 // collectLess has the garbage collector run a quarter as often: a hub holds little

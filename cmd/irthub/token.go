@@ -16,6 +16,11 @@ import (
 )
 
 type tokenCommand struct {
+	Issue  tokenIssueCommand  `cmd:"" default:"withargs" help:"Print a token to call the hub with."`
+	Revoke tokenRevokeCommand `cmd:"" help:"Have a token or client certificate refused before its time is over."`
+}
+
+type tokenIssueCommand struct {
 	dataFlag
 
 	Agency       string        `required:"" placeholder:"ID" help:"The agency that will call: 1 to 63 letters, digits and the signs - . _"`
@@ -23,10 +28,12 @@ type tokenCommand struct {
 	Role         string        `required:"" placeholder:"ROLE" help:"agency-system, practitioner, data-manager, auditor, mediator or hub-operator."`
 	TTL          time.Duration `name:"ttl" default:"1h" help:"How long the token is good for, at most 24h (default: 1h)."`
 	Kind         string        `placeholder:"KIND" help:"What the agency is, if it is to be registered: school, gp-practice, social-care, police …; guessed from its id otherwise."`
+
+	BindCert string `placeholder:"FILE" type:"existingfile" help:"A client certificate, PEM, with which alone the token is to be good (RFC 8705)."`
 }
 
 // Help is shown by irthub token --help.
-func (tokenCommand) Help() string {
+func (tokenIssueCommand) Help() string {
 	return `Prints a token signed by the key of the hub in DIR, and nothing else, on standard output. Whoever can read DIR can act as anybody: it is for the first steps, for tests and for hubs without an OpenID Connect issuer.
 
 An agency that the hub does not know is registered, with a notice, if the hub has a private database. With IRTHUB_DATABASE_URL it is refused: agencies are registered by the hub's operator there.
@@ -37,11 +44,12 @@ Examples:
 
   export IRTHUB_TOKEN=$(irthub token --agency school-1 --role agency-system)
   irthub token --agency gp-D82001 --practitioner dr-jones --role practitioner --ttl 8h
-  irthub token --agency hub --role hub-operator > operator.token`
+  irthub token --agency hub --role hub-operator > operator.token
+  irthub token --agency school-1 --role agency-system --bind-cert school-1.pem`
 }
 
 // Run prints a token.
-func (c *tokenCommand) Run(ctx context.Context, s streams) error {
+func (c *tokenIssueCommand) Run(ctx context.Context, s streams) error {
 	token, err := c.issue()
 	if err != nil {
 		return err
@@ -54,7 +62,7 @@ func (c *tokenCommand) Run(ctx context.Context, s streams) error {
 }
 
 // issue makes the token. It comes first, so that wrong claims register nothing.
-func (c *tokenCommand) issue() (string, error) {
+func (c *tokenIssueCommand) issue() (string, error) {
 	role, ok := identity.ParseRole(c.Role)
 	if !ok {
 		return "", usage(fmt.Errorf("--role %q: it is one of %s", c.Role, strings.Join(identity.RoleTexts(), ", ")))
@@ -65,16 +73,24 @@ func (c *tokenCommand) issue() (string, error) {
 	if _, err := c.kind(); err != nil {
 		return "", err
 	}
+	claims := identity.Claims{Agency: c.Agency, Practitioner: c.Practitioner, Role: role, TTL: c.TTL}
+	if c.BindCert != "" {
+		cert, err := readCertificate(c.BindCert)
+		if err != nil {
+			return "", usage(fmt.Errorf("--bind-cert: %w", err))
+		}
+		claims.BoundTo = identity.Thumbprint(cert)
+	}
 	key, err := identity.LoadOrCreateKey(c.Data)
 	if err != nil {
 		return "", err
 	}
-	token, err := key.Issue(identity.Claims{Agency: c.Agency, Practitioner: c.Practitioner, Role: role, TTL: c.TTL})
+	token, err := key.Issue(claims)
 	return token, usage(err)
 }
 
 // seeToAgency registers the agency in a private database where it is missing.
-func (c *tokenCommand) seeToAgency(ctx context.Context, s streams) (err error) {
+func (c *tokenIssueCommand) seeToAgency(ctx context.Context, s streams) (err error) {
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	db, err := server.OpenDatabase(ctx, c.Data, os.Getenv(databaseURLVariable), log)
 	if err != nil {
@@ -99,7 +115,7 @@ func (c *tokenCommand) seeToAgency(ctx context.Context, s streams) (err error) {
 	return c.register(ctx, s, db)
 }
 
-func (c *tokenCommand) register(ctx context.Context, s streams, db *server.Database) error {
+func (c *tokenIssueCommand) register(ctx context.Context, s streams, db *server.Database) error {
 	kind, err := c.kind()
 	if err != nil {
 		return err
@@ -119,7 +135,7 @@ func (c *tokenCommand) register(ctx context.Context, s streams, db *server.Datab
 }
 
 // kind is what the agency is: as told, or guessed from its id.
-func (c *tokenCommand) kind() (irtv1.AgencyKind, error) {
+func (c *tokenIssueCommand) kind() (irtv1.AgencyKind, error) {
 	if c.Kind == "" {
 		return guessKind(c.Agency), nil
 	}

@@ -42,7 +42,8 @@ type Agency struct {
 	OutOfHoursTelephone string
 	Email               string
 
-	revision int32
+	certificates []string
+	revision     int32
 }
 
 func factsOf(r agencyRow) *Agency {
@@ -51,12 +52,12 @@ func factsOf(r agencyRow) *Agency {
 		ID: r.id, DisplayName: m.GetDisplayName(), Kind: m.GetKind(), Sensitive: m.GetSensitive(),
 		Active: m.GetState() == irtv1.AgencyState_AGENCY_STATE_ACTIVE,
 		URN:    m.GetUrn(), ODSCode: m.GetOdsCode(), Telephone: m.GetTelephone(),
-		OutOfHoursTelephone: m.GetOutOfHoursTelephone(), Email: m.GetEmail(), revision: r.revision,
+		OutOfHoursTelephone: m.GetOutOfHoursTelephone(), Email: m.GetEmail(), certificates: m.GetCertificateNames(), revision: r.revision,
 	}
 }
 
-// Directory holds every agency in memory, because one or more are asked about on
-// every call. It is never more than about two seconds behind other processes,
+// Directory holds every agency in memory, and which practitioners have left,
+// because both are asked about on every call. It is never more than about two seconds behind other processes,
 // and not at all behind writes through this one's Service. Reading takes no
 // lock. All its methods may be called by many goroutines at once.
 type Directory struct {
@@ -64,6 +65,7 @@ type Directory struct {
 	log  *slog.Logger
 
 	present atomic.Pointer[snapshot]
+	left    atomic.Pointer[map[practitionerID]bool]
 	writing sync.Mutex // held while one snapshot is made from another
 	misses  singleflight.Group
 
@@ -77,12 +79,15 @@ type snapshot struct {
 	byURN     map[string]*Agency
 	byODSCode map[string]*Agency
 	sensitive []string // ids, sorted
+
+	byCertificate map[string]*Agency
 }
 
 // NewDirectory loads the directory and follows its changes until Close.
 func NewDirectory(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) (*Directory, error) {
 	d := &Directory{pool: pool, log: log, stopped: make(chan struct{})}
 	d.present.Store(&snapshot{})
+	d.left.Store(&map[practitionerID]bool{})
 	asked, err := d.load(ctx, time.Time{})
 	if err != nil {
 		return nil, err
@@ -192,8 +197,8 @@ func (d *Directory) follow(ctx context.Context, asked time.Time) {
 	}
 }
 
-// load takes in the agencies that changed since an instant, and returns the
-// database's time from just before it looked.
+// load takes in the agencies and practitioners that changed since an instant, and
+// returns the database's time from just before it looked.
 func (d *Directory) load(ctx context.Context, since time.Time) (asked time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -205,7 +210,7 @@ func (d *Directory) load(ctx context.Context, since time.Time) (asked time.Time,
 		return asked, err
 	}
 	d.apply(rows)
-	return asked, nil
+	return asked, d.loadLeft(ctx, since)
 }
 
 // apply publishes a snapshot with the rows in it that are newer than what is
@@ -231,10 +236,15 @@ func (d *Directory) apply(rows []agencyRow) {
 }
 
 func index(byID map[string]*Agency) *snapshot {
-	s := &snapshot{byID: byID, byURN: map[string]*Agency{}, byODSCode: map[string]*Agency{}}
+	s := &snapshot{
+		byID: byID, byURN: map[string]*Agency{}, byODSCode: map[string]*Agency{}, byCertificate: map[string]*Agency{},
+	}
 	for id, a := range byID {
 		prefer(s.byURN, a.URN, a)
 		prefer(s.byODSCode, a.ODSCode, a)
+		for _, name := range a.certificates {
+			s.byCertificate[name] = a
+		}
 		if a.Sensitive {
 			s.sensitive = append(s.sensitive, id)
 		}

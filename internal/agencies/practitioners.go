@@ -42,6 +42,7 @@ func (s *Service) CreatePractitioner(ctx context.Context, req *irtv1.CreatePract
 	if err != nil {
 		return nil, err
 	}
+	s.directory.heardOf(agency.ID, id, out)
 	return out, nil
 }
 
@@ -132,6 +133,7 @@ func (s *Service) UpdatePractitioner(ctx context.Context, req *irtv1.UpdatePract
 	if err != nil {
 		return nil, err
 	}
+	s.directory.heardOf(agency, id, out)
 	return out, nil
 }
 

@@ -76,21 +76,28 @@ func changedAgencies(ctx context.Context, db querier, since time.Time) ([]agency
 
 // insertAgency does not find a row where the agency exists already.
 func insertAgency(ctx context.Context, tx pgx.Tx, id string, a *irtv1.Agency) (agencyRow, bool, error) {
+	if err := claimCertificateNames(ctx, tx, id, a.GetCertificateNames()); err != nil {
+		return agencyRow{}, false, err
+	}
 	return one(ctx, tx, scanAgency,
 		`INSERT INTO agencies (agency_id, display_name, kind, sensitive, urn, ods_code, address_lines,
-			postcode, telephone, out_of_hours_telephone, email, state, create_time, update_time)
+			postcode, telephone, out_of_hours_telephone, email, state, certificate_names, create_time, update_time)
 		VALUES (@agency_id, @display_name, @kind, @sensitive, @urn, @ods_code, @address_lines,
-			@postcode, @telephone, @out_of_hours_telephone, @email, @state, clock_timestamp(), clock_timestamp())
+			@postcode, @telephone, @out_of_hours_telephone, @email, @state, @certificate_names,
+			clock_timestamp(), clock_timestamp())
 		ON CONFLICT (agency_id) DO NOTHING RETURNING `+agencyColumns,
 		agencyArguments(id, a))
 }
 
 func updateAgency(ctx context.Context, tx pgx.Tx, id string, a *irtv1.Agency) (agencyRow, bool, error) {
+	if err := claimCertificateNames(ctx, tx, id, a.GetCertificateNames()); err != nil {
+		return agencyRow{}, false, err
+	}
 	return one(ctx, tx, scanAgency,
 		`UPDATE agencies SET display_name = @display_name, kind = @kind, sensitive = @sensitive, urn = @urn,
 			ods_code = @ods_code, address_lines = @address_lines, postcode = @postcode, telephone = @telephone,
 			out_of_hours_telephone = @out_of_hours_telephone, email = @email, state = @state,
-			update_time = clock_timestamp(), revision = revision + 1
+			certificate_names = @certificate_names, update_time = clock_timestamp(), revision = revision + 1
 		WHERE agency_id = @agency_id RETURNING `+agencyColumns,
 		agencyArguments(id, a))
 }

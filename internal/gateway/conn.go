@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -95,13 +97,18 @@ func asStatus(err error) error {
 	return status.FromContextError(err).Err()
 }
 
-// remoteKey is the context key of the HTTP caller's address.
+// remoteKey is the context key of the HTTP caller's end of the connection.
 type remoteKey struct{}
 
-// withRemote notes from which address the HTTP request came. Only the gateway
-// can: the key is private to it.
-func withRemote(ctx context.Context, addr net.Addr) context.Context {
-	return context.WithValue(ctx, remoteKey{}, addr)
+// withRemote notes from which address the HTTP request came, and what TLS says of
+// the connection, the client's certificate among it; state is nil in plain text.
+// Only the gateway can: the key is private to it.
+func withRemote(ctx context.Context, addr net.Addr, state *tls.ConnectionState) context.Context {
+	p := &peer.Peer{Addr: addr}
+	if state != nil {
+		p.AuthInfo = credentials.TLSInfo{State: *state}
+	}
+	return context.WithValue(ctx, remoteKey{}, p)
 }
 
 // forwarded are the metadata keys that a REST caller may set. Whatever else the
@@ -112,7 +119,7 @@ var forwarded = []string{
 }
 
 // serverContext is the context a call arrives with at the service: the caller's
-// metadata as incoming metadata, and the HTTP caller's address as the peer, so
+// metadata as incoming metadata, and the HTTP caller's connection as the peer, so
 // that an interceptor finds both where it finds them for gRPC callers.
 func serverContext(ctx context.Context, call *transport) context.Context {
 	out, _ := metadata.FromOutgoingContext(ctx)
@@ -122,8 +129,8 @@ func serverContext(ctx context.Context, call *transport) context.Context {
 			in[key] = values
 		}
 	}
-	if addr, ok := ctx.Value(remoteKey{}).(net.Addr); ok {
-		ctx = peer.NewContext(ctx, &peer.Peer{Addr: addr})
+	if p, ok := ctx.Value(remoteKey{}).(*peer.Peer); ok {
+		ctx = peer.NewContext(ctx, p)
 	}
 	ctx = metadata.NewIncomingContext(ctx, in)
 	return grpc.NewContextWithServerTransportStream(ctx, call)

@@ -67,7 +67,7 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request) {
 // without headers that the gateway library would obey.
 func prepare(r *http.Request) *http.Request {
 	ctx := context.WithValue(r.Context(), requestKey{}, r)
-	out := r.Clone(withRemote(ctx, remoteAddr(r.RemoteAddr)))
+	out := r.Clone(withRemote(ctx, remoteAddr(r.RemoteAddr), r.TLS))
 	if out.Method == http.MethodHead {
 		out.Method = http.MethodGet
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -18,11 +17,24 @@ import (
 	"irthub/internal/rpc"
 )
 
-// Config says whose tokens are believed.
+// Config says whose tokens and certificates are believed. The funcs are asked on
+// every call, so they must answer from memory, kept fresh within seconds.
 type Config struct {
-	Own       *SigningKey       // the hub's own key; nil: its tokens are refused
-	Issuers   []string          // URLs of OpenID Connect issuers, as in their tokens' iss
-	Agencies  AgencyFacts       // needed
+	Own      *SigningKey // the hub's own key; nil: its tokens are refused
+	Issuers  []Issuer    // OpenID Connect issuers
+	Agencies AgencyFacts // needed
+
+	// Left says that a practitioner may no longer use the hub; nil: nobody has left.
+	Left func(agencyID, practitionerID string) bool
+	// CertificateAgency gives the agency that a name in a client certificate is of;
+	// nil: certificates alone identify nobody.
+	CertificateAgency func(name string) (agencyID string, known bool)
+	// Revoked says that a token or certificate has been revoked; nil: none has.
+	Revoked func(issuer, tokenID string) bool
+	// Rejected hears of each call that was refused because it was not known who
+	// called; nil: nobody does.
+	Rejected func(ctx context.Context, err error)
+
 	Transport http.RoundTripper // to the issuers; http.DefaultTransport if nil
 }
 
@@ -30,13 +42,12 @@ type Config struct {
 type Authenticator struct {
 	own      *SigningKey
 	issuers  map[string]*issuer
-	agencies AgencyFacts
+	asked    Config
 	verified cache
 	now      func() time.Time
 }
 
-// NewAuthenticator makes an Authenticator. It asks the issuers nothing yet. An
-// issuer must be reached by https, unless it is on this machine.
+// NewAuthenticator makes an Authenticator. It asks the issuers nothing yet.
 func NewAuthenticator(c Config) (*Authenticator, error) {
 	if c.Agencies == nil {
 		return nil, errors.New("identity: no agency facts")
@@ -44,26 +55,34 @@ func NewAuthenticator(c Config) (*Authenticator, error) {
 	if c.Own == nil && len(c.Issuers) == 0 {
 		return nil, errors.New("identity: neither an own key nor an issuer: nobody could call")
 	}
-	a := &Authenticator{own: c.Own, issuers: map[string]*issuer{}, agencies: c.Agencies, now: time.Now}
-	for _, u := range c.Issuers {
-		if err := checkIssuerURL(u); err != nil {
+	c.fillIn()
+	a := &Authenticator{own: c.Own, issuers: map[string]*issuer{}, asked: c, now: time.Now}
+	for _, i := range c.Issuers {
+		if err := i.check(); err != nil {
 			return nil, err
 		}
-		a.issuers[u] = newIssuer(u, c.Transport, func() time.Time { return a.now() })
+		if _, twice := a.issuers[i.URL]; twice {
+			return nil, fmt.Errorf("identity: the issuer %q is given twice", i.URL)
+		}
+		a.issuers[i.URL] = newIssuer(i, c.Transport, func() time.Time { return a.now() })
 	}
 	return a, nil
 }
 
-func checkIssuerURL(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
-		return fmt.Errorf("identity: the issuer %q is not a URL", s)
+// fillIn puts the plainest answer in the place of each func that is not given.
+func (c *Config) fillIn() {
+	if c.Left == nil {
+		c.Left = func(string, string) bool { return false }
 	}
-	local := u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1"
-	if u.Scheme != "https" && (u.Scheme != "http" || !local) {
-		return fmt.Errorf("identity: the issuer %q must be reached by https", s)
+	if c.CertificateAgency == nil {
+		c.CertificateAgency = func(string) (string, bool) { return "", false }
 	}
-	return nil
+	if c.Revoked == nil {
+		c.Revoked = func(string, string) bool { return false }
+	}
+	if c.Rejected == nil {
+		c.Rejected = func(context.Context, error) {}
+	}
 }
 
 // Unary finds out who makes a unary call, and puts the Caller into its context. A
@@ -77,43 +96,6 @@ func (a *Authenticator) Unary(ctx context.Context, req any, info *grpc.UnaryServ
 	return handler(ctx, req)
 }
 
-// Stream is Unary for streams. While the stream lasts, every message the caller
-// sends is refused once the token has expired or the agency is no longer active.
-func (a *Authenticator) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx, err := a.authenticate(ss.Context(), info.FullMethod)
-	if err != nil {
-		return err
-	}
-	if k, ok := ctx.Value(callerKey{}).(*known); ok {
-		ss = &watchedStream{ServerStream: rpc.WithContext(ss, ctx), a: a, known: k}
-	}
-	return handler(srv, ss)
-}
-
-type watchedStream struct {
-	grpc.ServerStream
-	a     *Authenticator
-	known *known
-}
-
-// RecvMsg implements grpc.ServerStream.
-func (s *watchedStream) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err
-	}
-	if err := s.known.token.checkTime(s.a.now()); err != nil {
-		return err
-	}
-	_, _, active, err := s.a.agencies(s.Context(), s.known.caller.Agency)
-	if err != nil {
-		return fmt.Errorf("identity: looking up the agency: %w", err)
-	}
-	if !active {
-		return errInactive()
-	}
-	return nil
-}
-
 // authenticate returns ctx with the caller, or as it is for public methods.
 func (a *Authenticator) authenticate(ctx context.Context, method string) (context.Context, error) {
 	access, exists := Access(method)
@@ -123,8 +105,10 @@ func (a *Authenticator) authenticate(ctx context.Context, method string) (contex
 	if access.GetPublic() {
 		return ctx, nil
 	}
-	t, err := a.token(ctx)
+	cert := clientCertificate(ctx)
+	t, err := a.credential(ctx, cert)
 	if err != nil {
+		a.asked.Rejected(ctx, err)
 		return nil, err
 	}
 	rpc.SetAgency(ctx, t.agency)
@@ -132,24 +116,65 @@ func (a *Authenticator) authenticate(ctx context.Context, method string) (contex
 		Agency: t.agency, Practitioner: t.practitioner, Role: t.role,
 		TokenID: t.id, Issuer: t.issuer, Address: address(ctx),
 	}}
-	k.caller.Kind, k.caller.Sensitive, k.active, err = a.agencies(ctx, t.agency)
-	if err != nil {
-		return nil, fmt.Errorf("identity: looking up the agency: %w", err)
+	if cert != nil {
+		k.thumbprint = cert.thumbprint
 	}
 	k.statement = state(ctx, &k.caller)
+	if k.refused, err = a.standing(ctx, k); err != nil {
+		return nil, err
+	}
 	return context.WithValue(ctx, callerKey{}, k), nil
 }
 
-// token returns the verified token of the call, in its time.
-func (a *Authenticator) token(ctx context.Context) (*token, error) {
-	raw, err := bearer(ctx)
+// standing says why the caller is shut out, if it is: its token or certificate was
+// revoked, its agency is not active, it has left, or whom it acts for has. It
+// completes what the directory knows of the caller.
+func (a *Authenticator) standing(ctx context.Context, k *known) (refused, err error) {
+	c := &k.caller
+	var active bool
+	c.Kind, c.Sensitive, active, err = a.asked.Agencies(ctx, c.Agency)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("identity: looking up the agency: %w", err)
+	case a.asked.Revoked(c.Issuer, c.TokenID), k.thumbprint != "" && a.asked.Revoked(CertificateIssuer, k.thumbprint):
+		return errRevoked(), nil
+	case !active:
+		return errInactive(), nil
+	case c.Practitioner != "" && a.asked.Left(c.Agency, c.Practitioner):
+		return errLeft(), nil
+	}
+	if parts := practitionerName.FindStringSubmatch(c.OnBehalfOf); parts != nil && a.asked.Left(parts[1], parts[2]) {
+		return errLeft(), nil
+	}
+	return nil, nil
+}
+
+// credential returns what identifies the caller, in its time: a token, held to the
+// certificate where there is one, or a certificate alone.
+func (a *Authenticator) credential(ctx context.Context, cert *presented) (*token, error) {
+	raw, given, err := bearer(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case !given && cert == nil:
+		return nil, errNoToken()
+	case !given:
+		return a.ofCertificate(cert)
+	}
+	t, err := a.token(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
+	return t, a.holdToCertificate(t, cert)
+}
+
+// token returns the verified token, in its time.
+func (a *Authenticator) token(ctx context.Context, raw string) (*token, error) {
 	now := a.now()
 	sum := sha256.Sum256([]byte(raw))
 	t, ok := a.verified.get(sum, now)
 	if !ok {
+		var err error
 		if t, err = a.verify(ctx, raw); err != nil {
 			return nil, err
 		}
@@ -161,29 +186,33 @@ func (a *Authenticator) token(ctx context.Context) (*token, error) {
 	return t, nil
 }
 
-// bearer takes the token out of the authorization metadata (RFC 6750).
-func bearer(ctx context.Context) (string, error) {
+// bearer takes the token out of the authorization metadata (RFC 6750); given is
+// false where there is no such metadata.
+func bearer(ctx context.Context) (raw string, given bool, err error) {
 	values := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(values) == 0 {
-		return "", errNoToken()
+		return "", false, nil
 	}
 	scheme, raw, _ := strings.Cut(strings.TrimSpace(values[0]), " ")
 	raw = strings.TrimSpace(raw)
 	switch {
 	case len(values) > 1:
-		return "", errToken("there are several")
+		return "", true, errToken("there are several")
 	case !strings.EqualFold(scheme, "bearer") || raw == "":
-		return "", errNoToken()
+		return "", true, errNoToken()
 	case len(raw) > maxToken:
-		return "", errToken("it is too long")
+		return "", true, errToken("it is too long")
 	}
-	return raw, nil
+	return raw, true, nil
 }
+
+// algorithms are the signatures accepted: asymmetric ones only, whatever a token
+// says of itself and whatever an issuer claims to support.
+var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.PS256, jose.EdDSA}
 
 // verify checks signature, issuer, audience and claims. Only the choice of the
 // issuer rests on the token's own word.
 func (a *Authenticator) verify(ctx context.Context, raw string) (*token, error) {
-	algorithms := []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.PS256, jose.EdDSA}
 	signed, err := jose.ParseSignedCompact(raw, algorithms)
 	if err != nil {
 		return nil, errToken("it is not a JWT signed with RS256, ES256, PS256 or EdDSA")
@@ -194,19 +223,15 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (*token, error) 
 	if err := json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &claimed); err != nil {
 		return nil, errToken("its claims cannot be read")
 	}
-	payload, err := a.verifyBy(ctx, claimed.Issuer, raw)
-	if err != nil {
-		return nil, err
+	if claimed.Issuer == OwnIssuer && a.own != nil {
+		payload, err := a.own.verify(raw)
+		if err != nil {
+			return nil, err
+		}
+		return readClaims(payload, raw, nil)
 	}
-	return readClaims(payload, raw)
-}
-
-func (a *Authenticator) verifyBy(ctx context.Context, issuer, raw string) ([]byte, error) {
-	if issuer == OwnIssuer && a.own != nil {
-		return a.own.verify(raw)
-	}
-	if i, ok := a.issuers[issuer]; ok {
-		return i.verify(ctx, raw)
+	if i, ok := a.issuers[claimed.Issuer]; ok {
+		return i.verify(ctx, signed, raw)
 	}
 	return nil, errToken("this hub does not know its issuer (iss)")
 }

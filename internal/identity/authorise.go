@@ -13,8 +13,8 @@ import (
 	"irthub/internal/rpc"
 )
 
-// AuthoriseUnary refuses a caller whose agency is not active, whose role may not
-// call the method, or who does not state the purpose the method needs. It runs
+// AuthoriseUnary refuses a caller who is shut out, whose role may not call the
+// method, or who does not state the purpose the method needs. It runs
 // after the audit interceptor, so that refusals are recorded.
 func AuthoriseUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if err := authorise(ctx, info.FullMethod); err != nil {
@@ -43,8 +43,8 @@ func authorise(ctx context.Context, method string) error {
 	switch {
 	case !ok || !k.caller.Identified():
 		return errNoToken()
-	case !k.active:
-		return errInactive()
+	case k.refused != nil:
+		return k.refused
 	case !slices.Contains(access.GetRoles(), k.caller.Role):
 		return errRole(k.caller.Role, access.GetRoles())
 	case k.statement != nil:
@@ -57,6 +57,15 @@ func authorise(ctx context.Context, method string) error {
 
 func errInactive() error {
 	return rpc.DeniedBecause("Your agency is not registered with this hub, or no longer active. Ask the operator of the hub.")
+}
+
+func errLeft() error {
+	return rpc.DeniedBecause("The practitioner who calls, or for whom you call, may no longer use this hub. Ask your agency to see to the directory.")
+}
+
+func errRevoked() error {
+	return rpc.Error(codes.Unauthenticated, irtv1.ErrorReason_ERROR_REASON_TOKEN_REVOKED,
+		"The token or certificate has been revoked. Ask the data manager of the hub, and get a new one.")
 }
 
 func errRole(role irtv1.Role, may []irtv1.Role) error {

@@ -11,7 +11,7 @@ const (
 	cacheHalf = 8192
 	// cacheFor bounds how long a token is believed without being verified again,
 	// so that an issuer's withdrawn key is dropped in that time.
-	cacheFor = 5 * time.Minute
+	cacheFor = time.Minute
 )
 
 // cache remembers verified tokens, since a signature costs more to verify than

@@ -1,7 +1,7 @@
 // Package identity knows who is calling: it checks bearer tokens, of the hub's own
-// key and of configured OpenID Connect issuers, reads what the caller states
-// (purpose, reason, on whose behalf), and refuses those whose role may not call a
-// method. What a caller may see of which child is decided by package sharing.
+// key and of configured OpenID Connect issuers, and client certificates, reads what
+// the caller states (purpose, reason, on whose behalf), and refuses those who are
+// shut out or whose role may not call a method. What a caller may see of which child is decided by package sharing.
 package identity
 
 import (
@@ -19,8 +19,8 @@ type Caller struct {
 	Role         irtv1.Role
 	Kind         irtv1.AgencyKind // what the agency is, by the directory
 	Sensitive    bool             // the agency is a sensitive service
-	TokenID      string           // the token's jti, for the log
-	Issuer       string           // who issued the token
+	TokenID      string           // the token's jti, or the certificate's thumbprint
+	Issuer       string           // who issued the token, or CertificateIssuer
 	Purpose      irtv1.Purpose    // as stated, or unspecified
 	Reason       string           // as stated, or ""
 	Address      string           // the client's network address, without its port
@@ -50,10 +50,11 @@ type callerKey struct{}
 
 // known is a caller and what Authorise has yet to judge.
 type known struct {
-	caller    Caller
-	active    bool  // the agency is registered and active
-	statement error // what is wrong with the stated purpose, reason or on-behalf-of
-	token     *token
+	caller     Caller
+	refused    error // why the caller is shut out: revoked, or not active
+	statement  error // what is wrong with the stated purpose, reason or on-behalf-of
+	token      *token
+	thumbprint string // of the client certificate, or ""
 }
 
 // FromContext returns the caller, or the zero Caller in a call of a public method.
@@ -67,7 +68,7 @@ func FromContext(ctx context.Context) Caller {
 // NewContext gives ctx a caller. It is for imports on the command line, which
 // are trusted, and for tests; calls get theirs from Authenticate.
 func NewContext(ctx context.Context, c Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, &known{caller: c, active: true})
+	return context.WithValue(ctx, callerKey{}, &known{caller: c})
 }
 
 // RoleText is a role as tokens and users write it: "agency-system"; "" if it is none.

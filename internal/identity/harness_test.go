@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -62,14 +64,45 @@ func (s service) SubmitChildRecords(stream grpc.BidiStreamingServer[irtv1.Submit
 		if err := stream.Send(&irtv1.SubmitChildRecordsResponse{RequestId: r.GetRequestId()}); err != nil {
 			return err
 		}
+		if r.GetRequestId() == "then wait" { // as one who watches for events does
+			<-stream.Context().Done()
+			return stream.Context().Err()
+		}
 	}
 }
 
 // directory is what the hub knows of agencies, as a test sets it.
 type directory struct {
-	mu       sync.Mutex
-	inactive map[string]bool
-	err      error
+	mu           sync.Mutex
+	inactive     map[string]bool // agencies, "agency/practitioner" and "issuer token"
+	certificates map[string]string
+	rejected     int
+	err          error
+}
+
+func (d *directory) has(text string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.inactive[text]
+}
+
+func (d *directory) hasLeft(agency, practitioner string) bool {
+	return d.has(agency + "/" + practitioner)
+}
+
+func (d *directory) isRevoked(issuer, id string) bool { return d.has(issuer + " " + id) }
+
+func (d *directory) certificateAgency(name string) (string, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	agency, ok := d.certificates[name]
+	return agency, ok
+}
+
+func (d *directory) noteRejected(context.Context, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rejected++
 }
 
 func (d *directory) facts(_ context.Context, agency string) (irtv1.AgencyKind, bool, bool, error) {
@@ -114,8 +147,18 @@ type testBundle struct {
 }
 
 // setup serves over TCP with the interceptors of identity, and trusts its own key
-// and the given issuers.
+// and the given issuers, who may speak for all.
 func setup(t testing.TB, issuers ...string) *testBundle {
+	t.Helper()
+	var all []identity.Issuer
+	for _, u := range issuers {
+		all = append(all, identity.IssuerOf(u))
+	}
+	return setupWith(t, identity.Config{Issuers: all})
+}
+
+// setupWith is setup with a configuration, which it completes.
+func setupWith(t testing.TB, c identity.Config) *testBundle {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "keys")
 	key, err := identity.LoadOrCreateKey(dir)
@@ -124,9 +167,11 @@ func setup(t testing.TB, issuers ...string) *testBundle {
 	}
 	b := &testBundle{
 		key: key, private: readKey(t, dir), clock: &clock{},
-		directory: &directory{inactive: map[string]bool{}}, called: make(chan identity.Caller, 100),
+		directory: &directory{inactive: map[string]bool{}, certificates: map[string]string{}}, called: make(chan identity.Caller, 100),
 	}
-	b.auth, err = identity.NewAuthenticator(identity.Config{Own: key, Issuers: issuers, Agencies: b.directory.facts})
+	c.Own, c.Agencies, c.Left = key, b.directory.facts, b.directory.hasLeft
+	c.Revoked, c.CertificateAgency, c.Rejected = b.directory.isRevoked, b.directory.certificateAgency, b.directory.noteRejected
+	b.auth, err = identity.NewAuthenticator(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +235,12 @@ func newECKey(t testing.TB) *ecdsa.PrivateKey {
 // sign makes a token of any claims with any key.
 func sign(t testing.TB, alg jose.SignatureAlgorithm, key any, claims map[string]any) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
+	return signWith(t, nil, alg, key, claims)
+}
+
+func signWith(t testing.TB, options *jose.SignerOptions, alg jose.SignatureAlgorithm, key any, claims map[string]any) string {
+	t.Helper()
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,6 +304,27 @@ func wantError(t testing.TB, err error, code codes.Code, reason string) {
 		}
 	}
 	t.Fatalf("%v lacks the reason %s", status.Convert(err).Proto(), reason)
+}
+
+func wantCode(t testing.TB, err error, code codes.Code) {
+	t.Helper()
+	if status.Code(err) != code {
+		t.Fatalf("got %v, want %v", err, code)
+	}
+}
+
+// claimOf reads a claim of a token.
+func claimOf(t testing.TB, raw, name string) any {
+	t.Helper()
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := map[string]any{}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims[name]
 }
 
 func violation(err error) (field, rule, description string) {

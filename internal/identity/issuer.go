@@ -1,202 +1,188 @@
 package identity
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
+	"path"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
 
+	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
 )
 
-// issuerAlgorithms are the signatures accepted of OpenID Connect issuers:
-// asymmetric ones only, whatever an issuer claims to support.
-var issuerAlgorithms = []string{oidc.RS256, oidc.ES256, oidc.PS256, oidc.EdDSA}
-
-// keysFresh is how long a fetched key set is good enough, also for a token whose
-// key it lacks: forged tokens with made-up key ids must not make the hub ask its
-// issuer without end. So a new key is accepted at most this much after it appears.
-const keysFresh = 10 * time.Second
-
-// issuer is one OpenID Connect issuer. It is discovered when its first token
-// comes, so that a hub starts while its issuer is down.
-type issuer struct {
-	url    string
-	client *http.Client
-	now    func() time.Time
-
-	mu       sync.Mutex
-	verifier *oidc.IDTokenVerifier
-	keys     *keySet
-	failed   error // of the last discovery
-	retryAt  time.Time
+// Issuer is an OpenID Connect issuer whose tokens are believed, and how far.
+type Issuer struct {
+	// URL is its iss. It must be reached by https, unless it is on this machine.
+	URL string
+	// Audiences are the values of aud of which a token must have one; the hub's own
+	// Audience if empty.
+	Audiences []string
+	// Agencies are the ids of those it may speak for. A star at the end stands for
+	// any rest. An issuer without any may speak for none.
+	Agencies []string
+	// Roles are those it may give; agency-system and practitioner if empty.
+	Roles []irtv1.Role
+	// Claims are the names of the claims that say who the caller is.
+	Claims ClaimNames
+	// Clients says who a client is whose tokens do not say so themselves, by the
+	// client's id (the claim client_id or azp).
+	Clients map[string]Client
+	// AccessTokensOnly refuses tokens that are not typed at+jwt (RFC 9068).
+	AccessTokensOnly bool
 }
 
-func newIssuer(url string, base http.RoundTripper, now func() time.Time) *issuer {
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	return &issuer{url: url, now: now, client: &http.Client{
-		Timeout:   10 * time.Second,
-		Transport: &freshCache{base: base, now: now, answers: map[string]*cachedAnswer{}},
-	}}
+// ClaimNames are the names of claims; what is empty has the hub's own name. A name
+// with dots is a path into nested claims, unless a claim has that very name.
+type ClaimNames struct {
+	Agency       string `json:"agency"`       // irt_agency
+	Practitioner string `json:"practitioner"` // irt_practitioner
+	Role         string `json:"role"`         // irt_role
 }
 
-// verify returns the payload of a token signed by the issuer for this hub. Times
-// are checked elsewhere.
-func (i *issuer) verify(ctx context.Context, raw string) ([]byte, error) {
-	verifier, err := i.discovered(ctx)
-	if err != nil {
-		return nil, errIssuer(err)
-	}
-	var lost error
-	idToken, err := verifier.Verify(context.WithValue(ctx, lostKey{}, &lost), raw)
-	if lost != nil {
-		return nil, errIssuer(lost)
-	}
-	if err != nil {
-		return nil, errToken(oidcFault(err))
-	}
-	var payload rawClaims
-	if err := idToken.Claims(&payload); err != nil {
-		return nil, errToken("its claims are not of the right types")
-	}
-	return payload, nil
+// Client is who calls with a client's tokens.
+type Client struct {
+	Agency string `json:"agency"`
+	Role   string `json:"role"`
 }
 
-// rawClaims takes the claims as they are.
-type rawClaims []byte
+// usualRoles are those of whom an issuer speaks, if it is not told otherwise: who
+// keeps watch over the hub, and who runs it, comes from no issuer by accident.
+var usualRoles = []irtv1.Role{irtv1.Role_ROLE_AGENCY_SYSTEM, irtv1.Role_ROLE_PRACTITIONER}
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (r *rawClaims) UnmarshalJSON(b []byte) error {
-	*r = bytes.Clone(b)
+// AnyAgency is the pattern that every agency fits.
+const AnyAgency = "*"
+
+func (i *Issuer) check() error {
+	if err := checkIssuerURL(i.URL); err != nil {
+		return err
+	}
+	if len(i.Agencies) == 0 {
+		return fmt.Errorf("identity: the issuer %q may speak for no agency: say for which", i.URL)
+	}
+	for _, pattern := range i.Agencies {
+		if id := strings.TrimSuffix(pattern, "*"); pattern != AnyAgency && !resourceID.MatchString(id) {
+			return fmt.Errorf("identity: the issuer %q: %q is neither an agency's id nor the beginning of one with a star", i.URL, pattern)
+		}
+	}
+	for id, client := range i.Clients {
+		role, ok := ParseRole(client.Role)
+		if !ok || role == irtv1.Role_ROLE_PRACTITIONER || !i.mayName(client.Agency, role) {
+			return fmt.Errorf("identity: the issuer %q: the client %q is of an agency or role that the issuer may not speak for, or is a practitioner",
+				i.URL, id)
+		}
+	}
 	return nil
 }
 
-// oidcFault tells a refused audience, which is a setting of the issuer, from the rest.
-func oidcFault(err error) string {
-	if strings.Contains(err.Error(), "expected audience") {
-		return "its audience (aud) is not " + Audience
+func checkIssuerURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("identity: the issuer %q is not a URL", s)
 	}
-	return "its signature is not its issuer's, or of a kind this hub does not take (it takes RS256, ES256, PS256 and EdDSA)"
+	if !reachedSafely(u) {
+		return fmt.Errorf("identity: the issuer %q must be reached by https", s)
+	}
+	if u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("identity: the issuer %q has more than a host and a path", u.Redacted())
+	}
+	return nil
 }
 
-func errIssuer(cause error) error {
-	return rpc.Unavailable(cause, "The hub cannot reach the issuer of your token just now. Nothing was done; send it again.")
+// reachedSafely allows plain text within this machine only.
+func reachedSafely(u *url.URL) bool {
+	local := u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1"
+	return u.Scheme == "https" || u.Scheme == "http" && local
 }
 
-// discovered returns the verifier, asking the issuer for its configuration if that
-// has not succeeded yet, at most every two seconds.
-func (i *issuer) discovered(ctx context.Context) (*oidc.IDTokenVerifier, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.verifier != nil {
-		return i.verifier, nil
+// mayName says whether the issuer may speak for an agency in a role.
+func (i *Issuer) mayName(agency string, role irtv1.Role) bool {
+	roles := i.Roles
+	if len(roles) == 0 {
+		roles = usualRoles
 	}
-	if i.now().Before(i.retryAt) {
-		return nil, i.failed
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second) // it is for everybody
-	defer cancel()
-	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.client), i.url)
-	if err != nil {
-		i.failed = fmt.Errorf("identity: discovering the issuer %s: %w", i.url, err)
-		i.retryAt = i.now().Add(2 * time.Second)
-		return nil, i.failed
-	}
-	var config struct {
-		KeysURL string `json:"jwks_uri"`
-	}
-	if err := provider.Claims(&config); err != nil || config.KeysURL == "" {
-		return nil, fmt.Errorf("identity: the issuer %s names no jwks_uri", i.url)
-	}
-	i.keys = &keySet{oidc.NewRemoteKeySet(oidc.ClientContext(context.WithoutCancel(ctx), i.client), config.KeysURL)}
-	i.verifier = oidc.NewVerifier(i.url, i.keys, &oidc.Config{
-		ClientID: Audience, SupportedSigningAlgs: issuerAlgorithms, SkipExpiryCheck: true,
+	return slices.Contains(roles, role) && slices.ContainsFunc(i.Agencies, func(pattern string) bool {
+		beginning, open := strings.CutSuffix(pattern, "*")
+		return agency == pattern || open && strings.HasPrefix(agency, beginning)
 	})
-	return i.verifier, nil
 }
 
-// keySet notes that a signature could not be checked because the keys could not be
-// had, which the verifier's own error does not tell from a wrong signature.
-type keySet struct{ remote *oidc.RemoteKeySet }
+// issuer is an Issuer at work.
+type issuer struct {
+	Issuer
+	keys *keySet
+}
 
-type lostKey struct{}
-
-// VerifySignature implements oidc.KeySet.
-func (k *keySet) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
-	payload, err := k.remote.VerifySignature(ctx, raw)
-	if err != nil && (ctx.Err() != nil || strings.HasPrefix(err.Error(), "fetching keys")) {
-		if lost, ok := ctx.Value(lostKey{}).(*error); ok {
-			*lost = err
-		}
+func newIssuer(i Issuer, transport http.RoundTripper, now func() time.Time) *issuer {
+	if transport == nil {
+		transport = http.DefaultTransport
 	}
-	return payload, err
-}
-
-// freshCache answers a GET again from memory for keysFresh.
-type freshCache struct {
-	base    http.RoundTripper
-	now     func() time.Time
-	mu      sync.Mutex
-	answers map[string]*cachedAnswer
-}
-
-type cachedAnswer struct {
-	at     time.Time
-	status int
-	header http.Header
-	body   []byte
-}
-
-// maxAnswer bounds an issuer's answer, in bytes.
-const maxAnswer = 1 << 20
-
-// RoundTrip implements http.RoundTripper.
-func (c *freshCache) RoundTrip(req *http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	known := c.answers[req.URL.String()]
-	c.mu.Unlock()
-	if known == nil || c.now().Sub(known.at) > keysFresh {
-		var err error
-		if known, err = c.fetch(req); err != nil {
-			return nil, err
-		}
+	if len(i.Audiences) == 0 {
+		i.Audiences = []string{Audience}
 	}
-	return known.response(req), nil
+	i.Claims = ClaimNames{
+		Agency:       cmp.Or(i.Claims.Agency, "irt_agency"),
+		Practitioner: cmp.Or(i.Claims.Practitioner, "irt_practitioner"),
+		Role:         cmp.Or(i.Claims.Role, "irt_role"),
+	}
+	return &issuer{i, &keySet{
+		issuer: i.URL, now: now, client: &http.Client{Timeout: fetchTimeout, Transport: transport, CheckRedirect: noRedirect},
+	}}
 }
 
-func (c *freshCache) fetch(req *http.Request) (*cachedAnswer, error) {
-	resp, err := c.base.RoundTrip(req)
+// noRedirect keeps an issuer from sending the hub elsewhere for its keys.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// verify returns the token if the issuer signed it for this hub and may speak for
+// whom it names. Times are checked elsewhere.
+func (i *issuer) verify(ctx context.Context, signed *jose.JSONWebSignature, raw string) (*token, error) {
+	payload, err := i.keys.verify(ctx, signed)
+	if lost, ok := errors.AsType[*lostError](err); ok {
+		return nil, rpc.Unavailable(lost, "The hub cannot reach the issuer of your token just now. Nothing was done; send it again.")
+	}
+	if err != nil {
+		return nil, errToken("its signature is not its issuer's, or of a kind this hub does not take (it takes RS256, ES256, PS256 and EdDSA)")
+	}
+	if err := i.checkType(signed, payload); err != nil {
+		return nil, err
+	}
+	t, err := readClaims(payload, raw, i)
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return nil, err
+	if !i.mayName(t.agency, t.role) {
+		return nil, errToken("its issuer may not speak for this agency, or not in this role")
 	}
-	if len(body) > maxAnswer {
-		return nil, errors.New("identity: the issuer's answer is too long")
-	}
-	answer := &cachedAnswer{at: c.now(), status: resp.StatusCode, header: resp.Header, body: body}
-	if resp.StatusCode == http.StatusOK {
-		c.mu.Lock()
-		c.answers[req.URL.String()] = answer
-		c.mu.Unlock()
-	}
-	return answer, nil
+	return t, nil
 }
 
-func (a *cachedAnswer) response(req *http.Request) *http.Response {
-	return &http.Response{
-		StatusCode: a.status, Status: http.StatusText(a.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header.Clone(), Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: req,
+// checkType refuses what an issuer signs for other uses, such as the ID token of a
+// login, which an application that a person has logged in to could replay here.
+func (i *issuer) checkType(signed *jose.JSONWebSignature, payload []byte) error {
+	typ, _ := signed.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string)
+	switch typ = strings.ToLower(path.Base(typ)); { // application/at+jwt is at+jwt in full
+	case typ == "at+jwt":
+		return nil
+	case i.AccessTokensOnly:
+		return errToken("it is not typed as an access token (at+jwt)")
+	case typ != "jwt" && typ != ".":
+		return errToken("it is not an access token, by its type (typ)")
 	}
+	var login struct {
+		Nonce *json.RawMessage `json:"nonce"`
+		Hash  *json.RawMessage `json:"at_hash"`
+		Code  *json.RawMessage `json:"c_hash"`
+	}
+	if err := json.Unmarshal(payload, &login); err != nil || login.Nonce != nil || login.Hash != nil || login.Code != nil {
+		return errToken("it is the ID token of a login, not an access token")
+	}
+	return nil
 }

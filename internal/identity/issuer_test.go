@@ -214,7 +214,7 @@ func TestIssuersMustBeReachedSafely(t *testing.T) {
 		"https://issuer.example": true, "http://127.0.0.1:9": true, "http://localhost:9/realm": true,
 		"http://issuer.example": false, "issuer.example": false, "ftp://127.0.0.1": false, "": false,
 	} {
-		_, err := identity.NewAuthenticator(identity.Config{Issuers: []string{url}, Agencies: (&directory{}).facts})
+		_, err := identity.NewAuthenticator(identity.Config{Issuers: []identity.Issuer{identity.IssuerOf(url)}, Agencies: (&directory{}).facts})
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", url, err)
 		}

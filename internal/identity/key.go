@@ -170,6 +170,9 @@ type Claims struct {
 	Practitioner string // the practitioner's id in that agency; the role practitioner needs it
 	Role         irtv1.Role
 	TTL          time.Duration // one hour if zero, at most MaxLifetime
+	// BoundTo is the thumbprint of the client certificate with which alone it is
+	// good, or "".
+	BoundTo string
 }
 
 // Issue makes a token, valid from now. Claims that the hub would refuse are an
@@ -198,10 +201,14 @@ func (k *SigningKey) sign(c Claims, now time.Time) (string, error) {
 	if c.Practitioner != "" {
 		subject += "/practitioners/" + c.Practitioner
 	}
+	var bound *confirmation
+	if c.BoundTo != "" {
+		bound = &confirmation{Certificate: c.BoundTo}
+	}
 	payload, err := json.Marshal(claims{
 		Issuer: OwnIssuer, Subject: subject, Audience: jwt.Audience{Audience},
 		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(c.TTL)),
-		ID: uuid.NewString(), Agency: c.Agency, Practitioner: c.Practitioner, Role: RoleText(c.Role),
+		ID: uuid.NewString(), Agency: c.Agency, Practitioner: c.Practitioner, Role: RoleText(c.Role), Confirmation: bound,
 	})
 	if err != nil {
 		return "", fmt.Errorf("identity: writing claims: %w", err)
@@ -213,7 +220,7 @@ func (k *SigningKey) sign(c Claims, now time.Time) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// verify returns the payload of a token signed by this key for this hub.
+// verify returns the payload of a token signed by this key.
 func (k *SigningKey) verify(raw string) ([]byte, error) {
 	signed, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
@@ -222,13 +229,6 @@ func (k *SigningKey) verify(raw string) ([]byte, error) {
 	payload, err := signed.Verify(k.private.Public())
 	if err != nil {
 		return nil, errToken("its signature is not this hub's")
-	}
-	var c claims
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return nil, errToken("its claims are not of the right types")
-	}
-	if !c.Audience.Contains(Audience) {
-		return nil, errToken("its audience (aud) is not " + Audience)
 	}
 	return payload, nil
 }

@@ -2,10 +2,14 @@ package identity
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -37,6 +41,12 @@ type claims struct {
 	Agency       string           `json:"irt_agency"`
 	Practitioner string           `json:"irt_practitioner,omitempty"`
 	Role         string           `json:"irt_role"`
+	Confirmation *confirmation    `json:"cnf,omitempty"`
+}
+
+// confirmation says what a caller must hold besides the token (RFC 7800).
+type confirmation struct {
+	Certificate string `json:"x5t#S256,omitempty"` // its thumbprint (RFC 8705)
 }
 
 // token is a token that has been verified, save that its time may have come to an end.
@@ -44,17 +54,32 @@ type token struct {
 	agency, practitioner string
 	role                 irtv1.Role
 	id, issuer           string
+	boundTo              string // the thumbprint of a certificate, or ""
 	notBefore, expiry    time.Time
 }
 
 var resourceID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// readClaims turns the payload of a token whose signature, issuer and audience
-// are right into what the hub needs of it.
-func readClaims(payload []byte, raw string) (*token, error) {
+// readClaims turns the payload of a token whose signature is right into what the
+// hub needs of it; by is who issued it, nil for the hub itself.
+func readClaims(payload []byte, raw string, by *issuer) (*token, error) {
 	var c claims
+	audiences := []string{Audience}
+	if by != nil {
+		audiences = by.Audiences
+		var err error
+		if payload, err = by.translate(payload); err != nil {
+			return nil, err
+		}
+	}
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return nil, errToken("its claims are not of the right types")
+	}
+	if by != nil && c.Issuer != by.URL {
+		return nil, errToken("this hub does not know its issuer (iss)")
+	}
+	if !slices.ContainsFunc(audiences, c.Audience.Contains) {
+		return nil, errToken("its audience (aud) is not " + strings.Join(audiences, " or "))
 	}
 	for _, claim := range []struct {
 		name    string
@@ -79,6 +104,8 @@ func readClaims(payload []byte, raw string) (*token, error) {
 		return nil, errToken("its irt_practitioner is not a practitioner's id")
 	case role == irtv1.Role_ROLE_PRACTITIONER && c.Practitioner == "":
 		return nil, errToken("it lacks the claim irt_practitioner, which the role practitioner needs")
+	case c.Confirmation != nil && c.Confirmation.Certificate == "":
+		return nil, errToken("it is bound (cnf) to something that this hub cannot check")
 	case c.Expiry.Time().Sub(c.IssuedAt.Time()) > MaxLifetime:
 		return nil, errToken(fmt.Sprintf("it is valid for longer than %v", MaxLifetime))
 	}
@@ -90,15 +117,48 @@ func readClaims(payload []byte, raw string) (*token, error) {
 		t.notBefore = c.NotBefore.Time()
 	}
 	if t.id == "" {
-		sum := sha256.Sum256([]byte(raw))
-		t.id = hex.EncodeToString(sum[:8])
+		t.id = idOf(raw)
+	}
+	if c.Confirmation != nil {
+		t.boundTo = c.Confirmation.Certificate
 	}
 	return t, nil
+}
+
+// idOf is the id of a token that has none of its own. It leaves out the signature,
+// of which there may be several for one token.
+func idOf(raw string) string {
+	signed := raw[:max(strings.LastIndexByte(raw, '.'), 0)]
+	sum := sha256.Sum256([]byte(signed))
+	return hex.EncodeToString(sum[:8])
+}
+
+// TokenName says by which issuer and id a token is revoked. It verifies nothing.
+func TokenName(raw string) (issuer, id string, err error) {
+	raw = strings.TrimSpace(raw)
+	parts := strings.Split(raw, ".")
+	if len(parts) != 3 {
+		return "", "", errors.New("identity: not a JWT")
+	}
+	var c claims
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err == nil {
+		err = json.Unmarshal(payload, &c)
+	}
+	if err != nil || c.Issuer == "" { // the cause might quote it
+		return "", "", errors.New("identity: not a JWT with an issuer (iss)")
+	}
+	if c.ID == "" {
+		c.ID = idOf(raw)
+	}
+	return c.Issuer, c.ID, nil
 }
 
 // checkTime says whether the token is in its time, give or take Leeway.
 func (t *token) checkTime(now time.Time) error {
 	switch {
+	case t.issuer == CertificateIssuer && (now.After(t.expiry) || now.Before(t.notBefore)):
+		return errCertificate("The client certificate is not in its time.")
 	case now.After(t.expiry.Add(Leeway)):
 		return rpc.Error(codes.Unauthenticated, irtv1.ErrorReason_ERROR_REASON_TOKEN_EXPIRED,
 			"The bearer token has expired. Get a new one and send the request again.")

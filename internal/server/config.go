@@ -5,12 +5,12 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"time"
+
+	"irthub/internal/identity"
 )
 
 // Config is what a hub is started with.
@@ -30,9 +30,14 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files. An address that other machines can reach
 	// needs them.
 	TLSCert, TLSKey string
-	// Issuers are the URLs of the OpenID Connect issuers whose tokens are believed.
-	// Without any, the hub believes tokens signed by its own key in Data.
-	Issuers []string
+	// ClientCA is a PEM file of the certificates that client certificates must be
+	// signed by; empty: clients are not asked for one. RequireClientCert refuses
+	// connections without one.
+	ClientCA          string
+	RequireClientCert bool
+	// Issuers are the OpenID Connect issuers whose tokens are believed. Without any,
+	// the hub believes tokens signed by its own key in Data.
+	Issuers []identity.Issuer
 	// Version of the binary, for people.
 	Version string
 	Log     *slog.Logger
@@ -52,8 +57,8 @@ const drainTime = 20 * time.Second
 // check finds what would make the hub unsafe or unable to start, before anything
 // is started.
 func (c Config) check() error {
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return errors.New("--tls-cert and --tls-key go together: give both or neither")
+	if err := c.checkTLS(); err != nil {
+		return err
 	}
 	if c.PoolerURL != "" && c.DatabaseURL == "" {
 		return errors.New("IRTHUB_POOLER_URL goes with IRTHUB_DATABASE_URL: elections and migrations need the database itself")
@@ -81,16 +86,4 @@ func (c Config) check() error {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// tls loads the certificate; nil without one.
-func (c Config) tls() (*tls.Config, error) {
-	if c.TLSCert == "" {
-		return nil, nil //nolint:nilnil // no TLS is a valid setting
-	}
-	cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("loading the TLS certificate: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
 }

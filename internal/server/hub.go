@@ -21,6 +21,7 @@ import (
 	"irthub/internal/gateway"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
+	"irthub/internal/revocations"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 	"irthub/internal/telemetry"
@@ -38,6 +39,7 @@ type Hub struct {
 	Imports      *exchange.Service
 	Standard     *dictionary.Service
 	Accesses     *accesses.Service
+	Revocations  *revocations.Service
 
 	audit     *audit.Writer
 	sequencer *accesslog.Sequencer
@@ -58,13 +60,17 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	if h.Directory, err = agencies.NewDirectory(ctx, db.Pool, c.Log); err != nil {
 		return nil, fmt.Errorf("loading the directory of agencies: %w", err)
 	}
-	if h.auth, err = newAuthenticator(c, h.Directory.Facts); err != nil {
+	if h.Revocations, err = revocations.New(ctx, db.Pool, tokens, c.Log); err != nil {
 		h.Directory.Close()
+		return nil, fmt.Errorf("loading the revocations: %w", err)
+	}
+	if h.auth, err = h.newAuthenticator(); err != nil {
+		h.stopFollowing()
 		return nil, err
 	}
 	keys, err := accesslog.LoadOrCreateKeys(c.Data)
 	if err != nil {
-		h.Directory.Close()
+		h.stopFollowing()
 		return nil, err
 	}
 	h.audit = audit.NewWriter(db.Pool)
@@ -96,6 +102,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
 	irtv1.RegisterShieldServiceServer(r, h.Consents)
+	irtv1.RegisterRevocationServiceServer(r, h.Revocations)
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
 }
 
@@ -143,16 +150,25 @@ func (h *Hub) close(ctx context.Context) error {
 	err := errors.Join(h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.audit.Close(ctx))
 	err = errors.Join(err, h.sequencer.Close(ctx))
-	h.Directory.Close()
+	h.stopFollowing()
 	return err
 }
 
+// stopFollowing ends what keeps parts of the database in memory.
+func (h *Hub) stopFollowing() {
+	h.Revocations.Close()
+	h.Directory.Close()
+}
+
 // newAuthenticator believes the configured issuers or, without any, the hub's own
-// key.
-func newAuthenticator(c Config, facts identity.AgencyFacts) (*identity.Authenticator, error) {
-	i := identity.Config{Issuers: c.Issuers, Agencies: facts}
-	if len(c.Issuers) == 0 {
-		key, err := identity.LoadOrCreateKey(c.Data)
+// key, and the client certificates of the directory's agencies.
+func (h *Hub) newAuthenticator() (*identity.Authenticator, error) {
+	i := identity.Config{
+		Issuers: h.config.Issuers, Agencies: h.Directory.Facts, Left: h.Directory.Left,
+		CertificateAgency: h.Directory.CertificateAgency, Revoked: h.Revocations.Revoked,
+	}
+	if len(i.Issuers) == 0 {
+		key, err := identity.LoadOrCreateKey(h.config.Data)
 		if err != nil {
 			return nil, err
 		}

@@ -28,6 +28,10 @@ func run(ctx context.Context, c Config) (err error) {
 	if err := c.check(); err != nil {
 		return err
 	}
+	certificates, err := loadCertificates(c)
+	if err != nil {
+		return err
+	}
 	doors, err := listen(c)
 	if err != nil {
 		return err
@@ -54,7 +58,7 @@ func run(ctx context.Context, c Config) (err error) {
 			return err
 		}
 	}
-	return serve(ctx, hub, doors)
+	return serve(ctx, hub, doors, certificates)
 }
 
 // ended ends something within drainTime, whatever ended ctx.
@@ -99,17 +103,19 @@ func (d *doors) close() {
 }
 
 // serve answers on both doors until ctx ends or one of them fails.
-func serve(ctx context.Context, hub *Hub, d *doors) error {
-	tlsConfig, err := hub.config.tls()
-	if err != nil {
-		return err
-	}
-	grpcServer := newGRPCServer(hub, tlsConfig)
-	httpServer, err := newHTTPServer(hub, tlsConfig)
+func serve(ctx context.Context, hub *Hub, d *doors, c *certificates) error {
+	grpcServer := newGRPCServer(hub, c.server("h2"))
+	httpServer, err := newHTTPServer(hub, c.server("h2", "http/1.1"))
 	if err != nil {
 		return err
 	}
 	running, ctx := errgroup.WithContext(ctx)
+	if c != nil {
+		running.Go(func() error {
+			c.follow(ctx, hub.config.Log)
+			return nil
+		})
+	}
 	running.Go(func() error { return grpcServer.serve(d.grpc) })
 	running.Go(func() error { return httpServer.serve(d.http) })
 	running.Go(func() error {

@@ -111,6 +111,17 @@ func NormaliseAgency(a *irtv1.Agency) {
 	a.Telephone = normaliseTelephone(a.GetTelephone())
 	a.OutOfHoursTelephone = normaliseTelephone(a.GetOutOfHoursTelephone())
 	a.Email = CleanText(a.GetEmail())
+	a.CertificateNames = cleanList(a.GetCertificateNames(), normaliseCertificateName)
+}
+
+// normaliseCertificateName lowers a DNS name, whose letters may be of either case. A
+// URI, which has a colon, stands as it is.
+func normaliseCertificateName(s string) string {
+	s = CleanText(s)
+	if strings.Contains(s, ":") {
+		return s
+	}
+	return strings.ToLower(s)
 }
 
 // NormalisePractitioner does for a practitioner what Normalise does for a record.

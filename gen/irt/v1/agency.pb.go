@@ -115,9 +115,14 @@ type Agency struct {
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Changes with every change of the agency; sent back on update, it refuses a
 	// change of something that has changed since.
-	Etag          string `protobuf:"bytes,15,opt,name=etag,proto3" json:"etag,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Etag string `protobuf:"bytes,15,opt,name=etag,proto3" json:"etag,omitempty"`
+	// The subject alternative names by which the client certificates of the agency's
+	// systems are known: DNS names, such as mis.school.example, or URIs, such as
+	// spiffe://example/school-1. A caller that presents such a certificate is the
+	// agency's system. No two agencies have a name in common.
+	CertificateNames []string `protobuf:"bytes,16,rep,name=certificate_names,json=certificateNames,proto3" json:"certificate_names,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Agency) Reset() {
@@ -255,6 +260,13 @@ func (x *Agency) GetEtag() string {
 	return ""
 }
 
+func (x *Agency) GetCertificateNames() []string {
+	if x != nil {
+		return x.CertificateNames
+	}
+	return nil
+}
+
 // A practitioner: a person who works with children for an agency.
 type Practitioner struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -378,7 +390,8 @@ var File_irt_v1_agency_proto protoreflect.FileDescriptor
 
 const file_irt_v1_agency_proto_rawDesc = "" +
 	"\n" +
-	"\x13irt/v1/agency.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\x90\t\n" +
+	"\x13irt/v1/agency.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xc4\n" +
+	"\n" +
 	"\x06Agency\x12P\n" +
 	"\x04name\x18\x01 \x01(\tB<\xe0A\b\xbaH0r.\x18H2*^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x02\b\n" +
 	"R\x04name\x12D\n" +
@@ -414,7 +427,9 @@ const file_irt_v1_agency_proto_rawDesc = "" +
 	"R\n" +
 	"updateTime\x12!\n" +
 	"\x04etag\x18\x0f \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\n" +
-	"R\x04etag:4\xeaA1\n" +
+	"R\x04etag\x12\xb1\x01\n" +
+	"\x11certificate_names\x18\x10 \x03(\tB\x83\x01\xbaHJ\x92\x01G\x10\x14\"CrA\x18\xff\x012<^([A-Za-z0-9][A-Za-z0-9.-]*|[A-Za-z][A-Za-z0-9+.-]*:[!-~]+)$\xca\xda\x182\b\n" +
+	"\x12.RFC 5280 s. 4.2.1.6 (subject alternative name)R\x10certificateNames:4\xeaA1\n" +
 	"\n" +
 	"irt/Agency\x12\x11agencies/{agency}*\bagencies2\x06agency\"\xc7\x05\n" +
 	"\fPractitioner\x12\x7f\n" +

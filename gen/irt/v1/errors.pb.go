@@ -76,6 +76,11 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 20
 	// No such method or path (UNIMPLEMENTED, 404 or 405).
 	ErrorReason_ERROR_REASON_NO_SUCH_METHOD ErrorReason = 21
+	// The token or certificate was revoked (UNAUTHENTICATED, 401).
+	ErrorReason_ERROR_REASON_TOKEN_REVOKED ErrorReason = 40
+	// The client certificate is of no agency, of another than the token, or not the
+	// one the token is bound to (UNAUTHENTICATED, 401).
+	ErrorReason_ERROR_REASON_CERTIFICATE_REFUSED ErrorReason = 41
 )
 
 // Enum value maps for ErrorReason.
@@ -103,6 +108,8 @@ var (
 		19: "ERROR_REASON_FAILED_PRECONDITION",
 		20: "ERROR_REASON_DEADLINE_EXCEEDED",
 		21: "ERROR_REASON_NO_SUCH_METHOD",
+		40: "ERROR_REASON_TOKEN_REVOKED",
+		41: "ERROR_REASON_CERTIFICATE_REFUSED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -127,6 +134,8 @@ var (
 		"ERROR_REASON_FAILED_PRECONDITION":          19,
 		"ERROR_REASON_DEADLINE_EXCEEDED":            20,
 		"ERROR_REASON_NO_SUCH_METHOD":               21,
+		"ERROR_REASON_TOKEN_REVOKED":                40,
+		"ERROR_REASON_CERTIFICATE_REFUSED":          41,
 	}
 )
 
@@ -161,7 +170,7 @@ var File_irt_v1_errors_proto protoreflect.FileDescriptor
 
 const file_irt_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x13irt/v1/errors.proto\x12\x06irt.v1*\xe9\x05\n" +
+	"\x13irt/v1/errors.proto\x12\x06irt.v1*\xaf\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -185,7 +194,9 @@ const file_irt_v1_errors_proto_rawDesc = "" +
 	"\x15ERROR_REASON_INTERNAL\x10\x12\x12$\n" +
 	" ERROR_REASON_FAILED_PRECONDITION\x10\x13\x12\"\n" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x14\x12\x1f\n" +
-	"\x1bERROR_REASON_NO_SUCH_METHOD\x10\x15B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1bERROR_REASON_NO_SUCH_METHOD\x10\x15\x12\x1e\n" +
+	"\x1aERROR_REASON_TOKEN_REVOKED\x10(\x12$\n" +
+	" ERROR_REASON_CERTIFICATE_REFUSED\x10)B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_errors_proto_rawDescOnce sync.Once

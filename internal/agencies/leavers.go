@@ -1,0 +1,84 @@
+package agencies
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+// practitionerID names a practitioner within the hub.
+type practitionerID struct{ agency, practitioner string }
+
+// Left says that a practitioner is in the directory as one who may no longer use
+// the hub. Who is not in the directory has not left: an agency need not register
+// everybody who calls. It is as fresh as the directory of agencies.
+func (d *Directory) Left(agency, practitioner string) bool {
+	return (*d.left.Load())[practitionerID{agency, practitioner}]
+}
+
+// loadLeft takes in who has left, or come back, since an instant; since the
+// beginning it replaces what was known.
+func (d *Directory) loadLeft(ctx context.Context, since time.Time) error {
+	whole := since.IsZero()
+	which := `update_time >= @since`
+	if whole {
+		which = `state <> 1` // as the index has it
+	}
+	rows, err := d.pool.Query(ctx, `SELECT agency_id, practitioner_id, state <> 1 FROM practitioners WHERE `+which,
+		pgx.NamedArgs{"since": since})
+	if err != nil {
+		return fmt.Errorf("agencies: asking who has left: %w", err)
+	}
+	found := map[practitionerID]bool{}
+	var id practitionerID
+	var gone bool
+	if _, err := pgx.ForEachRow(rows, []any{&id.agency, &id.practitioner, &gone}, func() error {
+		found[id] = gone
+		return nil
+	}); err != nil {
+		return fmt.Errorf("agencies: asking who has left: %w", err)
+	}
+	if whole {
+		d.writing.Lock()
+		defer d.writing.Unlock()
+		d.left.Store(&found)
+		return nil
+	}
+	d.applyLeft(found)
+	return nil
+}
+
+// applyLeft takes in who has left (true) or come back.
+func (d *Directory) applyLeft(found map[practitionerID]bool) {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	known := *d.left.Load()
+	var next map[practitionerID]bool
+	for id, gone := range found {
+		if known[id] == gone {
+			continue
+		}
+		if next == nil {
+			next = maps.Clone(known)
+		}
+		next[id] = gone
+		if !gone {
+			delete(next, id)
+		}
+	}
+	if next != nil {
+		d.left.Store(&next)
+	}
+}
+
+// heardOf tells this process of its own write of a practitioner at once.
+func (d *Directory) heardOf(agency, practitioner string, p *irtv1.Practitioner) {
+	d.applyLeft(map[practitionerID]bool{
+		{agency, practitioner}: p.GetState() != irtv1.AgencyState_AGENCY_STATE_ACTIVE,
+	})
+}
