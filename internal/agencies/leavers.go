@@ -34,14 +34,16 @@ func (d *Directory) loadLeft(ctx context.Context, since time.Time) error {
 	if err != nil {
 		return fmt.Errorf("agencies: asking who has left: %w", err)
 	}
-	found := map[practitionerID]bool{}
-	var id practitionerID
-	var gone bool
-	if _, err := pgx.ForEachRow(rows, []any{&id.agency, &id.practitioner, &gone}, func() error {
-		found[id] = gone
-		return nil
-	}); err != nil {
+	changed, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct {
+		Agency, Practitioner string
+		Gone                 bool
+	}])
+	if err != nil {
 		return fmt.Errorf("agencies: asking who has left: %w", err)
+	}
+	found := make(map[practitionerID]bool, len(changed))
+	for _, p := range changed {
+		found[practitionerID{p.Agency, p.Practitioner}] = p.Gone
 	}
 	if whole {
 		d.writing.Lock()

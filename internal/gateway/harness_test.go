@@ -46,6 +46,8 @@ type services struct {
 	irtv1.UnimplementedInvolvementServiceServer
 	irtv1.UnimplementedMatchServiceServer
 	irtv1.UnimplementedStandardServiceServer
+	irtv1.UnimplementedAuditServiceServer
+	irtv1.UnimplementedRevocationServiceServer
 
 	getChild     func(context.Context, *irtv1.GetChildRequest) (*irtv1.Child, error)
 	submitRecord func(context.Context, *irtv1.SubmitChildRecordRequest) (*irtv1.SubmitChildRecordResponse, error)
@@ -107,10 +109,12 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 		}},
 	)
 	irtv1.RegisterAgencyServiceServer(conn, s)
+	irtv1.RegisterAuditServiceServer(conn, s)
 	irtv1.RegisterChildServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)
 	irtv1.RegisterMatchServiceServer(conn, s)
+	irtv1.RegisterRevocationServiceServer(conn, s)
 	irtv1.RegisterStandardServiceServer(conn, s)
 	return conn
 }

@@ -20,7 +20,7 @@ const (
 	// keysFresh is how long a fetched key set is good enough, also for a token whose
 	// key it lacks: forged tokens with made-up key ids must not make the hub ask its
 	// issuer without end. So a new key is accepted at most this much after it appears.
-	keysFresh = 10 * time.Second
+	keysFresh = 5 * time.Second
 	// keysStale is how long keys are used without asking the issuer whether they
 	// still are its own: with cacheFor it bounds the life of a withdrawn key.
 	keysStale = time.Minute

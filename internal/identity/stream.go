@@ -31,14 +31,14 @@ func (a *Authenticator) Stream(srv any, ss grpc.ServerStream, info *grpc.StreamS
 	s := &watchedStream{ServerStream: rpc.WithContext(ss, ctx), a: a, known: k}
 	go s.watch(cancel)
 	err = handler(srv, s)
-	if cause, ok := errors.AsType[shutOut](context.Cause(ctx)); ok && err != nil {
+	if cause, ok := errors.AsType[shutOutError](context.Cause(ctx)); ok && err != nil {
 		return cause.error
 	}
 	return err
 }
 
-// shutOut is why a stream was ended from outside.
-type shutOut struct{ error }
+// shutOutError is why a stream was ended from outside.
+type shutOutError struct{ error }
 
 type watchedStream struct {
 	grpc.ServerStream
@@ -56,7 +56,7 @@ func (s *watchedStream) watch(cancel context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 			if err := s.check(); err != nil && s.Context().Err() == nil {
-				cancel(shutOut{err})
+				cancel(shutOutError{err})
 				return
 			}
 		}

@@ -50,9 +50,15 @@ type hub struct {
 
 func start(t *testing.T) *hub {
 	t.Helper()
+	return startWith(t, server.Config{})
+}
+
+// startWith is start with settings, which it completes.
+func startWith(t *testing.T, c server.Config) *hub {
+	t.Helper()
 	h := &hub{data: t.TempDir()}
-	url := pgtest.URL(t)
-	h.pool = pgtest.Open(t, url)
+	c.DatabaseURL = pgtest.URL(t)
+	h.pool = pgtest.Open(t, c.DatabaseURL)
 	for _, a := range []*irtv1.Agency{
 		{Name: "agencies/school-1", DisplayName: "School", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL},
 		{Name: "agencies/gp-1", DisplayName: "GP", Kind: irtv1.AgencyKind_AGENCY_KIND_GP_PRACTICE},
@@ -65,10 +71,8 @@ func start(t *testing.T) *hub {
 	if h.key, err = identity.LoadOrCreateKey(h.data); err != nil {
 		t.Fatal(err)
 	}
-	h.Addresses, h.stop = run(t, server.Config{
-		Data: h.data, DatabaseURL: url, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0",
-		MetricsAddr: "127.0.0.1:0", Version: "test",
-	})
+	c.Data, c.GRPCAddr, c.HTTPAddr, c.MetricsAddr, c.Version = h.data, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "test"
+	h.Addresses, h.stop = run(t, c)
 	h.conn, err = grpc.NewClient(h.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

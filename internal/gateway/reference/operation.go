@@ -51,8 +51,12 @@ func newOperation(r Route, s *schemas) (*Operation, error) {
 	if isUpload(r.Method) {
 		comment = uploadComment
 	}
+	id := name
+	if r.Further > 0 { // ids are one operation's alone
+		id += strconv.Itoa(r.Further + 1)
+	}
 	op := &Operation{
-		Tags: []string{string(r.Method.Parent().Name())}, OperationID: name,
+		Tags: []string{string(r.Method.Parent().Name())}, OperationID: id,
 		Verb: r.Verb, Path: r.path(), Method: FullMethod(r.Method),
 		Summary: firstSentence(s.comments.tidy(comment.Summary)),
 		Errors:  readErrors(comment.Summary + "\n\n" + comment.Description),
@@ -145,7 +149,7 @@ func (op *Operation) addBody(r Route, s *schemas) error {
 	case r.Body == "":
 		return nil
 	}
-	media := Media{Example: examples[op.OperationID]}
+	media := Media{Example: examples[string(r.Method.Name())]}
 	if media.Example != nil && !json.Valid(media.Example) {
 		return errBadExample
 	}

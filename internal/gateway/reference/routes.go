@@ -23,6 +23,7 @@ type Route struct {
 	Pattern string // /v1/{name=children/*}/versions
 	Body    string // the request field the body fills: "" none, "*" the whole request
 	Method  protoreflect.MethodDescriptor
+	Further int // 0 for a method's first form; 1, 2 … for those beside it
 }
 
 // UploadPattern is the address files are uploaded to. It is a handler of its
@@ -32,10 +33,12 @@ const UploadPattern = "/v1/{parent=agencies/*}/imports"
 // schemaFiles are the files of the schema that define services.
 var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_agency_service_proto,
+	irtv1.File_irt_v1_audit_service_proto,
 	irtv1.File_irt_v1_child_service_proto,
 	irtv1.File_irt_v1_import_service_proto,
 	irtv1.File_irt_v1_involvement_service_proto,
 	irtv1.File_irt_v1_match_service_proto,
+	irtv1.File_irt_v1_revocation_service_proto,
 	irtv1.File_irt_v1_standard_service_proto,
 }
 
@@ -63,9 +66,9 @@ func methodRoutes(method protoreflect.MethodDescriptor) []Route {
 		return nil
 	}
 	var all []Route
-	for _, r := range append([]*annotations.HttpRule{rule}, rule.GetAdditionalBindings()...) {
+	for i, r := range append([]*annotations.HttpRule{rule}, rule.GetAdditionalBindings()...) {
 		verb, pattern := verbAndPattern(r)
-		all = append(all, Route{Verb: verb, Pattern: pattern, Body: r.GetBody(), Method: method})
+		all = append(all, Route{Verb: verb, Pattern: pattern, Body: r.GetBody(), Method: method, Further: i})
 	}
 	return all
 }
