@@ -101,8 +101,8 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterImportServiceServer(r, h.Imports)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
-	irtv1.RegisterShieldServiceServer(r, h.Consents)
 	irtv1.RegisterRevocationServiceServer(r, h.Revocations)
+	irtv1.RegisterShieldServiceServer(r, h.Consents)
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
 }
 

@@ -132,7 +132,7 @@ func serve(ctx context.Context, hub *Hub, d *doors, c *certificates) error {
 	addresses := Addresses{GRPC: d.grpc.Addr().String(), HTTP: d.http.Addr().String()}
 	if d.metrics != nil {
 		addresses.Metrics = d.metrics.Addr().String()
-		running.Go(func() error { return serveMetrics(ctx, hub, d.metrics, tlsConfig) })
+		running.Go(func() error { return serveMetrics(ctx, hub, d.metrics, c.server("h2", "http/1.1")) })
 	}
 	hub.config.Log.Info("ready", "grpc", addresses.GRPC, "http", addresses.HTTP, "version", hub.config.Version)
 	if hub.config.Ready != nil {

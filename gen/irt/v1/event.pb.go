@@ -73,6 +73,8 @@ const (
 	EventKind_EVENT_KIND_CHILD_PURGED EventKind = 38
 	// An agency refused to share information about a child.
 	EventKind_EVENT_KIND_SHARING_REFUSED EventKind = 39
+	// A token or certificate was revoked.
+	EventKind_EVENT_KIND_TOKEN_REVOKED EventKind = 41
 )
 
 // Enum value maps for EventKind.
@@ -100,6 +102,7 @@ var (
 		37: "EVENT_KIND_CHILD_RESTORED",
 		38: "EVENT_KIND_CHILD_PURGED",
 		39: "EVENT_KIND_SHARING_REFUSED",
+		41: "EVENT_KIND_TOKEN_REVOKED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":                  0,
@@ -124,6 +127,7 @@ var (
 		"EVENT_KIND_CHILD_RESTORED":               37,
 		"EVENT_KIND_CHILD_PURGED":                 38,
 		"EVENT_KIND_SHARING_REFUSED":              39,
+		"EVENT_KIND_TOKEN_REVOKED":                41,
 	}
 )
 
@@ -273,7 +277,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xde\x05\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xfc\x05\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -297,7 +301,8 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x19EVENT_KIND_CHILD_ARCHIVED\x10$\x12\x1d\n" +
 	"\x19EVENT_KIND_CHILD_RESTORED\x10%\x12\x1b\n" +
 	"\x17EVENT_KIND_CHILD_PURGED\x10&\x12\x1e\n" +
-	"\x1aEVENT_KIND_SHARING_REFUSED\x10'B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1aEVENT_KIND_SHARING_REFUSED\x10'\x12\x1c\n" +
+	"\x18EVENT_KIND_TOKEN_REVOKED\x10)B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_event_proto_rawDescOnce sync.Once
