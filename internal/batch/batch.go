@@ -39,13 +39,12 @@ type Outcome[Out any] struct {
 // inputs, so it must leave nothing behind when it returns an error.
 type Run[In, Out any] func(ctx context.Context, in []In) ([]Outcome[Out], error)
 
-// Options shape a Batcher. Zero values take the defaults that measured best on
-// two cores: two loops of up to 256; four loops were worse.
+// Options shape a Batcher. Zero values take the defaults that measured best.
 type Options struct {
 	Name     string        // for errors, e.g. "audit writer"
 	MaxBatch int           // inputs per Run at most; default 256
 	MaxQueue int           // inputs waiting for a Run at most; default 4096
-	Workers  int           // Runs at the same time at most; default 2
+	Workers  int           // Runs at the same time at most, where there is cause (see due); default 2
 	Timeout  time.Duration // bound on one Run; default 30 s
 
 	// RetrySingly runs each input alone when a batch of several fails with an
@@ -93,6 +92,8 @@ type Batcher[In, Out any] struct {
 	work    sync.Cond // something waits, or closed
 	lanes   map[Lane]*lane[In, Out]
 	waiting lanes[In, Out]
+	running int       // Runs under way
+	began   time.Time // when the last of them began
 	closed  bool
 }
 
@@ -305,7 +306,9 @@ func (b *Batcher[In, Out]) enqueue(ctx context.Context, c *call[In, Out]) error 
 		return ErrClosed
 	}
 	b.waiting.of(c.lane).push(c.lane, c)
-	b.work.Signal()
+	if b.due() {
+		b.work.Signal()
+	}
 	return nil
 }
 

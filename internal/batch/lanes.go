@@ -55,14 +55,17 @@ func (g *group[In, Out]) remove(c *call[In, Out]) {
 func (g *group[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out] {
 	for n := 0; n < most && len(g.turns) > 0; {
 		l := g.turns[0]
-		g.turns = g.turns[1:]
 		if c := l.calls.first; c != nil {
 			g.remove(c)
 			batch = append(batch, c)
 			n++
 		}
-		if l.listed = !l.calls.empty(); l.listed {
-			g.turns = append(g.turns, l)
+		l.listed = !l.calls.empty()
+		switch {
+		case !l.listed:
+			g.turns = g.turns[1:]
+		case len(g.turns) > 1: // a lane that is alone has every turn
+			g.turns = append(g.turns[1:], l)
 		}
 	}
 	return batch
@@ -81,7 +84,9 @@ func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
 	return &s.single
 }
 
-func (s *lanes[In, Out]) empty() bool { return s.single.calls+s.bulk.calls == 0 }
+func (s *lanes[In, Out]) calls() int { return s.single.calls + s.bulk.calls }
+
+func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 
 // take composes a batch: single calls first, in turns among the lanes, and of the
 // loads their share or, where no single calls come, all that has room.
