@@ -26,6 +26,7 @@ type serveCommand struct {
 	OIDCConfig  string   `name:"oidc-config" placeholder:"FILE" env:"IRTHUB_OIDC_CONFIG" type:"path" help:"Issuers with their audiences, agencies, roles and claims, as JSON: see docs/IDENTITY.md."`
 
 	ClientCA          string `name:"client-ca" placeholder:"FILE" env:"IRTHUB_CLIENT_CA" type:"path" help:"Certificates that client certificates must be signed by, PEM. A client certificate identifies the agency that has its name in the directory."`
+	AuditEach         bool   `name:"audit-each" hidden:"" help:"For irthub bench to compare with: a transaction for each access entry."`
 	RequireClientCert bool   `name:"require-client-cert" env:"IRTHUB_REQUIRE_CLIENT_CERT" help:"Refuse connections without a client certificate, at both doors."`
 }
 
@@ -61,7 +62,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		PoolerURL: os.Getenv(poolerURLVariable),
 		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert,
-		Issuers: issuers, Version: version(), Log: log,
+		Issuers: issuers, Version: version(), Log: log, AuditEach: c.AuditEach,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone
 				Ready   bool   `json:"ready"`

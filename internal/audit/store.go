@@ -14,8 +14,8 @@ import (
 )
 
 // insertSQL inserts a batch of entries, and queues them for the tree, in one
-// statement. An entry that is there already, from an attempt whose answer was
-// lost, stays as it is.
+// statement. It has no ON CONFLICT, with which PostgreSQL inserts each row
+// provisionally and takes a third longer: see isThere.
 const insertSQL = `
 WITH inserted AS (INSERT INTO audit_entries (entry_id, entry_time, agency_id, practitioner_id, role, on_behalf_of, purpose, reason,
     method, decision, status_code, children, query, returned, withheld, client_address, request_id)
@@ -24,9 +24,8 @@ SELECT entry_id, entry_time, agency_id, practitioner_id, role, on_behalf_of, pur
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[])
 AS e (entry_id, entry_time, agency_id, practitioner_id, role, on_behalf_of, purpose, reason,
-    method, decision, status_code, children, query, returned, withheld, client_address, request_id)
-ON CONFLICT (entry_id) DO NOTHING RETURNING entry_id)
-INSERT INTO audit_queue (entry_id) SELECT entry_id FROM inserted`
+    method, decision, status_code, children, query, returned, withheld, client_address, request_id))
+INSERT INTO audit_queue (entry_id) SELECT unnest($1::uuid[])`
 
 // columns are the entries of a batch, column by column.
 type columns struct {

@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"irthub/internal/batch"
@@ -23,16 +25,32 @@ type Writer struct {
 
 // NewWriter starts a Writer; Close ends it. It uses two connections of the pool
 // at most.
-func NewWriter(pool *pgxpool.Pool) *Writer {
+func NewWriter(pool *pgxpool.Pool) *Writer { return newWriter(pool, batch.Options{}) }
+
+// NewWriterOfEach starts a Writer that gives every entry a transaction of its own,
+// over as many connections as there are: what others do, for irthub bench to
+// compare with.
+func NewWriterOfEach(pool *pgxpool.Pool) *Writer {
+	return newWriter(pool, batch.Options{MaxBatch: 1, Workers: int(pool.Config().MaxConns)})
+}
+
+func newWriter(pool *pgxpool.Pool, o batch.Options) *Writer {
 	run := func(ctx context.Context, entries []*Entry) ([]batch.Outcome[struct{}], error) {
-		if err := insert(ctx, pool, entries); err != nil {
+		err := insert(ctx, pool, entries)
+		if err != nil && !(len(entries) == 1 && isThere(err)) {
 			return nil, err
 		}
 		return make([]batch.Outcome[struct{}], len(entries)), nil
 	}
-	return &Writer{batch.New(batch.Options{
-		Name: "audit writer", Timeout: writeTimeout, RetrySingly: true, Hopeless: pg.Unavailable,
-	}, run)}
+	o.Name, o.Timeout, o.RetrySingly, o.Hopeless = "audit writer", writeTimeout, true, pg.Unavailable
+	return &Writer{batch.New(o, run)}
+}
+
+// isThere tells that an entry is in the log already: from a batch whose answer was
+// lost, of which each is then tried by itself.
+func isThere(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "23505" // unique_violation: entry_id
 }
 
 // Write returns when the entry is durable, or with an error when it is not known

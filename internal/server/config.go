@@ -39,6 +39,9 @@ type Config struct {
 	// Issuers are the OpenID Connect issuers whose tokens are believed. Without any,
 	// the hub believes tokens signed by its own key in Data.
 	Issuers []identity.Issuer
+	// AuditEach gives every access entry a transaction of its own: for irthub bench
+	// to compare with.
+	AuditEach bool
 	// Version of the binary, for people.
 	Version string
 	Log     *slog.Logger

@@ -73,7 +73,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		h.stopFollowing()
 		return nil, err
 	}
-	h.audit = audit.NewWriter(db.Pool)
+	h.audit = newAuditWriter(c, db)
 	h.sequencer = accesslog.StartSequencer(ctx, db.Pool, keys, c.Log)
 	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
@@ -142,6 +142,13 @@ func (h *Hub) Conn() *gateway.Conn {
 	conn := gateway.NewConn(h.unary(), h.stream())
 	h.register(conn)
 	return conn
+}
+
+func newAuditWriter(c Config, db *Database) *audit.Writer {
+	if c.AuditEach {
+		return audit.NewWriterOfEach(db.Pool)
+	}
+	return audit.NewWriter(db.Pool)
 }
 
 // close writes what was accepted, the access log and its tree last, and lets go of
