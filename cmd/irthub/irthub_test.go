@@ -183,14 +183,27 @@ func TestPrivateDatabase(t *testing.T) {
 func TestGivenDatabase(t *testing.T) {
 	t.Parallel()
 	env := []string{"IRTHUB_DATABASE_URL=" + pgtest.EmptyURL(t), "IRTHUB_DATA=" + t.TempDir()}
-	if out, errs, status := output(t, env, "migrate"); status != 0 || !strings.Contains(out, "version 1") {
+	if out, errs, status := output(t, env, "migrate"); status != 0 || !strings.Contains(out, "The schema is at version") {
 		t.Errorf("irthub migrate: %d %s%s", status, out, errs)
 	}
 	out, errs, status := output(t, env, "token", "--agency", "school-1", "--role", "agency-system")
 	if status != 1 || out != "" || !strings.Contains(errs, "CreateAgency") {
 		t.Errorf("a token for an unknown agency: status %d, %q, %q; want it refused", status, out, errs)
 	}
+	// The first operator of a hub is let in, and registers the others.
+	first, errs, status := output(t, env, "token", "--agency", "council", "--role", "hub-operator")
+	if status != 0 || !strings.Contains(errs, "registered as hub-operator") {
+		t.Fatalf("the first operator's token: status %d, %q", status, errs)
+	}
+	if _, errs, status := output(t, env, "token", "--agency", "other", "--role", "hub-operator"); status != 1 {
+		t.Errorf("a second operator registered itself: status %d, %q", status, errs)
+	}
 	hub := serve(t, env)
+	status, answer := hub.call(t, "POST", "/v1/agencies?agencyId=school-1", strings.TrimSpace(first),
+		`{"displayName":"School","kind":"AGENCY_KIND_SCHOOL"}`)
+	if status != 200 {
+		t.Errorf("the operator registers a school: %d %s", status, answer)
+	}
 	if status, answer := hub.call(t, "GET", "/readyz", "", ""); status != 200 {
 		t.Errorf("%d %s", status, answer)
 	}

@@ -36,7 +36,7 @@ type tokenIssueCommand struct {
 func (tokenIssueCommand) Help() string {
 	return `Prints a token signed by the key of the hub in DIR, and nothing else, on standard output. Whoever can read DIR can act as anybody: it is for the first steps, for tests and for hubs without an OpenID Connect issuer.
 
-An agency that the hub does not know is registered, with a notice, if the hub has a private database. With IRTHUB_DATABASE_URL it is refused: agencies are registered by the hub's operator there.
+An agency that the hub does not know is registered, with a notice, if the hub has a private database. With IRTHUB_DATABASE_URL it is refused: agencies are registered by the hub's operator there. The first operator is registered by asking for its token, while there is none.
 
 It works while the hub runs and while it does not.
 
@@ -108,12 +108,17 @@ func (c *tokenIssueCommand) seeToAgency(ctx context.Context, s streams) (err err
 		return fmt.Errorf("the agency %s is not active: the hub would refuse its token", c.Agency)
 	case found:
 		return nil
+	case !db.Private() && c.Role == identity.RoleText(irtv1.Role_ROLE_HUB_OPERATOR) && !directory.Has(operator):
+		c.Kind = "hub-operator"
 	case !db.Private():
 		return fmt.Errorf("the hub knows no agency %s, and its database is not this command's to write to: "+
 			"have the hub's operator register it (AgencyService.CreateAgency)", c.Agency)
 	}
 	return c.register(ctx, s, db)
 }
+
+// operator registers the other agencies of a hub.
+const operator = irtv1.AgencyKind_AGENCY_KIND_HUB_OPERATOR
 
 func (c *tokenIssueCommand) register(ctx context.Context, s streams, db *server.Database) error {
 	kind, err := c.kind()

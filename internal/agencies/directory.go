@@ -121,6 +121,16 @@ func (d *Directory) ByODSCode(code string) (Agency, bool) {
 // The caller must not change the slice.
 func (d *Directory) Sensitive() []string { return d.present.Load().sensitive }
 
+// Has reports whether an agency of a kind is registered.
+func (d *Directory) Has(kind irtv1.AgencyKind) bool {
+	for _, a := range d.present.Load().byID {
+		if a.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
 func lookUp(index map[string]*Agency, key string) (Agency, bool) {
 	a, ok := index[key]
 	if !ok {
