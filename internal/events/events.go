@@ -1,6 +1,7 @@
-// Package events tells those who may know what changed. A change appends its
-// events to the outbox in its own transaction, so that neither is ever there
-// without the other.
+// Package events keeps the log of what changed. A change appends its events to the
+// outbox in its own transaction, so that neither is ever there without the other;
+// the Sequencer moves them from there into the log, where each has its position and
+// from which everybody is told (packages feed and webhooks).
 package events
 
 import (
@@ -62,6 +63,7 @@ func Append(ctx context.Context, tx pgx.Tx, all []Event) error {
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"event_outbox"}, outboxColumns, pgx.CopyFromRows(rows)); err != nil {
 		return fmt.Errorf("events: appending %d: %w", len(all), err)
 	}
+	appended.ring()
 	return nil
 }
 

@@ -1,0 +1,113 @@
+package events
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+// Position is a place in the log: that of an event, or where one has got to.
+type Position struct {
+	Day int32 // days since 1970
+	N   int64 // dense, from 1
+}
+
+// Append appends the position to b in 12 bytes.
+func (p Position) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(p.Day))  //nolint:gosec // there and back
+	return binary.BigEndian.AppendUint64(b, uint64(p.N)) //nolint:gosec // there and back
+}
+
+// ParsePosition reads what Append wrote.
+func ParsePosition(b []byte) (p Position, ok bool) {
+	if len(b) != 12 {
+		return p, false
+	}
+	p.Day = int32(binary.BigEndian.Uint32(b))   //nolint:gosec // there and back
+	p.N = int64(binary.BigEndian.Uint64(b[4:])) //nolint:gosec // there and back
+	return p, p.N >= 0
+}
+
+// Date is the day as a date.
+func (p Position) date() time.Time { return time.Unix(int64(p.Day)*86400, 0).UTC() }
+
+func dayOf(t time.Time) int32 { return int32(t.Unix() / 86400) } //nolint:gosec // for some millions of years
+
+// Logged is an event with its place in the log.
+type Logged struct {
+	Event
+	ID uuid.UUID
+	At Position
+}
+
+// Querier is a pool, a connection or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// Head is where the log ends, and the position of the oldest event that is kept, or
+// of the next if there is none.
+func Head(ctx context.Context, db Querier) (end Position, keptFrom int64, err error) {
+	var day time.Time
+	err = db.QueryRow(ctx, `SELECT day, position, kept_from FROM event_head`).Scan(&day, &end.N, &keptFrom)
+	if err != nil {
+		return end, 0, fmt.Errorf("events: reading where the log ends: %w", err)
+	}
+	end.Day = dayOf(day)
+	return end, keptFrom, nil
+}
+
+const readSQL = `SELECT day, position, ` + eventColumns + ` FROM events WHERE day >= $1 AND (day, position) > ($1, $2)`
+
+// Read reads the events after a position in their order, limit at most.
+func Read(ctx context.Context, db Querier, after Position, limit int) ([]*Logged, error) {
+	return read(ctx, db, readSQL+` ORDER BY day, position LIMIT $3`, after.date(), after.N, limit)
+}
+
+// ReadAbout is Read for events about any of the children.
+func ReadAbout(ctx context.Context, db Querier, children []uuid.UUID, after Position, limit int) ([]*Logged, error) {
+	ids := make([][16]byte, len(children)) // not uuid.UUID, which pgx would write as text
+	for i, id := range children {
+		ids[i] = id
+	}
+	return read(ctx, db, readSQL+` AND (child_id = ANY($4::uuid[]) OR other_child_id = ANY($4::uuid[]))
+		ORDER BY day, position LIMIT $3`, after.date(), after.N, limit, ids)
+}
+
+func read(ctx context.Context, db Querier, sql string, args ...any) ([]*Logged, error) {
+	rows, err := db.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("events: reading the log: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, scanLogged)
+	if err != nil {
+		return nil, fmt.Errorf("events: reading the log: %w", err)
+	}
+	return all, nil
+}
+
+func scanLogged(row pgx.CollectableRow) (*Logged, error) {
+	l := &Logged{}
+	var day time.Time
+	var kind, audience int16
+	var id [16]byte
+	var child, other *[16]byte
+	err := row.Scan(&day, &l.At.N, &id, &kind, &child, &other, &l.Agency, &l.Resource, &audience, &l.Agencies, &l.Reveals, &l.Time)
+	l.At.Day, l.ID, l.Kind, l.Audience = dayOf(day), id, irtv1.EventKind(kind), Audience(audience)
+	l.Child, l.OtherChild = idOrNil(child), idOrNil(other)
+	return l, err
+}
+
+func idOrNil(id *[16]byte) uuid.UUID {
+	if id == nil {
+		return uuid.Nil
+	}
+	return *id
+}
