@@ -101,13 +101,7 @@ type errorBody struct {
 // writeError writes the answer to a call that failed: the same code, reason and
 // details that a gRPC caller gets, with the HTTP status that goes with them.
 func (g *Gateway) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	st := g.statusOf(r.Context(), err)
-	reason := reasonOf(st)
-	var body errorBody
-	body.Error.Code = httpStatus(err, st, reason, r)
-	body.Error.Message = jsonMessage(st)
-	body.Error.Status = code.Code_name[int32(st.Code())] //nolint:gosec // codes are small
-	body.Error.Details = g.detailsJSON(st)
+	st, body := g.errorOf(r, err)
 	h := w.Header()
 	for _, detail := range st.Details() {
 		if retry, ok := detail.(*errdetails.RetryInfo); ok {
@@ -116,13 +110,24 @@ func (g *Gateway) writeError(w http.ResponseWriter, r *http.Request, err error) 
 		}
 	}
 	if st.Code() == codes.Unauthenticated {
-		h.Set("WWW-Authenticate", challenge(reason))
+		h.Set("WWW-Authenticate", challenge(reasonOf(st)))
 	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Del("Etag")
 	w.WriteHeader(body.Error.Code)
 	_ = newJSONEncoder(w).Encode(body) // the caller has gone: nobody is left to tell
+}
+
+// errorOf is what the caller is told of an error.
+func (g *Gateway) errorOf(r *http.Request, err error) (*status.Status, errorBody) {
+	st := g.statusOf(r.Context(), err)
+	var body errorBody
+	body.Error.Code = httpStatus(err, st, reasonOf(st), r)
+	body.Error.Message = jsonMessage(st)
+	body.Error.Status = code.Code_name[int32(st.Code())] //nolint:gosec // codes are small
+	body.Error.Details = g.detailsJSON(st)
+	return st, body
 }
 
 func newJSONEncoder(w http.ResponseWriter) *json.Encoder {

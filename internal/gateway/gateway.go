@@ -39,6 +39,7 @@ type Gateway struct {
 	routes  []reference.Route
 	queries map[string]parameters // by full method name: what an address may carry
 	imports irtv1.ImportServiceClient
+	events  irtv1.EventServiceClient
 	api     *runtime.ServeMux
 	pages   map[string]http.Handler // by path, for everything outside /v1
 }
@@ -47,7 +48,10 @@ type Gateway struct {
 // o.Conn, never with their implementations: that would pass by the interceptors,
 // and with them identity, policy and audit.
 func New(o Options) (*Gateway, error) {
-	g := &Gateway{options: o, routes: reference.Routes(), imports: irtv1.NewImportServiceClient(o.Conn)}
+	g := &Gateway{
+		options: o, routes: reference.Routes(),
+		imports: irtv1.NewImportServiceClient(o.Conn), events: irtv1.NewEventServiceClient(o.Conn),
+	}
 	g.queries = allowedQueries(g.routes)
 	setQueryParser()
 	g.api = runtime.NewServeMux(
@@ -68,6 +72,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterAuditServiceHandlerClient, irtv1.NewAuditServiceClient),
 		client(irtv1.RegisterChildServiceHandlerClient, irtv1.NewChildServiceClient),
 		client(irtv1.RegisterConsentServiceHandlerClient, irtv1.NewConsentServiceClient),
+		client(irtv1.RegisterEventServiceHandlerClient, irtv1.NewEventServiceClient),
 		client(irtv1.RegisterImportServiceHandlerClient, irtv1.NewImportServiceClient),
 		client(irtv1.RegisterInvolvementServiceHandlerClient, irtv1.NewInvolvementServiceClient),
 		client(irtv1.RegisterMatchServiceHandlerClient, irtv1.NewMatchServiceClient),
@@ -81,6 +86,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	if err := g.api.HandlePath(http.MethodPost, reference.UploadPattern, g.upload); err != nil {
 		return nil, fmt.Errorf("gateway: registering the upload: %w", err)
+	}
+	if err := g.api.HandlePath(http.MethodGet, reference.WatchPattern, g.watch); err != nil { // before the library's own form of it
+		return nil, fmt.Errorf("gateway: registering the watch: %w", err)
 	}
 	g.pages = g.makePages()
 	return g, nil

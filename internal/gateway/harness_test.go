@@ -42,6 +42,7 @@ type call struct {
 type services struct {
 	irtv1.UnimplementedAgencyServiceServer
 	irtv1.UnimplementedChildServiceServer
+	irtv1.UnimplementedEventServiceServer
 	irtv1.UnimplementedImportServiceServer
 	irtv1.UnimplementedInvolvementServiceServer
 	irtv1.UnimplementedMatchServiceServer
@@ -52,6 +53,7 @@ type services struct {
 	getChild     func(context.Context, *irtv1.GetChildRequest) (*irtv1.Child, error)
 	submitRecord func(context.Context, *irtv1.SubmitChildRecordRequest) (*irtv1.SubmitChildRecordResponse, error)
 	createImport func(grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]) error
+	watch        func(*irtv1.WatchRequest, grpc.ServerStreamingServer[irtv1.WatchResponse]) error
 	streamAfter  func(error) error // what the stream interceptor makes of a handler's end
 }
 
@@ -71,6 +73,13 @@ func (s *services) SubmitChildRecord(ctx context.Context, r *irtv1.SubmitChildRe
 
 func (s *services) CreateImport(stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]) error {
 	return s.createImport(stream)
+}
+
+func (s *services) Watch(r *irtv1.WatchRequest, stream grpc.ServerStreamingServer[irtv1.WatchResponse]) error {
+	if s.watch == nil {
+		return s.UnimplementedEventServiceServer.Watch(r, stream)
+	}
+	return s.watch(r, stream)
 }
 
 func (*services) SearchChildren(context.Context, *irtv1.SearchChildrenRequest) (*irtv1.SearchChildrenResponse, error) {
@@ -111,6 +120,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterAgencyServiceServer(conn, s)
 	irtv1.RegisterAuditServiceServer(conn, s)
 	irtv1.RegisterChildServiceServer(conn, s)
+	irtv1.RegisterEventServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)
 	irtv1.RegisterMatchServiceServer(conn, s)

@@ -29,6 +29,11 @@ func Error(code codes.Code, reason irtv1.ErrorReason, msg string) error {
 	return newStatus(code, reason, nil, msg).Err()
 }
 
+// ErrorWith is Error with metadata for programs, such as where to resume.
+func ErrorWith(code codes.Code, reason irtv1.ErrorReason, metadata map[string]string, msg string) error {
+	return newStatus(code, reason, metadata, msg).Err()
+}
+
 func newStatus(code codes.Code, reason irtv1.ErrorReason, metadata map[string]string, msg string, more ...protoadapt.MessageV1) *status.Status {
 	info := &errdetails.ErrorInfo{Reason: reasonText(reason), Domain: Domain, Metadata: metadata}
 	st, err := status.New(code, msg).WithDetails(append([]protoadapt.MessageV1{info}, more...)...)

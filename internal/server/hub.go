@@ -17,7 +17,9 @@ import (
 	"irthub/internal/children"
 	"irthub/internal/consent"
 	"irthub/internal/dictionary"
+	"irthub/internal/events"
 	"irthub/internal/exchange"
+	"irthub/internal/feed"
 	"irthub/internal/gateway"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
@@ -40,9 +42,11 @@ type Hub struct {
 	Standard     *dictionary.Service
 	Accesses     *accesses.Service
 	Revocations  *revocations.Service
+	Events       *feed.Service
 
 	audit     *audit.Writer
 	sequencer *accesslog.Sequencer
+	eventLog  *events.Sequencer
 	auth      *identity.Authenticator
 	metrics   *telemetry.Metrics
 	tracing   *telemetry.Tracing // nil: nothing is traced
@@ -83,6 +87,8 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Imports = exchange.New(db.Pool, h.Directory, h.Children, tokens, c.Log)
 	h.Standard = &dictionary.Service{}
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
+	h.Events = feed.New(ctx, db.Pool, h.Directory, tokens, c.Log)
+	h.eventLog = events.StartSequencer(ctx, db.Pool, c.Log, h.Events.Moved)
 	return h, nil
 }
 
@@ -98,6 +104,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterAuditServiceServer(r, h.Accesses)
 	irtv1.RegisterChildServiceServer(r, h.Children)
 	irtv1.RegisterConsentServiceServer(r, h.Consents)
+	irtv1.RegisterEventServiceServer(r, h.Events)
 	irtv1.RegisterImportServiceServer(r, h.Imports)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
@@ -155,6 +162,8 @@ func newAuditWriter(c Config, db *Database) *audit.Writer {
 // everything but the database.
 func (h *Hub) close(ctx context.Context) error {
 	err := errors.Join(h.Children.Close(ctx), h.Involvements.Close(ctx))
+	err = errors.Join(err, h.eventLog.Close(ctx))
+	h.Events.Close()
 	err = errors.Join(err, h.audit.Close(ctx))
 	err = errors.Join(err, h.sequencer.Close(ctx))
 	h.stopFollowing()

@@ -125,6 +125,7 @@ func serve(ctx context.Context, hub *Hub, d *doors, c *certificates) error {
 	running.Go(func() error {
 		<-ctx.Done() // told to stop, or one of the others failed
 		hub.config.Log.Info("stopping: no new calls, waiting for those under way")
+		hub.Events.Stop() // which would go on for ever
 		drainBoth(ctx, grpcServer, httpServer)
 		return nil
 	})

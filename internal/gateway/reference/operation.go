@@ -192,6 +192,13 @@ func (op *Operation) addResponses(r Route, s *schemas) {
 			"description": "Changes with every version of the resource.", "schema": Schema{Type: "string"},
 		}}
 	}
+	if r.Method.IsStreamingServer() {
+		ok.Description = "As it comes."
+		ok.Content = map[string]Media{
+			LinesType:      {Schema: s.ref(r.Method.Output())},
+			ServerSentType: {Schema: &Schema{Type: "string", Description: "An event each; its id is a cursor."}},
+		}
+	}
 	op.Responses = map[string]*Response{"200": ok, "default": {Ref: "#/components/responses/Error"}}
 	for _, e := range op.Errors {
 		key := strconv.Itoa(e.Status)

@@ -30,11 +30,22 @@ type Route struct {
 // own, since a client stream has no REST form in google.api.http.
 const UploadPattern = "/v1/{parent=agencies/*}/imports"
 
+// WatchPattern is the address of the stream of events, whose answers have two
+// forms that google.api.http does not know.
+const WatchPattern = "/v1/events:watch"
+
+// The media types of streams.
+const (
+	LinesType      = "application/x-ndjson"
+	ServerSentType = "text/event-stream"
+)
+
 // schemaFiles are the files of the schema that define services.
 var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_agency_service_proto,
 	irtv1.File_irt_v1_audit_service_proto,
 	irtv1.File_irt_v1_child_service_proto,
+	irtv1.File_irt_v1_event_service_proto,
 	irtv1.File_irt_v1_import_service_proto,
 	irtv1.File_irt_v1_involvement_service_proto,
 	irtv1.File_irt_v1_match_service_proto,

@@ -1,0 +1,190 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/events"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// entry is an event of the log and who is told of it, as things are now. It is
+// shared by all receivers and never changes.
+type entry struct {
+	*events.Logged
+	agencies []string // that are told of it; data managers are told of all
+}
+
+func (e *entry) name() string { return "events/" + e.ID.String() }
+
+func (e *entry) children() (ids []uuid.UUID) {
+	for _, id := range []uuid.UUID{e.Child, e.OtherChild} {
+		if id != uuid.Nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// sortOut finds out, for many events at once, who is told of each.
+func sortOut(ctx context.Context, db events.Querier, logged []*events.Logged) ([]*entry, error) {
+	var about []uuid.UUID
+	for _, l := range logged {
+		if l.Audience == events.Involved && l.Reveals == "" {
+			about = append(about, l.Child, l.OtherChild)
+		}
+	}
+	working, err := whoWorksWith(ctx, db, about)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]*entry, len(logged))
+	for i, l := range logged {
+		entries[i] = &entry{Logged: l, agencies: told(l, working)}
+	}
+	return entries, nil
+}
+
+// told are the agencies that are told of an event. One that would give away a
+// sensitive service is for that service.
+func told(l *events.Logged, working map[uuid.UUID][]string) []string {
+	switch {
+	case l.Reveals != "":
+		return []string{l.Reveals}
+	case l.Audience == events.Named:
+		return l.Agencies
+	case l.Audience != events.Involved:
+		return nil
+	case l.OtherChild == uuid.Nil:
+		return working[l.Child]
+	}
+	both := slices.Concat(working[l.Child], working[l.OtherChild])
+	slices.Sort(both)
+	return slices.Compact(both)
+}
+
+// whoWorksWith are, by child, the agencies that are involved with it today or have
+// a record of it that they have not withdrawn. A child that was merged is by now
+// the one that answers for it.
+func whoWorksWith(ctx context.Context, db events.Querier, children []uuid.UUID) (map[uuid.UUID][]string, error) {
+	working := map[uuid.UUID][]string{}
+	ids := distinct(children)
+	if len(ids) == 0 {
+		return working, nil
+	}
+	rows, err := db.Query(ctx, `SELECT q.child_id, w.agency_id
+		FROM unnest($1::uuid[]) AS q(child_id)
+		CROSS JOIN LATERAL (SELECT coalesce((SELECT c.merged_into FROM children c WHERE c.child_id = q.child_id), q.child_id) AS child_id) AS n
+		CROSS JOIN LATERAL (
+			SELECT r.agency_id FROM child_records r WHERE r.child_id = n.child_id AND r.state = $2
+			UNION
+			SELECT i.agency_id FROM involvements i WHERE i.child_id = n.child_id
+				AND i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)) AS w`,
+		ids, int32(irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE), standard.Today())
+	if err != nil {
+		return nil, fmt.Errorf("feed: asking who works with children: %w", err)
+	}
+	var child [16]byte
+	var agency string
+	_, err = pgx.ForEachRow(rows, []any{&child, &agency}, func() error {
+		working[child] = append(working[child], agency)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("feed: asking who works with children: %w", err)
+	}
+	return working, nil
+}
+
+func distinct(children []uuid.UUID) [][16]byte {
+	seen := make(map[uuid.UUID]bool, len(children))
+	var ids [][16]byte // not uuid.UUID, which pgx would write as text
+	for _, id := range children {
+		if id != uuid.Nil && !seen[id] {
+			seen[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// receiver is who is told.
+type receiver struct {
+	caller  identity.Caller
+	manager bool
+}
+
+func receiverOf(c identity.Caller) receiver {
+	return receiver{caller: c, manager: c.Role == irtv1.Role_ROLE_DATA_MANAGER}
+}
+
+// group is the receivers who are told of the same events: those of an agency, or
+// all data managers.
+func (r receiver) group() string {
+	if r.manager {
+		return managers
+	}
+	return r.caller.Agency
+}
+
+// managers is the group of the data managers; no agency has that id.
+const managers = ""
+
+// message is an event as the receiver may know of it; nil if not at all, or if it
+// does not want it.
+func (r receiver) message(e *entry, f *filter, directory *agencies.Directory) *irtv1.Event {
+	if !f.wants(e) || !r.manager && !slices.Contains(e.agencies, r.caller.Agency) {
+		return nil
+	}
+	m := &irtv1.Event{
+		Name: e.name(), Kind: e.Kind, EventTime: timestamppb.New(e.Time),
+		Child: rpc.ChildName(e.Child), OtherChild: rpc.ChildName(e.OtherChild),
+	}
+	if e.Agency != "" && r.mayKnow(e, e.Agency, directory) {
+		m.Agency = agencies.Name(e.Agency)
+	}
+	if r.mayName(e, directory) {
+		m.Resource = e.Resource
+	}
+	if !f.wantsActor(m.GetAgency()) {
+		return nil
+	}
+	return m
+}
+
+// mayKnow says whether the receiver may be told that an agency has to do with the
+// child.
+func (r receiver) mayKnow(e *entry, agency string, directory *agencies.Directory) bool {
+	if agency == r.caller.Agency {
+		return true
+	}
+	a, _ := directory.Get(agency)
+	return sharing.Decide(sharing.Question{
+		Caller: r.caller, Action: sharing.SeeInvolvement, Owner: agency, Sensitive: a.Sensitive || e.Reveals == agency,
+	}).Allowed
+}
+
+// mayName says whether the receiver may be told the name of what changed: who may
+// know of its owner, and of a record who may read it.
+func (r receiver) mayName(e *entry, directory *agencies.Directory) bool {
+	rest, owned := strings.CutPrefix(e.Resource, "agencies/")
+	owner, rest, _ := strings.Cut(rest, "/")
+	switch {
+	case !owned:
+		return e.Reveals == "" || e.Reveals == r.caller.Agency
+	case strings.HasPrefix(rest, "childRecords/") && !sharing.MayReadRecord(r.caller, owner):
+		return false
+	}
+	return r.mayKnow(e, owner, directory)
+}

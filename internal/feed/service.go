@@ -1,0 +1,181 @@
+// Package feed is irt.v1.EventService: it tells agencies what changed about the
+// children they work with, each what it may know. It reads the log that package
+// events keeps.
+package feed
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/events"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+)
+
+const (
+	pageDefault = 100
+	pageMost    = 1000
+	// readAtOnce is how many events are read from the log, and sorted out, at a time.
+	readAtOnce = 500
+	// readForAPage is how many events are looked at for one page of a list: of those
+	// of a whole hub few may be for the one who asks.
+	readForAPage = 10 * readAtOnce
+)
+
+// Service is irt.v1.EventService.
+type Service struct {
+	irtv1.UnimplementedEventServiceServer
+
+	pool      *pgxpool.Pool
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
+	tail      *tail
+	catchUps  chan struct{} // a token for each reading of what is past
+	times     times
+	stopOnce  sync.Once
+	stopping  chan struct{}
+}
+
+// catchUpsAtOnce is how many readers of what is past read at the same time: a
+// thousand that come back at once must not take every connection.
+const catchUpsAtOnce = 3
+
+// New makes the service. Stop ends its streams, and then Close the rest.
+func New(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, log *slog.Logger) *Service {
+	return &Service{
+		pool: pool, directory: directory, tokens: tokens,
+		tail:     startTail(ctx, pool, log),
+		catchUps: make(chan struct{}, catchUpsAtOnce), times: usual,
+		stopping: make(chan struct{}),
+	}
+}
+
+// Moved tells the service that there are new events in the log. It waits for nothing.
+func (s *Service) Moved() { s.tail.look() }
+
+// Stop ends every Watch, each with the cursor to come back by.
+func (s *Service) Stop() { s.stopOnce.Do(func() { close(s.stopping) }) }
+
+// Close ends what New started.
+func (s *Service) Close() {
+	s.Stop()
+	s.tail.close()
+}
+
+// Watching is how many streams there are.
+func (s *Service) Watching() int { return s.tail.watching() }
+
+// ListEvents implements irtv1.EventServiceServer.
+func (s *Service) ListEvents(ctx context.Context, req *irtv1.ListEventsRequest) (*irtv1.ListEventsResponse, error) {
+	const method = irtv1.EventService_ListEvents_FullMethodName
+	f, err := newFilter(req)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.tokens.Decode(method, req, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	at, fromPage := events.ParsePosition(page)
+	if !fromPage {
+		if at, err = s.begin(ctx, req.GetCursor(), oldest); err != nil {
+			return nil, err
+		}
+	}
+	l := &listing{s: s, to: receiverOf(identity.FromContext(ctx)), filter: f, at: at, most: int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))}
+	if err := l.read(ctx); err != nil {
+		return nil, err
+	}
+	out := &irtv1.ListEventsResponse{Events: l.events}
+	if out.Cursor, err = s.cursor(l.at); err == nil && !l.ended {
+		out.NextPageToken, err = s.tokens.Encode(method, req, l.at.Append(nil))
+	}
+	record(audit.FromContext(ctx), l.told)
+	return out, err
+}
+
+// listing is a page of a list while it is made.
+type listing struct {
+	s      *Service
+	to     receiver
+	filter *filter
+	at     events.Position
+	most   int
+
+	events []*irtv1.Event
+	told   []*entry
+	ended  bool
+}
+
+// read reads on until the page is full, the log ends or enough has been looked at.
+func (l *listing) read(ctx context.Context) error {
+	for looked := 0; looked < readForAPage && len(l.events) < l.most && !l.ended; looked += readAtOnce {
+		entries, end, err := l.s.past(ctx, l.filter, l.at)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if len(l.events) == l.most {
+				return nil
+			}
+			if m := l.to.message(e, l.filter, l.s.directory); m != nil {
+				l.events, l.told = append(l.events, m), append(l.told, e)
+			}
+			l.at = e.At
+		}
+		if len(entries) < readAtOnce {
+			l.at, l.ended = end, true
+		}
+	}
+	return nil
+}
+
+// past reads the next events after a position from the log, readAtOnce at most; if
+// there are fewer, there are none up to end.
+func (s *Service) past(ctx context.Context, f *filter, after events.Position) (entries []*entry, end events.Position, err error) {
+	select {
+	case s.catchUps <- struct{}{}:
+		defer func() { <-s.catchUps }()
+	case <-ctx.Done():
+		return nil, end, ctx.Err()
+	}
+	if end, _, err = events.Head(ctx, s.pool); err != nil {
+		return nil, end, err
+	}
+	if end.N < after.N {
+		end = after
+	}
+	var logged []*events.Logged
+	if f.children != nil {
+		logged, err = events.ReadAbout(ctx, s.pool, f.childIDs(), after, readAtOnce)
+	} else {
+		logged, err = events.Read(ctx, s.pool, after, readAtOnce)
+	}
+	if err != nil {
+		return nil, end, err
+	}
+	if n := len(logged); n > 0 && logged[n-1].At.N > end.N {
+		end = logged[n-1].At // sequenced meanwhile
+	}
+	entries, err = sortOut(ctx, s.pool, logged)
+	return entries, end, err
+}
+
+// record notes in the access log which events were told, and about which children.
+func record(access *audit.Entry, told []*entry) {
+	if len(told) == 0 {
+		return
+	}
+	names := make([]string, len(told))
+	for i, e := range told {
+		names[i] = e.name()
+		access.AddChild(e.children()...)
+	}
+	access.AddReturned(names...)
+}
