@@ -24,6 +24,7 @@ import (
 type entry struct {
 	*events.Logged
 	agencies []string // that are told of it; data managers are told of all
+	shielded bool     // a child it is about is: who works with it is told to nobody else
 }
 
 func (e *entry) name() string { return "events/" + e.ID.String() }
@@ -39,26 +40,25 @@ func (e *entry) children() (ids []uuid.UUID) {
 
 // sortOut finds out, for many events at once, who is told of each.
 func sortOut(ctx context.Context, db events.Querier, logged []*events.Logged) ([]*entry, error) {
-	var about []uuid.UUID
+	about := make([]uuid.UUID, 0, 2*len(logged))
 	for _, l := range logged {
-		if l.Audience == events.Involved && l.Reveals == "" {
-			about = append(about, l.Child, l.OtherChild)
-		}
+		about = append(about, l.Child, l.OtherChild)
 	}
-	working, err := whoWorksWith(ctx, db, about)
+	known, err := whoWorksWith(ctx, db, about)
 	if err != nil {
 		return nil, err
 	}
 	entries := make([]*entry, len(logged))
 	for i, l := range logged {
-		entries[i] = &entry{Logged: l, agencies: told(l, working)}
+		child, other := known[l.Child], known[l.OtherChild]
+		entries[i] = &entry{Logged: l, agencies: told(l, child, other), shielded: child.shielded || other.shielded}
 	}
 	return entries, nil
 }
 
 // told are the agencies that are told of an event. One that would give away a
 // sensitive service is for that service.
-func told(l *events.Logged, working map[uuid.UUID][]string) []string {
+func told(l *events.Logged, child, other standing) []string {
 	switch {
 	case l.Reveals != "":
 		return []string{l.Reveals}
@@ -67,44 +67,53 @@ func told(l *events.Logged, working map[uuid.UUID][]string) []string {
 	case l.Audience != events.Involved:
 		return nil
 	case l.OtherChild == uuid.Nil:
-		return working[l.Child]
+		return child.agencies
 	}
-	both := slices.Concat(working[l.Child], working[l.OtherChild])
+	both := slices.Concat(child.agencies, other.agencies)
 	slices.Sort(both)
 	return slices.Compact(both)
 }
 
+// standing is what decides who is told of a child.
+type standing struct {
+	agencies []string // that work with it, unless it is archived
+	shielded bool
+}
+
 // whoWorksWith are, by child, the agencies that are involved with it today or have
-// a record of it that they have not withdrawn. A child that was merged is by now
-// the one that answers for it.
-func whoWorksWith(ctx context.Context, db events.Querier, children []uuid.UUID) (map[uuid.UUID][]string, error) {
-	working := map[uuid.UUID][]string{}
+// a record of it that they have not withdrawn; of an archived child nobody but data
+// managers is told. A child that was merged is by now the one that answers for it.
+func whoWorksWith(ctx context.Context, db events.Querier, children []uuid.UUID) (map[uuid.UUID]standing, error) {
+	known := map[uuid.UUID]standing{}
 	ids := distinct(children)
 	if len(ids) == 0 {
-		return working, nil
+		return known, nil
 	}
-	rows, err := db.Query(ctx, `SELECT q.child_id, w.agency_id
+	rows, err := db.Query(ctx, `SELECT q.child_id, coalesce(s.shielded, false), coalesce(w.agencies, '{}')
 		FROM unnest($1::uuid[]) AS q(child_id)
 		CROSS JOIN LATERAL (SELECT coalesce((SELECT c.merged_into FROM children c WHERE c.child_id = q.child_id), q.child_id) AS child_id) AS n
-		CROSS JOIN LATERAL (
+		LEFT JOIN LATERAL (SELECT s.shielded, s.archive_date FROM child_sharing s WHERE s.child_id = n.child_id) AS s ON true
+		LEFT JOIN LATERAL (SELECT array_agg(a.agency_id) AS agencies FROM (
 			SELECT r.agency_id FROM child_records r WHERE r.child_id = n.child_id AND r.state = $2
 			UNION
 			SELECT i.agency_id FROM involvements i WHERE i.child_id = n.child_id
-				AND i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)) AS w`,
-		ids, int32(irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE), standard.Today())
+				AND i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)) AS a
+			WHERE s.archive_date IS NULL) AS w ON true`,
+		ids, int32(irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE), standard.Today()) //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return nil, fmt.Errorf("feed: asking who works with children: %w", err)
 	}
 	var child [16]byte
-	var agency string
-	_, err = pgx.ForEachRow(rows, []any{&child, &agency}, func() error {
-		working[child] = append(working[child], agency)
+	var s standing
+	_, err = pgx.ForEachRow(rows, []any{&child, &s.shielded, &s.agencies}, func() error {
+		known[child] = s
+		s.agencies = nil // the next row's own
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("feed: asking who works with children: %w", err)
 	}
-	return working, nil
+	return known, nil
 }
 
 func distinct(children []uuid.UUID) [][16]byte {
@@ -166,8 +175,11 @@ func (r receiver) message(e *entry, f *filter, directory *agencies.Directory) *i
 // mayKnow says whether the receiver may be told that an agency has to do with the
 // child.
 func (r receiver) mayKnow(e *entry, agency string, directory *agencies.Directory) bool {
-	if agency == r.caller.Agency {
+	switch {
+	case agency == r.caller.Agency:
 		return true
+	case e.shielded:
+		return false
 	}
 	a, _ := directory.Get(agency)
 	return sharing.Decide(sharing.Question{
@@ -182,7 +194,7 @@ func (r receiver) mayName(e *entry, directory *agencies.Directory) bool {
 	owner, rest, _ := strings.Cut(rest, "/")
 	switch {
 	case !owned:
-		return e.Reveals == "" || e.Reveals == r.caller.Agency
+		return e.Reveals == r.caller.Agency || e.Reveals == "" && !e.shielded
 	case strings.HasPrefix(rest, "childRecords/") && !sharing.MayReadRecord(r.caller, owner):
 		return false
 	}

@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"strconv"
@@ -45,8 +46,10 @@ func TestWhoIsTold(t *testing.T) {
 		events.Event{Kind: created, Child: first, Audience: events.DataManagers},
 		events.Event{Kind: created, Audience: events.Named, Agencies: []string{"charity-1"}, Agency: "school"},
 	)
-	end := events.Event{Kind: irtv1.EventKind_EVENT_KIND_CHILD_WITHDRAWN, Audience: events.Named,
-		Agencies: []string{"school", "gp", "police", "social", "camhs", "charity-1"}}
+	end := events.Event{
+		Kind: irtv1.EventKind_EVENT_KIND_CHILD_WITHDRAWN, Audience: events.Named,
+		Agencies: []string{"school", "gp", "police", "social", "camhs", "charity-1"},
+	}
 	h.happen(end)
 	for name, want := range map[string][]string{
 		"school":    {"CREATED by school of school/childRecords/1", "UPDATED", "MERGED", "WITHDRAWN"},
@@ -66,6 +69,42 @@ func TestWhoIsTold(t *testing.T) {
 	}
 	if m := streams["gp"].got[2]; m.GetChild() != rpc.ChildName(first) || m.GetOtherChild() != rpc.ChildName(second) {
 		t.Errorf("merged: %v", m)
+	}
+}
+
+// Of a shielded child nobody learns who works with it; of an archived one only data
+// managers are told. Both hold from now on also for what was before.
+func TestShieldedAndArchived(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child, old := h.child("school", "gp"), h.child("gp")
+	h.happen(
+		events.Event{Kind: created, Child: child, Agency: "gp", Resource: "agencies/gp/involvements/1"},
+		events.Event{Child: child, Agency: "school", Resource: "agencies/school/childRecords/1"},
+		events.Event{Child: child, Agency: "gp", Resource: "shields/1"},
+		events.Event{Child: old, Agency: "gp"},
+	)
+	list := func(ctx context.Context) []string {
+		answer, err := h.ListEvents(ctx, &irtv1.ListEventsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told(answer.GetEvents())
+	}
+	h.eventually(func() bool { return len(list(h.manager())) == 4 })
+	h.exec(`INSERT INTO child_sharing (child_id, shielded, archive_date) VALUES ($1, true, NULL), ($2, false, '2026-01-01')`, [16]byte(child), [16]byte(old))
+	for _, tt := range []struct {
+		name string
+		as   context.Context
+		want []string
+	}{
+		{"school", h.system("school"), []string{"CREATED", "UPDATED by school of school/childRecords/1", "UPDATED"}},
+		{"gp", h.system("gp"), []string{"CREATED by gp of gp/involvements/1", "UPDATED", "UPDATED by gp"}},
+		{"a data manager", h.manager(), []string{"CREATED", "UPDATED", "UPDATED", "UPDATED by gp"}},
+	} {
+		if got := list(tt.as); !slices.Equal(got, tt.want) {
+			t.Errorf("%s is told %q, not %q", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -165,7 +204,8 @@ func TestResume(t *testing.T) {
 		for _, e := range page.GetEvents() {
 			listed = append(listed, e.GetName())
 		}
-		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+		req.PageToken = page.GetNextPageToken()
+		if req.GetPageToken() == "" {
 			req.Cursor = page.GetCursor()
 			break
 		}

@@ -195,5 +195,7 @@ func TestWatchHangUp(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	cancel()
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("the call goes on")
+	}
 }
