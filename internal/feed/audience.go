@@ -89,6 +89,7 @@ func whoWorksWith(ctx context.Context, db events.Querier, children []uuid.UUID) 
 	if len(ids) == 0 {
 		return known, nil
 	}
+	//nolint:rowserrcheck // ForEachRow does
 	rows, err := db.Query(ctx, `SELECT q.child_id, coalesce(s.shielded, false), coalesce(w.agencies, '{}')
 		FROM unnest($1::uuid[]) AS q(child_id)
 		CROSS JOIN LATERAL (SELECT coalesce((SELECT c.merged_into FROM children c WHERE c.child_id = q.child_id), q.child_id) AS child_id) AS n
@@ -99,7 +100,7 @@ func whoWorksWith(ctx context.Context, db events.Querier, children []uuid.UUID) 
 			SELECT i.agency_id FROM involvements i WHERE i.child_id = n.child_id
 				AND i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)) AS a
 			WHERE s.archive_date IS NULL) AS w ON true`,
-		ids, int32(irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE), standard.Today()) //nolint:rowserrcheck // ForEachRow does
+		ids, int32(irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE), standard.Today())
 	if err != nil {
 		return nil, fmt.Errorf("feed: asking who works with children: %w", err)
 	}
