@@ -78,15 +78,21 @@ func (w *watcher) watch(ctx context.Context) error {
 	go func() { ended <- w.run(ctx) }()
 	check := time.NewTicker(w.s.times.check)
 	defer check.Stop()
+	over, patience := ctx.Done(), w.s.times.stalled
 	for {
 		select {
 		case err := <-ended:
 			return err
-		case now := <-check.C:
-			since := w.sending.Load()
-			if since > 0 && now.Sub(time.UnixMicro(since)) > w.s.times.stalled && w.sending.CompareAndSwap(since, givenUp) {
-				return w.errSlow() // the goroutine touches the stream no more
+		case <-over: // the caller has gone, or may no longer watch
+			over, patience = nil, 0
+		case <-check.C:
+		}
+		since := w.sending.Load()
+		if since > 0 && time.Since(time.UnixMicro(since)) >= patience && w.sending.CompareAndSwap(since, givenUp) {
+			if err := ctx.Err(); err != nil {
+				return err
 			}
+			return w.errSlow() // the goroutine touches the stream no more
 		}
 	}
 }

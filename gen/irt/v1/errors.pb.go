@@ -81,6 +81,14 @@ const (
 	// The client certificate is of no agency, of another than the token, or not the
 	// one the token is bound to (UNAUTHENTICATED, 401).
 	ErrorReason_ERROR_REASON_CERTIFICATE_REFUSED ErrorReason = 41
+	// The cursor is of events that are no longer kept, which were missed: begin
+	// without one, and read what matters anew (OUT_OF_RANGE, 400).
+	ErrorReason_ERROR_REASON_CURSOR_TOO_OLD ErrorReason = 50
+	// The cursor is damaged, or of another hub (INVALID_ARGUMENT, 400).
+	ErrorReason_ERROR_REASON_CURSOR_INVALID ErrorReason = 51
+	// The receiver of a stream did not take it in; the metadata of the ErrorInfo
+	// holds the cursor to come back with (RESOURCE_EXHAUSTED, 429).
+	ErrorReason_ERROR_REASON_SLOW_CONSUMER ErrorReason = 52
 )
 
 // Enum value maps for ErrorReason.
@@ -110,6 +118,9 @@ var (
 		21: "ERROR_REASON_NO_SUCH_METHOD",
 		40: "ERROR_REASON_TOKEN_REVOKED",
 		41: "ERROR_REASON_CERTIFICATE_REFUSED",
+		50: "ERROR_REASON_CURSOR_TOO_OLD",
+		51: "ERROR_REASON_CURSOR_INVALID",
+		52: "ERROR_REASON_SLOW_CONSUMER",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -136,6 +147,9 @@ var (
 		"ERROR_REASON_NO_SUCH_METHOD":               21,
 		"ERROR_REASON_TOKEN_REVOKED":                40,
 		"ERROR_REASON_CERTIFICATE_REFUSED":          41,
+		"ERROR_REASON_CURSOR_TOO_OLD":               50,
+		"ERROR_REASON_CURSOR_INVALID":               51,
+		"ERROR_REASON_SLOW_CONSUMER":                52,
 	}
 )
 
@@ -170,7 +184,7 @@ var File_irt_v1_errors_proto protoreflect.FileDescriptor
 
 const file_irt_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x13irt/v1/errors.proto\x12\x06irt.v1*\xaf\x06\n" +
+	"\x13irt/v1/errors.proto\x12\x06irt.v1*\x91\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -196,7 +210,10 @@ const file_irt_v1_errors_proto_rawDesc = "" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x14\x12\x1f\n" +
 	"\x1bERROR_REASON_NO_SUCH_METHOD\x10\x15\x12\x1e\n" +
 	"\x1aERROR_REASON_TOKEN_REVOKED\x10(\x12$\n" +
-	" ERROR_REASON_CERTIFICATE_REFUSED\x10)B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	" ERROR_REASON_CERTIFICATE_REFUSED\x10)\x12\x1f\n" +
+	"\x1bERROR_REASON_CURSOR_TOO_OLD\x102\x12\x1f\n" +
+	"\x1bERROR_REASON_CURSOR_INVALID\x103\x12\x1e\n" +
+	"\x1aERROR_REASON_SLOW_CONSUMER\x104B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_errors_proto_rawDescOnce sync.Once
