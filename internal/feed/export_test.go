@@ -3,7 +3,7 @@ package feed
 import "time"
 
 // Hurry shortens how often a watcher hears something, and how long it may take
-// nothing in. It must be called before the first Watch.
+// nothing in. It must be called while nobody watches.
 func (s *Service) Hurry(heartbeat, stalled time.Duration) {
 	s.times = times{heartbeat: heartbeat, stalled: stalled, check: stalled / 4}
 }

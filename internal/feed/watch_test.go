@@ -324,6 +324,7 @@ func TestSlowConsumer(t *testing.T) {
 	for _, e := range w.got {
 		seen[e.GetName()] = true
 	}
+	h.service.Hurry(time.Minute, time.Minute)
 	again := h.watch(h.system("school"), &irtv1.WatchRequest{Cursor: cursorOf(err)})
 	for len(seen) < n {
 		again.until(len(again.got) + 1)
