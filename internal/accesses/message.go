@@ -117,6 +117,7 @@ var doings = map[string]struct{ did, saw string }{
 	"PinChildField":         {"said which value of a detail is the right one", "that detail"},
 	"UnpinChildField":       {"left it to the records again which value of a detail is the right one", "that detail"},
 	"ListChildPins":         {"looked at which details had been set by hand", "those details"},
+	"RematchRecords":        {"matched the records again, to keep the index correct", ""},
 	"ListInvolvements":      {"looked at who works with the child", "which agencies and practitioners work with the child"},
 	"GetInvolvement":        {"looked at who works with the child", "which practitioner works with the child"},
 	"SubmitInvolvement":     {"said that it works with the child", ""},

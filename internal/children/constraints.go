@@ -114,11 +114,11 @@ type decision struct {
 // decide keeps a decision about every pair of records across two sides, in place
 // of what was decided before; the same again changes nothing. Each pair is stored
 // under both of its records.
-func (d *decision) decide(ctx context.Context, tx pgx.Tx, side, other []*record) error {
+func (d *decision) decide(ctx context.Context, tx pgx.Tx, side, other []uuid.UUID) error {
 	var a, b []uuid.UUID
 	for _, x := range side {
 		for _, y := range other {
-			a, b = append(a, x.id, y.id), append(b, y.id, x.id)
+			a, b = append(a, x, y), append(b, y, x)
 		}
 	}
 	if len(a) == 0 {
@@ -158,15 +158,8 @@ func endConstraints(ctx context.Context, tx pgx.Tx, a, b []uuid.UUID, d *decisio
 
 // heldApart tells whether a person kept any records of two children apart.
 func heldApart(ctx context.Context, q querier, side, other []*record) (bool, error) {
-	ids := func(records []*record) []uuid.UUID {
-		out := make([]uuid.UUID, len(records))
-		for i, r := range records {
-			out[i] = r.id
-		}
-		return out
-	}
 	rows, err := q.Query(ctx, `SELECT 1 FROM match_constraints
-		WHERE record_id = ANY($1::uuid[]) AND other_record_id = ANY($2::uuid[]) AND kind = 2 LIMIT 1`, uuids(ids(side)), uuids(ids(other)))
+		WHERE record_id = ANY($1::uuid[]) AND other_record_id = ANY($2::uuid[]) AND kind = 2 LIMIT 1`, uuids(idsOf(side)), uuids(idsOf(other)))
 	if err != nil {
 		return false, fmt.Errorf("children: looking for decisions about records: %w", err)
 	}

@@ -154,6 +154,20 @@ func (c *curation) decidedBy(rule string, decision irtv1.MatchDecision, r *recor
 	return m
 }
 
+// decideBetween keeps a decision about every record of two children, withdrawn ones
+// too: they may be revived.
+func (c *curation) decideBetween(ctx context.Context, kind irtv1.MatchConstraintKind, a, b uuid.UUID) error {
+	side, err := c.recordsUnder(ctx, []uuid.UUID{a})
+	if err != nil {
+		return err
+	}
+	other, err := c.recordsUnder(ctx, []uuid.UUID{b})
+	if err != nil {
+		return err
+	}
+	return c.decision(kind).decide(ctx, c.tx, side, other)
+}
+
 func (c *curation) decision(kind irtv1.MatchConstraintKind) *decision {
 	return &decision{kind: kind, by: c.person(), reason: c.reason, at: c.now}
 }
@@ -179,7 +193,7 @@ func (c *curation) risk(ctx context.Context, a, b uuid.UUID) (risk, error) {
 // to be of one.
 func (c *curation) mergeInto(ctx context.Context, from, into uuid.UUID) error {
 	moving, there := c.members[from], c.members[into]
-	if err := c.decision(sameChild).decide(ctx, c.tx, moving, there); err != nil {
+	if err := c.decideBetween(ctx, sameChild, from, into); err != nil {
 		return err
 	}
 	for _, r := range moving {

@@ -332,11 +332,7 @@ func (c *curation) resolveSame(ctx context.Context, v *storedReview, survivor st
 
 // resolveNotSame keeps the records of the two children apart for good.
 func (c *curation) resolveNotSame(ctx context.Context, v *storedReview) error {
-	side, other := c.members[v.child], c.members[v.present]
-	if !slices.ContainsFunc(side, func(r *record) bool { return r.id == v.record }) {
-		side = append(slices.Clone(side), &record{id: v.record}) // withdrawn, and decided about all the same
-	}
-	if err := c.decision(notSameChild).decide(ctx, c.tx, side, other); err != nil {
+	if err := c.decideBetween(ctx, notSameChild, v.child, v.present); err != nil {
 		return err
 	}
 	return c.finish(ctx, v, irtv1.MatchResolution_MATCH_RESOLUTION_NOT_SAME, v.child, v.present)

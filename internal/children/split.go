@@ -188,9 +188,6 @@ func (p *split) carryOut(ctx context.Context) error {
 		taken[r.id] = true
 		remaining = without(remaining, r.id)
 	}
-	if err := p.decision(notSameChild).decide(ctx, p.tx, p.records, remaining); err != nil {
-		return err
-	}
 	for _, r := range p.records {
 		p.relink(r, p.to, p.decidedBy(ruleSplit, irtv1.MatchDecision_MATCH_DECISION_NEW, r, remaining))
 		p.moves = append(p.moves, move{record: r.id, from: p.from, to: p.to})
@@ -202,7 +199,10 @@ func (p *split) carryOut(ctx context.Context) error {
 		if err := p.returnPins(ctx, p.from, p.to, taken, p.now, p.person()); err != nil {
 			return err
 		}
-		return p.store(ctx, p.entries)
+		if err := p.store(ctx, p.entries); err != nil {
+			return err
+		}
+		return p.decideBetween(ctx, notSameChild, p.from, p.to)
 	}
 	mergedAt, err := p.mergedAt(ctx, former)
 	if err != nil {
@@ -217,7 +217,10 @@ func (p *split) carryOut(ctx context.Context) error {
 	if err := p.store(ctx, p.entries); err != nil {
 		return err
 	}
-	return p.returnRest(ctx, mergedAt)
+	if err := p.returnRest(ctx, mergedAt); err != nil {
+		return err
+	}
+	return p.decideBetween(ctx, notSameChild, p.from, p.to)
 }
 
 // mergedAt is when a former child became one with another, the last time it did.
@@ -252,33 +255,23 @@ func (p *split) returnNames(ctx context.Context) error {
 }
 
 // returnRest gives the former child back what hung on it and on no record that
-// comes with it: involvements by name alone, records that were withdrawn, and the
+// comes with it: involvements and consents by its name alone, records that were withdrawn, and the
 // lead professional that gave way when it was merged.
 func (p *split) returnRest(ctx context.Context, mergedAt time.Time) error {
 	args := []any{[16]byte(p.from), [16]byte(p.to), mergedAt, p.now}
-	for _, sql := range []string{returnInvolvements, returnWithdrawn, returnLeads, restoreLeads} {
+	for _, sql := range []string{returnInvolvements, returnConsents, returnWithdrawn, returnLeads, restoreLeads} {
 		if _, err := p.tx.Exec(ctx, sql, args...); err != nil {
 			return fmt.Errorf("children: giving back what a child had: %w", err)
 		}
 	}
-	return nil
+	return RefreshSharing(ctx, p.tx, p.from, p.to)
 }
 
 // In these, $1 is the child split, $2 the former one, $3 when they became one and
 // $4 now.
 var (
-	returnInvolvements = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM involvements i WHERE i.child_id = $1::uuid AND i.record_id IS NULL AND EXISTS (
-			SELECT 1 FROM involvements_history h WHERE h.child_id = $2::uuid AND h.involvement_id = i.involvement_id AND h.known_to >= $3::timestamptz)
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO involvements_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO involvements (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($4::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-		"COLUMNS", involvementColumns)
+	returnInvolvements = returnSQL("involvements", "involvement_id", involvementColumns)
+	returnConsents     = returnSQL("consents", "consent_id", consentColumns)
 
 	returnWithdrawn = `
 	WITH gone AS (
@@ -315,6 +308,22 @@ var (
 		AND NOT EXISTS (SELECT 1 FROM lead_professionals l WHERE l.child_id = $2::uuid
 			AND l.start_date <= coalesce(h.end_date, 'infinity') AND h.start_date <= coalesce(l.end_date, 'infinity'))`)
 )
+
+// returnSQL gives back the rows of a table that stand under no record and stood under
+// the former child when it was merged.
+func returnSQL(table, key, columns string) string {
+	return strings.NewReplacer("TABLE", table, "KEY", key, "COLUMNS", columns).Replace(`
+	WITH gone AS (
+		DELETE FROM TABLE i WHERE i.child_id = $1::uuid AND i.record_id IS NULL AND EXISTS (
+			SELECT 1 FROM TABLE_history h WHERE h.child_id = $2::uuid AND h.KEY = i.KEY AND h.known_to >= $3::timestamptz)
+		RETURNING COLUMNS, known_from, revision
+	), kept AS (
+		INSERT INTO TABLE_history (child_id, COLUMNS, known_from, revision, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO TABLE (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($4::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`)
+}
 
 // columnsOf puts an alias before each column of a list.
 func columnsOf(alias, columns string) string {

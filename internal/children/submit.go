@@ -29,6 +29,7 @@ type submission struct {
 	queries  []string
 	etag     string // of the version it replaces; empty: whichever
 	withdraw bool
+	again    bool // match it again as it stands
 	explain  bool // whether the answer wants the evidence field by field
 	access   *audit.Entry
 	lane     batch.Lane // of its sender, among all that write
@@ -110,6 +111,7 @@ type write struct {
 	again   []uuid.UUID // records that were matched again: earlier reviews of them are answered
 	moves   []move
 	reviews []review
+	open    map[uuid.UUID]bool // those of reviews that wait for an answer already
 	events  []events.Event
 	merged  map[uuid.UUID]uuid.UUID
 	touched map[uuid.UUID]bool
@@ -155,11 +157,7 @@ func (w *write) change(ctx context.Context, pending []int) error {
 	if err := w.placeAll(ctx, pending); err != nil {
 		return err
 	}
-	entries, err := w.lockTouched(ctx)
-	if err != nil {
-		return err
-	}
-	return w.store(ctx, entries)
+	return w.storeAll(ctx)
 }
 
 func (w *write) load(ctx context.Context, which []int) error {
@@ -278,7 +276,7 @@ func (w *write) place(ctx context.Context, i int) error {
 	case sub.withdraw:
 		fresh.childID, fresh.matched = old.childID, old.matched
 		w.again = append(w.again, fresh.id) // who is not there is no question
-	case old != nil && old.state == fresh.state && reflect.DeepEqual(personOf(old.person), personOf(fresh.person)):
+	case !sub.again && old != nil && old.state == fresh.state && reflect.DeepEqual(personOf(old.person), personOf(fresh.person)):
 		fresh.childID, fresh.matched = old.childID, old.matched // nothing that matching looks at
 		w.out[i].Value.match = old.explanation()
 	default:
@@ -288,6 +286,14 @@ func (w *write) place(ctx context.Context, i int) error {
 		}
 		if old != nil {
 			w.again = append(w.again, fresh.id)
+		}
+		if sub.again && fresh.childID == old.childID {
+			// Nothing to store but a review, for which the child must not become
+			// another meanwhile.
+			if w.isRaised(fresh) {
+				w.touched[old.childID] = true
+			}
+			return nil
 		}
 	}
 	w.settleIn(old, fresh, sub.keys)
