@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"irthub/internal/pg/pgtest"
 )
 
 const familyMap = "givenName=first,familyName=last,dateOfBirth=born,address=home,telephone=phone"
@@ -105,5 +107,24 @@ func TestMatchCommandLine(t *testing.T) {
 		if status != c.status || !strings.Contains(errs, c.says) {
 			t.Errorf("%s: status %d, want %d; %q does not say %q", name, status, c.status, errs, c.says)
 		}
+	}
+}
+
+// A hub's index is matched again on its database, beside it or without it.
+func TestMatchRematch(t *testing.T) {
+	t.Parallel()
+	env := []string{databaseURLVariable + "=" + pgtest.New(t).Config().ConnString()}
+	data := pgtest.DataDir(t)
+	for _, args := range [][]string{{"--dry-run"}, {}, {"--restart", "--batch", "7"}} {
+		out, errs, status := output(t, env, append([]string{"match", "rematch", "--json", "--data", data}, args...)...)
+		if status != 0 {
+			t.Fatalf("%v: status %d: %s", args, status, errs)
+		}
+		if o := object(t, out); o["finished"] != true || o["records"] != 0.0 || o["dry_run"] != (len(args) == 1) {
+			t.Errorf("%v: %v", args, o)
+		}
+	}
+	if _, _, status := output(t, env, "match", "rematch", "--batch", "0", "--data", data); status != 2 {
+		t.Errorf("--batch 0: status %d", status)
 	}
 }

@@ -209,11 +209,14 @@ func (s *Service) versions(ctx context.Context, id uuid.UUID, req *irtv1.ListChi
 
 // scored shows how a record compares with each candidate by itself, and what
 // submitting it would decide.
-func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UUID][]*record, narrowed bool) *irtv1.MatchChildResponse {
+func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UUID][]*record, narrowed bool, apart func(uuid.UUID) bool) *irtv1.MatchChildResponse {
 	var all []match.Candidate
 	var candidates []*irtv1.MatchCandidate
 	for _, id := range ids {
 		own := candidatesOf(id, members[id])
+		for i, r := range members[id] {
+			own[i].DoNotMatch = apart(r.id)
+		}
 		if len(own) == 0 {
 			continue
 		}

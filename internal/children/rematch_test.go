@@ -13,7 +13,7 @@ import (
 	"irthub/internal/children"
 )
 
-func rematch(t *testing.T, ctx context.Context, pool *pgxpool.Pool, o children.RematchOptions) (*children.RematchTally, error) {
+func rematch(ctx context.Context, t *testing.T, pool *pgxpool.Pool, o children.RematchOptions) (*children.RematchTally, error) {
 	t.Helper()
 	directory, err := agencies.NewDirectory(t.Context(), pool, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -48,7 +48,7 @@ func TestRematch(t *testing.T) {
 	h := newHub(t)
 	h.parted()
 	before := h.state()
-	dry, err := rematch(t, t.Context(), h.pool, children.RematchOptions{DryRun: true})
+	dry, err := rematch(t.Context(), t, h.pool, children.RematchOptions{DryRun: true})
 	// Each of the two could go to the other, as the index is now.
 	if err != nil || dry.Records != 3 || dry.Merged == 0 || !dry.DryRun || !dry.Finished || dry.Bands["link"] == 0 {
 		t.Errorf("dry: %+v, error %v", dry, err)
@@ -56,7 +56,7 @@ func TestRematch(t *testing.T) {
 	if h.state() != before {
 		t.Error("a dry run changed something")
 	}
-	got, err := rematch(t, t.Context(), h.pool, children.RematchOptions{})
+	got, err := rematch(t.Context(), t, h.pool, children.RematchOptions{})
 	if err != nil || got.Merged != 1 || got.Same != 2 {
 		t.Errorf("%+v, error %v", got, err)
 	}
@@ -67,7 +67,7 @@ func TestRematch(t *testing.T) {
 		t.Error("the access log does not tell of it")
 	}
 	after := h.state()
-	if again, err := rematch(t, t.Context(), h.pool, children.RematchOptions{}); err != nil || again.Same != 3 || h.state() != after {
+	if again, err := rematch(t.Context(), t, h.pool, children.RematchOptions{}); err != nil || again.Same != 3 || h.state() != after {
 		t.Errorf("again: %+v, error %v", again, err)
 	}
 	h.checkInvariants()
@@ -79,12 +79,12 @@ func TestRematchGoesOn(t *testing.T) {
 	h := newHub(t)
 	h.parted()
 	ctx, stop := context.WithCancel(t.Context())
-	_, err := rematch(t, ctx, h.pool, children.RematchOptions{Batch: 1, Progress: func(int, int) { stop() }})
+	_, err := rematch(ctx, t, h.pool, children.RematchOptions{Batch: 1, Progress: func(int, int) { stop() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("broken off: %v", err)
 	}
 	seen := 0
-	got, err := rematch(t, t.Context(), h.pool, children.RematchOptions{Batch: 1, Progress: func(done, _ int) { seen += done }})
+	got, err := rematch(t.Context(), t, h.pool, children.RematchOptions{Batch: 1, Progress: func(done, _ int) { seen += done }})
 	if err != nil || !got.Resumed || got.Records != 3 || seen != 2 || got.Merged != 1 {
 		t.Errorf("%+v, %d seen, error %v", got, seen, err)
 	}

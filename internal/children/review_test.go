@@ -88,6 +88,10 @@ func TestNotSameIsForGood(t *testing.T) {
 	if back := h.send("school", "p1", jennifer()); back.GetChild() == candidate {
 		t.Error("revived, it went where a person said it does not belong")
 	}
+	dry, err := h.MatchChild(system(t, "school"), &irtv1.MatchChildRequest{ChildRecord: with(jennifer(), func(r *irtv1.ChildRecord) { r.Name = schoolRecord })})
+	if err != nil || dry.GetCandidates()[0].GetMatch().GetDecision() == irtv1.MatchDecision_MATCH_DECISION_LINK && dry.GetCandidates()[0].GetChild() == candidate {
+		t.Errorf("matched dry: %v, error %v", dry, err)
+	}
 	list, err := h.ListMatchConstraints(manager(t), &irtv1.ListMatchConstraintsRequest{Child: child})
 	if err != nil || len(list.GetMatchConstraints()) != 1 || list.GetMatchConstraints()[0].GetReason() != "asked the school" {
 		t.Fatalf("constraints %v, error %v", list, err)
@@ -185,5 +189,26 @@ func TestReviewQueueOrder(t *testing.T) {
 	}
 	if want := h.count(`SELECT count(*) FROM match_reviews`); len(seen) != want || want < 5 {
 		t.Errorf("%d of %d reviews", len(seen), want)
+	}
+}
+
+// One of twins' NHS numbers on the other's record is a mistake of somebody's: it is
+// for a person to find out whose, also where the twins' names are alike.
+func TestNumberOfATwinIsForAPerson(t *testing.T) {
+	t.Parallel()
+	for names, review := range map[[2]string]bool{{"Jayden", "Hayden"}: true, {"Grace", "Thomas"}: true, {"Ellie", "Elsie"}: true} {
+		h := newHub(t)
+		one := func(given, number string) *irtv1.ChildRecord {
+			return with(jennifer(), func(r *irtv1.ChildRecord) { r.GivenName, r.NhsNumber, r.Sex = given, number, "" })
+		}
+		first := h.send("gp", "1", one(names[0], "9990000018")).GetChild()
+		second := h.send("gp", "2", one(names[1], "")).GetChild()
+		if first == second {
+			t.Fatalf("%s: the twins are one child to begin with", names)
+		}
+		got := h.send("school", "p1", one(names[1], "9990000018"))
+		if is := got.GetMatch().GetDecision() == irtv1.MatchDecision_MATCH_DECISION_REVIEW; is != review || review && got.GetChild() == first {
+			t.Errorf("%s: %v by %s", names, got.GetMatch().GetDecision(), got.GetMatch().GetRuleId())
+		}
 	}
 }

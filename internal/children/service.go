@@ -348,6 +348,18 @@ func (s *Service) kindOf(agencyID string) irtv1.AgencyKind {
 	return a.Kind
 }
 
+// decidedAbout is what people decided about the record that a caller names, if it
+// is one the caller may read.
+func (s *Service) decidedAbout(ctx context.Context, name string) (bonds, uuid.UUID, error) {
+	agency, localID, named := recordName(name)
+	if !named || !sharing.MayReadRecord(identity.FromContext(ctx), agency) {
+		return nil, uuid.Nil, nil
+	}
+	id := standard.RecordID(agency, localID)
+	made, err := constraintsAmong(ctx, s.pool, []uuid.UUID{id})
+	return made, id, err
+}
+
 // MatchChild implements irtv1.MatchServiceServer.
 func (s *Service) MatchChild(ctx context.Context, req *irtv1.MatchChildRequest) (*irtv1.MatchChildResponse, error) {
 	access := audit.FromContext(ctx)
@@ -362,7 +374,11 @@ func (s *Service) MatchChild(ctx context.Context, req *irtv1.MatchChildRequest) 
 	if err != nil {
 		return nil, err
 	}
-	out := s.scored(&f, ids, members, narrowed)
+	made, self, err := s.decidedAbout(ctx, r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	out := s.scored(&f, ids, members, narrowed, func(other uuid.UUID) bool { return made.apart(self, other) })
 	for _, c := range out.GetCandidates() {
 		access.AddReturned(c.GetChild())
 		if id, err := rpc.ParseChildName(c.GetChild()); err == nil {

@@ -148,6 +148,9 @@ func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	if d.Band == BandLink && numberElsewhere(children, first) {
 		d.Band, d.Rule = BandReview, RuleAmbiguous
 	}
+	if d.Band == BandLink && numberOfATwin(children, first) {
+		d.Band, d.Rule = BandReview, RuleNHSNumberConflict
+	}
 	if d.Band != BandNew {
 		d.Child = first.child
 	}
@@ -348,6 +351,23 @@ func (m *Model) weighSecond(d *Decision, first, second *evidence, candidates []C
 	if first.rule != RuleSameNHSNumber && first.result.Weight-second.result.Weight < m.parameters.Margin {
 		d.Band, d.Rule = BandReview, RuleAmbiguous
 	}
+}
+
+// numberOfATwin reports that the record's given name is only like that of the child
+// who holds its NHS number, and is another child's born on the same day: it may be
+// that child's record with its twin's number.
+func numberOfATwin(children []evidence, chosen *evidence) bool {
+	if chosen.rule != RuleSameNHSNumber || chosen.result.Levels[FieldGivenName] < nameSimilar {
+		return false
+	}
+	for i := range children {
+		e := &children[i]
+		given := e.result.Levels[FieldGivenName]
+		if e != chosen && !e.excused && given != NotCompared && given < nameSimilar && e.result.Levels[FieldDateOfBirth] == bornSame {
+			return true
+		}
+	}
+	return false
 }
 
 // numberElsewhere reports another child who holds the record's NHS number, or
