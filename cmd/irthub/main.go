@@ -29,10 +29,11 @@ const (
 // own name, with a method Run.
 type cli struct {
 	// Administration, on the machine of the hub.
-	Serve   serveCommand   `cmd:"" help:"Run a hub." group:"Hub"`
-	Token   tokenCommand   `cmd:"" help:"Print a token to call the hub with." group:"Hub"`
-	Migrate migrateCommand `cmd:"" help:"Bring the schema of the database up to date." group:"Hub"`
-	Audit   auditCommand   `cmd:"" help:"The access log: check it, list it, keep its checkpoints." group:"Hub"`
+	Serve     serveCommand     `cmd:"" help:"Run a hub." group:"Hub"`
+	Token     tokenCommand     `cmd:"" help:"Print a token to call the hub with." group:"Hub"`
+	Migrate   migrateCommand   `cmd:"" help:"Bring the schema of the database up to date." group:"Hub"`
+	Retention retentionCommand `cmd:"" help:"Archive and purge what has been kept long enough." group:"Hub"`
+	Audit     auditCommand     `cmd:"" help:"The access log: check it, list it, keep its checkpoints." group:"Hub"`
 
 	// Clients of a hub, which talk gRPC to it: see dial.go.
 	Import importCommand `cmd:"" help:"Import a file of records." group:"Use of a hub"`

@@ -42,6 +42,9 @@ func (s *Service) message(v view, l *accesslog.Listed) *irtv1.Access {
 	case v.family:
 		m.WithheldBy = nil
 		m.Description = describe(m, len(l.Withheld) > 0)
+		if strings.Contains(m.GetMethod(), "Shield") { // as doings says
+			m.Method = ""
+		}
 	}
 	return m
 }

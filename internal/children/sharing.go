@@ -122,6 +122,8 @@ func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
 	shields := copyShields
 	if m.whole {
 		shields = moveShields
+		// Whether the child that they are one in is archived is a matter of that child.
+		b.Queue(`UPDATE child_sharing SET archive_date = NULL, archive_reason = '', purge_date = NULL WHERE child_id = $1`, from)
 	}
 	var arrived []int16
 	b.Queue(shields, from, to, now).Query(func(rows pgx.Rows) (err error) {

@@ -36,7 +36,8 @@ func SurvivorAt(ctx context.Context, q rowQuerier, id uuid.UUID, at time.Time) (
 	}, nil)
 }
 
-var mergedIntoAt = versionsAt("children", "merged_into", "child_id")
+const mergedIntoAt = `SELECT merged_into FROM children WHERE child_id = $1 AND known_from <= $2
+	UNION ALL SELECT merged_into FROM children_history WHERE child_id = $1 AND known_from <= $2 AND known_to > $2`
 
 func mergedInto(row pgx.Row) (into uuid.UUID, found bool, err error) {
 	err = row.Scan((*zeronull.UUID)(&into))

@@ -193,6 +193,11 @@ func (c *change) settle(ctx context.Context, cur, next *version, kind irtv1.Even
 	if err := children.RefreshSharing(ctx, c.tx, next.childID); err != nil {
 		return err
 	}
+	if next.scope == irtv1.ConsentScope_CONSENT_SCOPE_RETENTION {
+		if _, err := children.SettleRetention(ctx, c.tx, c.today, c.now, next.childID); err != nil {
+			return err
+		}
+	}
 	e := events.Event{Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Audience: events.Involved}
 	if c.s.reveals(next) {
 		e.Reveals = next.agency

@@ -43,9 +43,12 @@ type services struct {
 	irtv1.UnimplementedAgencyServiceServer
 	irtv1.UnimplementedChildServiceServer
 	irtv1.UnimplementedEventServiceServer
+	irtv1.UnimplementedConsentServiceServer
 	irtv1.UnimplementedImportServiceServer
 	irtv1.UnimplementedInvolvementServiceServer
 	irtv1.UnimplementedMatchServiceServer
+	irtv1.UnimplementedRetentionServiceServer
+	irtv1.UnimplementedShieldServiceServer
 	irtv1.UnimplementedStandardServiceServer
 	irtv1.UnimplementedAuditServiceServer
 	irtv1.UnimplementedRevocationServiceServer
@@ -121,10 +124,13 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterAuditServiceServer(conn, s)
 	irtv1.RegisterChildServiceServer(conn, s)
 	irtv1.RegisterEventServiceServer(conn, s)
+	irtv1.RegisterConsentServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)
 	irtv1.RegisterMatchServiceServer(conn, s)
 	irtv1.RegisterRevocationServiceServer(conn, s)
+	irtv1.RegisterRetentionServiceServer(conn, s)
+	irtv1.RegisterShieldServiceServer(conn, s)
 	irtv1.RegisterStandardServiceServer(conn, s)
 	return conn
 }

@@ -23,6 +23,7 @@ import (
 	"irthub/internal/gateway"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
+	"irthub/internal/retention"
 	"irthub/internal/revocations"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
@@ -39,6 +40,7 @@ type Hub struct {
 	Involvements *involvement.Service
 	Consents     *consent.Service
 	Imports      *exchange.Service
+	Retention    *retention.Service
 	Standard     *dictionary.Service
 	Accesses     *accesses.Service
 	Revocations  *revocations.Service
@@ -47,6 +49,7 @@ type Hub struct {
 	audit     *audit.Writer
 	sequencer *accesslog.Sequencer
 	eventLog  *events.Sequencer
+	daily     *retention.Daily
 	auth      *identity.Authenticator
 	metrics   *telemetry.Metrics
 	tracing   *telemetry.Tracing // nil: nothing is traced
@@ -85,6 +88,8 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
 	h.Imports = exchange.New(db.Pool, h.Directory, h.Children, tokens, c.Log)
+	h.Retention = retention.New(db.Pool)
+	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Standard = &dictionary.Service{}
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
 	h.Events = feed.New(ctx, db.Pool, h.Directory, tokens, c.Log)
@@ -109,6 +114,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
 	irtv1.RegisterRevocationServiceServer(r, h.Revocations)
+	irtv1.RegisterRetentionServiceServer(r, h.Retention)
 	irtv1.RegisterShieldServiceServer(r, h.Consents)
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
 }
@@ -161,7 +167,7 @@ func newAuditWriter(c Config, db *Database) *audit.Writer {
 // close writes what was accepted, the access log and its tree last, and lets go of
 // everything but the database.
 func (h *Hub) close(ctx context.Context) error {
-	err := errors.Join(h.Children.Close(ctx), h.Involvements.Close(ctx))
+	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()
 	err = errors.Join(err, h.audit.Close(ctx))

@@ -46,10 +46,13 @@ var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_audit_service_proto,
 	irtv1.File_irt_v1_child_service_proto,
 	irtv1.File_irt_v1_event_service_proto,
+	irtv1.File_irt_v1_consent_service_proto,
 	irtv1.File_irt_v1_import_service_proto,
 	irtv1.File_irt_v1_involvement_service_proto,
 	irtv1.File_irt_v1_match_service_proto,
 	irtv1.File_irt_v1_revocation_service_proto,
+	irtv1.File_irt_v1_retention_service_proto,
+	irtv1.File_irt_v1_shield_service_proto,
 	irtv1.File_irt_v1_standard_service_proto,
 }
 
