@@ -77,12 +77,11 @@ func (c *retentionRunCommand) tell(s streams, today time.Time, r retention.Repor
 	if c.JSON {
 		return json.NewEncoder(s.out).Encode(r)
 	}
-	would := ""
+	told := "As of %s: archived %d children, put back into use %d, purged %d.\n"
 	if c.DryRun {
-		would = "would be "
+		told = "As of %s it would archive %d children, put back into use %d, and purge %d.\n"
 	}
-	_, err := fmt.Fprintf(s.out, "As of %s: %d children %sarchived, %d %sput back into use, %d %spurged.\n",
-		today.Format(time.DateOnly), r.Archived, would, r.Restored, would, r.Purged, would)
+	_, err := fmt.Fprintf(s.out, told, today.Format(time.DateOnly), r.Archived, r.Restored, r.Purged)
 	if err == nil && r.Overdue > 0 {
 		_, err = fmt.Fprintf(s.out, "%d provisional shields wait for a second person, and are overdue.\n", r.Overdue)
 	}

@@ -25,11 +25,11 @@ func TestRetentionCommand(t *testing.T) {
 	}
 	run(`{"archived":0,"restored":0,"purged":0,"overdueShields":0}`, "--json")
 	inAMonth, inSevenYears := time.Now().AddDate(0, 1, 0).Format(time.DateOnly), time.Now().AddDate(7, 0, 0).Format(time.DateOnly)
-	run("As of "+inAMonth+": 1 children would be archived, 0 would be put back into use, 0 would be purged.", "--dry-run", "--today", inAMonth)
+	run("As of "+inAMonth+" it would archive 1 children, put back into use 0, and purge 0.", "--dry-run", "--today", inAMonth)
 	if _, errs, status := output(t, h.env, "retention", "run", "--today", inAMonth); status != exitUsage || !strings.Contains(errs, "--dry-run") {
 		t.Errorf("a day to come for good: status %d, %q", status, errs)
 	}
-	run("As of "+inAMonth+": 1 children archived, 0 put back into use, 0 purged.", "--force", "--today", inAMonth)
+	run("As of "+inAMonth+": archived 1 children, put back into use 0, purged 0.", "--force", "--today", inAMonth)
 	run(`{"archived":0,"restored":0,"purged":1,"overdueShields":0}`, "--force", "--today", inSevenYears, "--json")
 	if n := countRows(t, h.pool, `SELECT count(*) FROM children`) + countRows(t, h.pool, `SELECT count(*) FROM child_records_history`); n != 0 {
 		t.Errorf("%d rows are left", n)
