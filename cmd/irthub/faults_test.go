@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -44,15 +44,16 @@ type area struct {
 	http  atomic.Value // string: where the hub answers now
 
 	mu           sync.Mutex
-	acknowledged map[string]bool // names of records
-	refused      int             // answers that were none: unavailable, or no connection
+	acknowledged map[string]string // names of records, and of their children
+	told         map[string]bool   // children whose creation an event told of
+	refused      int               // answers that were none: unavailable, or no connection
 }
 
 // newArea is an area whose hub has its private PostgreSQL in data or, where url is
 // given, that database.
 func newArea(t *testing.T, data, url string) *area {
 	t.Helper()
-	a := &area{data: data, acknowledged: map[string]bool{}}
+	a := &area{data: data, acknowledged: map[string]string{}, told: map[string]bool{}}
 	a.env = []string{"IRTHUB_DATA=" + data}
 	if url != "" {
 		a.env = append(a.env, databaseURLVariable+"="+url)
@@ -75,12 +76,14 @@ func (a *area) serve(t *testing.T) *process {
 	return p
 }
 
+// register lets the school in, and begins to follow the events that it is told.
 func (a *area) register(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	school := &irtv1.Agency{Name: "agencies/school-1", DisplayName: "A school", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL}
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{school}); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(a.follow(t))
 }
 
 // private opens the hub's private database, as whoever owns the machine can.
@@ -133,15 +136,15 @@ func (a *area) send(ctx context.Context, name, body string) bool {
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(r)
 	ok := false
+	var answer struct{ Child string }
 	if err == nil {
-		_, err = io.Copy(io.Discard, resp.Body)
-		ok = err == nil && resp.StatusCode == http.StatusOK
+		ok = json.NewDecoder(resp.Body).Decode(&answer) == nil && resp.StatusCode == http.StatusOK
 		_ = resp.Body.Close()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if ok {
-		a.acknowledged[name] = true
+		a.acknowledged[name] = answer.Child
 	} else if ctx.Err() == nil || resp != nil {
 		a.refused++
 	}
@@ -169,6 +172,7 @@ func (a *area) until(t *testing.T, more int) {
 // entry in the access log and the events that tell of it, and the log is whole.
 func (a *area) accounted(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
+	a.heard(t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	stored := namesOf(t, pool, `SELECT 'agencies/' || agency_id || '/childRecords/' || local_id FROM child_records`)
@@ -360,8 +364,8 @@ func TestFaultNetworkCut(t *testing.T) {
 	}
 	l := newLine(t, filepath.Join(config.Host, fmt.Sprintf(".s.PGSQL.%d", config.Port)))
 	a := newArea(t, pgtest.DataDir(t), fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", config.User, l.listener.Addr(), config.Database))
-	a.register(t, pool)
 	a.serve(t)
+	a.register(t, pool)
 	stop := a.load(t, "n", 16)
 	for strike := range strikes(2, 10) {
 		a.until(t, 20+rand.IntN(200))
