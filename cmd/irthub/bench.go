@@ -11,13 +11,15 @@ import (
 )
 
 type benchCommand struct {
-	Form        string        `arg:"" optional:"" enum:"quick,full" default:"quick" help:"quick: 10 thousand children, under a minute; full: 10 and 100 thousand, some minutes."`
+	Form        string        `arg:"" optional:"" enum:"quick,full" default:"quick" help:"quick: 100 thousand children, under three minutes; full: 100 thousand and a million, half an hour."`
 	Children    []int         `placeholder:"N,…" help:"Sizes of the index to measure at, in place of those of the form."`
 	Concurrency int           `placeholder:"N" default:"256" help:"Calls under way at once (default: 256); submissions and searches have 64."`
 	Duration    time.Duration `placeholder:"TIME" help:"How long each side of a figure is measured, in place of the form's."`
+	Rate        int           `placeholder:"N" help:"Make N calls a second, whether or not those before are answered (an open loop), in place of calling again upon each answer."`
 	Only        []string      `placeholder:"ID,…" help:"Take only these figures."`
 	Dir         string        `placeholder:"DIR" type:"existingdir" help:"Where to make the temporary directory: its disk is measured too."`
 	Keep        string        `placeholder:"DIR" type:"path" help:"Keep the database in DIR, and take up what an earlier run left there: filling it is what takes time."`
+	Plots       string        `placeholder:"DIR" type:"existingdir" help:"Draw the figures there, as SVG."`
 	JSON        bool          `name:"json" help:"As one JSON object."`
 }
 
@@ -36,8 +38,8 @@ Examples:
 
 // benchForms are what the forms measure, where the flags do not say otherwise.
 var benchForms = map[string]bench.Options{
-	"quick": {Children: []int{10_000}, Duration: 1500 * time.Millisecond},
-	"full":  {Children: []int{10_000, 100_000}, Duration: 5 * time.Second},
+	"quick": {Children: []int{100_000}, Duration: 1500 * time.Millisecond},
+	"full":  {Children: []int{100_000, 1_000_000}, Duration: 5 * time.Second},
 }
 
 // Run takes the figures and prints them.
@@ -48,7 +50,7 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	}
 	o := benchForms[c.Form]
 	o.Hub, o.Version = []string{self, "serve"}, version()
-	o.Dir, o.Keep, o.Only, o.Concurrency = c.Dir, c.Keep, c.Only, c.Concurrency
+	o.Dir, o.Keep, o.Only, o.Concurrency, o.Rate = c.Dir, c.Keep, c.Only, c.Concurrency, c.Rate
 	if len(c.Children) > 0 {
 		o.Children = c.Children
 	}
@@ -63,6 +65,11 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.Plots != "" {
+		if err := report.WritePlots(c.Plots); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		return report.WriteJSON(s.out)

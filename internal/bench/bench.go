@@ -38,6 +38,11 @@ type Options struct {
 	// Duration is how long each side of a figure is measured, in all its rounds;
 	// 2 s if zero.
 	Duration time.Duration
+	// Rate, if not zero, makes calls at that many a second, whether or not those
+	// before have been answered (an open loop), as far as Concurrency allows; a
+	// call that had to wait for its turn has waited since it was due. Zero: each
+	// caller calls again as soon as it has its answer (a closed loop).
+	Rate int
 	// Only names the figures to take, by id; all if empty.
 	Only []string
 	// Version of the hub, for the report.
@@ -50,6 +55,7 @@ const (
 	childrenAtMost    = 5_000_000
 	concurrencyAtMost = 4096
 	durationAtMost    = 10 * time.Minute
+	rateAtMost        = 1_000_000
 )
 
 // ErrOptions is wrapped by errors that are the options' fault.
@@ -77,11 +83,13 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("%w: the concurrency is from 1 to %d", ErrOptions, concurrencyAtMost)
 	case o.Duration < 10*time.Millisecond || o.Duration > durationAtMost:
 		return o, fmt.Errorf("%w: the duration is from 10ms to %v", ErrOptions, durationAtMost)
+	case o.Rate < 0 || o.Rate > rateAtMost:
+		return o, fmt.Errorf("%w: the rate is from 1 to %d a second", ErrOptions, rateAtMost)
 	case len(o.Hub) == 0:
 		return o, fmt.Errorf("%w: no command to run a hub", ErrOptions)
 	}
 	for _, id := range o.Only {
-		if !slices.ContainsFunc(trials, func(t trial) bool { return t.id == id }) {
+		if !slices.Contains(IDs(), id) {
 			return o, fmt.Errorf("%w: there is no figure %q; there are %s", ErrOptions, id, strings.Join(IDs(), ", "))
 		}
 	}
@@ -116,6 +124,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 		}
 		report.Sizes = append(report.Sizes, at)
 	}
+	report.Growth = growth(report.Sizes)
 	return report, nil
 }
 
@@ -131,7 +140,7 @@ func (l *lab) measure(ctx context.Context, size int) (*Size, error) {
 		return nil, fmt.Errorf("filling the index: %w", err)
 	}
 	for _, t := range trials {
-		if len(l.o.Only) > 0 && !slices.Contains(l.o.Only, t.id) {
+		if len(l.o.Only) > 0 && !slices.ContainsFunc(t.ids(), func(id string) bool { return slices.Contains(l.o.Only, id) }) {
 			continue
 		}
 		l.o.Progress(fmt.Sprintf("%d children: %s", size, t.id))
@@ -139,7 +148,7 @@ func (l *lab) measure(ctx context.Context, size int) (*Size, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t.id, err)
 		}
-		at.Figures = append(at.Figures, f)
+		at.Figures = append(at.Figures, f...)
 	}
 	return at, nil
 }

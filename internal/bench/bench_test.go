@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +42,8 @@ func serve(args []string) error {
 		flags[args[i]] = args[i+1]
 	}
 	return server.Run(ctx, server.Config{
-		Data: flags["--data"], GRPCAddr: flags["--grpc-addr"], HTTPAddr: flags["--http-addr"], Log: slog.New(slog.DiscardHandler),
+		AuditEach: slices.Contains(args, "--audit-each"),
+		Data:      flags["--data"], GRPCAddr: flags["--grpc-addr"], HTTPAddr: flags["--http-addr"], Log: slog.New(slog.DiscardHandler),
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"ready": true, "grpc": a.GRPC, "http": a.HTTP})
 		},
@@ -85,6 +89,7 @@ func TestRunTakesEveryFigureAtEverySize(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+	checkPlots(t, report)
 	var asJSON, asTable bytes.Buffer
 	if err := report.WriteJSON(&asJSON); err != nil {
 		t.Fatal(err)
@@ -117,6 +122,42 @@ func TestRunTakesEveryFigureAtEverySize(t *testing.T) {
 	}
 }
 
+// checkPlots has the plots drawn, and reads them as XML.
+func checkPlots(t *testing.T, report *bench.Report) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := report.WritePlots(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ratios.100.svg", "latencies.100.svg", "ratios.3000.svg", "latencies.3000.svg"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var svg struct {
+			XMLName xml.Name   `xml:"svg"`
+			Bars    []struct{} `xml:"rect"`
+		}
+		if err := xml.Unmarshal(b, &svg); err != nil || len(svg.Bars) < 5 {
+			t.Errorf("%s: %d bars, %v", name, len(svg.Bars), err)
+		}
+	}
+}
+
+// TestAnOpenLoopKeepsItsRate: no more calls are made than asked for.
+func TestAnOpenLoopKeepsItsRate(t *testing.T) {
+	t.Parallel()
+	o := tiny(t)
+	o.Children, o.Rate, o.Duration, o.Only = []int{100}, 40, time.Second, []string{"grpc_echo"}
+	report, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := report.Sizes[0].Figures[0].Operations; n == 0 || n > 60 {
+		t.Errorf("%d calls in a second, of 40", n)
+	}
+}
+
 // checkFigure looks at what a figure says, never at how fast anything was.
 func checkFigure(t *testing.T, id string, raw json.RawMessage) {
 	t.Helper()
@@ -134,7 +175,7 @@ func checkFigure(t *testing.T, id string, raw json.RawMessage) {
 	if f.Value <= 0 || f.Absolute <= 0 || f.Unit == "" || f.Operations == 0 || f.Concurrency == 0 {
 		t.Errorf("%s: %s", id, raw)
 	}
-	if strings.Contains(id, "_vs_") != (f.Reference != nil && f.Unit == "requests/s") {
+	if strings.Contains(id, "_vs_") != (f.Reference != nil && strings.HasSuffix(f.Unit, "s/s")) {
 		t.Errorf("%s has the wrong reference: %s", id, raw)
 	}
 }
@@ -185,6 +226,7 @@ func TestRunRefusesWhatWouldNotEnd(t *testing.T) {
 		"too few children":  func(o *bench.Options) { o.Children = []int{1} },
 		"too long":          func(o *bench.Options) { o.Duration = time.Hour },
 		"too many callers":  func(o *bench.Options) { o.Concurrency = 1 << 20 },
+		"too fast":          func(o *bench.Options) { o.Rate = -1 },
 		"no such figure":    func(o *bench.Options) { o.Only = []string{"speed"} },
 		"no hub":            func(o *bench.Options) { o.Hub = nil },
 	} {

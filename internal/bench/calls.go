@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 
@@ -35,9 +36,17 @@ func echo(_ context.Context, l *lab) (operation, error) {
 }
 
 // getChild reads children over gRPC, as a practitioner, audited.
-func getChild(_ context.Context, l *lab) (operation, error) {
+func getChild(_ context.Context, l *lab) (operation, error) { return l.getChildOver(l.conns), nil }
+
+// getChildAuditedEach is getChild of a hub that commits each access entry by itself.
+func getChildAuditedEach(ctx context.Context, l *lab) (operation, error) {
+	err := l.auditEach(ctx)
+	return l.getChildOver(l.others), err
+}
+
+func (l *lab) getChildOver(conns []*grpc.ClientConn) operation {
 	return func(worker int) func(context.Context) error {
-		client, r := irtv1.NewChildServiceClient(l.conn(worker)), chance(worker)
+		client, r := irtv1.NewChildServiceClient(conns[worker%len(conns)]), chance(worker)
 		md, err := l.callers.reader(worker)
 		if err != nil {
 			return failing(err)
@@ -47,7 +56,7 @@ func getChild(_ context.Context, l *lab) (operation, error) {
 			_, err := client.GetChild(metadata.NewOutgoingContext(ctx, md), &irtv1.GetChildRequest{Name: child.name})
 			return err
 		}
-	}, nil
+	}
 }
 
 // getChildREST is getChild over REST. The answer is read whole and not parsed.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,14 +31,17 @@ func (u usage) plus(o usage) usage {
 // of its PostgreSQL: from Linux's /proc. Elsewhere everything is zero, and the
 // report leaves it out.
 type meter struct {
-	hub        int
+	hubs       []int
 	postmaster int
 }
 
 func (m *meter) read() usage {
 	var u usage
 	u.client, _ = spent("self")
-	u.hub, _ = spent(strconv.Itoa(m.hub))
+	for _, hub := range m.hubs {
+		own, _ := spent(strconv.Itoa(hub))
+		u.hub += own
+	}
 	if m.postmaster != 0 {
 		u.postgres, u.background = m.database()
 	}
@@ -105,6 +109,14 @@ func statFields(path string) []string {
 func ticks(s string) time.Duration {
 	n, _ := strconv.ParseInt(s, 10, 64)
 	return time.Duration(n) * (time.Second / 100)
+}
+
+// peakMemory is the most memory that a process has had so far, in MiB; 0 where the
+// system does not tell.
+func peakMemory(pid int) float64 {
+	var kib float64
+	_, _ = fmt.Sscanf(procField("/proc/"+strconv.Itoa(pid)+"/status", "VmHWM"), "%f kB", &kib)
+	return kib / 1024
 }
 
 // postmasterOf reads the process number that PostgreSQL writes into its directory.

@@ -34,9 +34,10 @@ const (
 )
 
 // startHub runs a hub on the database in dir, and returns when it answers.
-func startHub(ctx context.Context, command []string, dir string) (*hubProcess, error) {
+func startHub(ctx context.Context, command []string, dir string, more ...string) (*hubProcess, error) {
 	args := append(slices.Clone(command[1:]),
 		"--data", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-level", "warn")
+	args = append(args, more...)
 	h := &hubProcess{cmd: exec.Command(command[0], args...), exited: make(chan struct{})} //nolint:gosec // this program itself
 	h.cmd.Env = hubEnvironment()
 	h.cmd.Stderr = &h.messages

@@ -37,7 +37,9 @@ type lab struct {
 	cluster *pg.Cluster
 	pool    *pgxpool.Pool // of the references
 	hub     *hubProcess
+	each    *hubProcess // that audits each access by itself, once it is needed
 	conns   []*grpc.ClientConn
+	others  []*grpc.ClientConn // to each
 	web     *http.Client
 	callers *callers
 	meter   meter
@@ -97,15 +99,34 @@ func (l *lab) start(ctx context.Context) (err error) {
 	if l.hub, err = startHub(ctx, l.o.Hub, l.dir); err != nil {
 		return err
 	}
-	l.meter = meter{hub: l.hub.cmd.Process.Pid, postmaster: postmasterOf(l.dir)}
+	l.meter = meter{hubs: []int{l.hub.cmd.Process.Pid}, postmaster: postmasterOf(l.dir)}
+	l.conns, err = dial(l.hub)
+	return err
+}
+
+func dial(h *hubProcess) (conns []*grpc.ClientConn, err error) {
 	for range connections {
-		conn, err := grpc.NewClient(l.hub.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient(h.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
-			return err
+			return conns, err
 		}
-		l.conns = append(l.conns, conn)
+		conns = append(conns, conn)
 	}
-	return nil
+	return conns, nil
+}
+
+// auditEach starts a second hub on the same database, which commits each access
+// entry by itself.
+func (l *lab) auditEach(ctx context.Context) (err error) {
+	if l.each != nil {
+		return nil
+	}
+	if l.each, err = startHub(ctx, l.o.Hub, l.dir, "--audit-each"); err != nil {
+		return err
+	}
+	l.meter.hubs = append(l.meter.hubs, l.each.cmd.Process.Pid)
+	l.others, err = dial(l.each)
+	return err
 }
 
 // conn is a worker's connection.
@@ -122,12 +143,14 @@ func webClient(workers int) *http.Client {
 // close ends everything and removes the directory, unless it is kept.
 func (l *lab) close() error {
 	var errs []error
-	for _, c := range l.conns {
+	for _, c := range append(l.conns, l.others...) {
 		errs = append(errs, c.Close())
 	}
 	l.web.CloseIdleConnections()
-	if l.hub != nil {
-		errs = append(errs, l.hub.stop())
+	for _, h := range []*hubProcess{l.each, l.hub} {
+		if h != nil {
+			errs = append(errs, h.stop())
+		}
 	}
 	if l.pool != nil {
 		l.pool.Close()
@@ -162,4 +185,9 @@ func (l *lab) subjects(ctx context.Context, query string, args ...any) ([]subjec
 		s.name = "children/" + standard.FormatChildID(s.id)
 		return s, err
 	})
+}
+
+// inTx runs do in a transaction of the reference's pool.
+func (l *lab) inTx(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
+	return pg.InTx(ctx, l.pool, func(tx pgx.Tx) error { return do(ctx, tx) })
 }

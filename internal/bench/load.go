@@ -61,12 +61,15 @@ func (l *lab) drive(ctx context.Context, workers int, d time.Duration, op operat
 	ctx, cancel := context.WithTimeoutCause(ctx, d+overtime, fmt.Errorf("an operation took more than %v", overtime))
 	defer cancel()
 	r := round{ctx: ctx, cancel: cancel, total: newLoad()}
+	if l.o.Rate > 0 {
+		r.every = time.Duration(workers) * time.Second / time.Duration(l.o.Rate)
+	}
 	before := l.meter.read()
 	started := time.Now()
 	r.end = started.Add(d)
 	for w := range workers {
-		do := op(w)
-		r.workers.Go(func() { r.work(do) })
+		do, first := op(w), started.Add(r.every*time.Duration(w)/time.Duration(workers))
+		r.workers.Go(func() { r.work(do, first) })
 	}
 	r.workers.Wait()
 	r.total.cpu = l.meter.read().minus(before)
@@ -82,6 +85,7 @@ type round struct {
 	ctx     context.Context //nolint:containedctx // it lives as long as the round
 	cancel  context.CancelFunc
 	end     time.Time
+	every   time.Duration // from when one call of a worker is due to the next; 0: a closed loop
 	workers sync.WaitGroup
 	failed  atomic.Pointer[error]
 
@@ -89,21 +93,26 @@ type round struct {
 	total *load
 }
 
-func (r *round) work(do func(context.Context) error) {
+// work begins with what is due first. In an open loop the latency counts from when a
+// call was due: a hub that falls behind does not thereby get fewer questions.
+func (r *round) work(do func(context.Context) error, at time.Time) {
 	own := newLoad()
-	for at := time.Now(); at.Before(r.end); {
+	for at.Before(r.end) {
+		time.Sleep(time.Until(at))
 		if err := do(r.ctx); err != nil {
 			r.failed.CompareAndSwap(nil, &err)
 			r.cancel() // the others' errors are of no interest
 			return
 		}
 		now := time.Now()
-		_ = own.latencies.RecordValue(max(now.Sub(at).Microseconds(), leastLatency)) // overtime keeps it in range
+		_ = own.latencies.RecordValue(min(max(now.Sub(at).Microseconds(), leastLatency), mostLatency))
 		own.done++
 		if now.Before(r.end) {
 			own.counted++
 		}
-		at = now
+		if at = at.Add(r.every); r.every == 0 {
+			at = now
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

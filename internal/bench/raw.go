@@ -75,7 +75,7 @@ func targets(columns []pgconn.FieldDescription) []any {
 			into[i] = new([]pgtype.UUID)
 		case pgtype.TextArrayOID:
 			into[i] = new([]string)
-		case pgtype.JSONOID, pgtype.JSONBOID:
+		case pgtype.JSONOID, pgtype.JSONBOID, pgtype.ByteaOID:
 			into[i] = new([]byte)
 		case pgtype.BoolOID:
 			into[i] = new(pgtype.Bool)

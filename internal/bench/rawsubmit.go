@@ -20,8 +20,12 @@ import (
 // need not match against what the reference wrote.
 const twins = "reference"
 
-// written are the tables that the submission of a new child's only record writes to.
-var written = []string{"children", "child_records", "match_keys", "audit_entries"}
+// written are the tables that the submission of a new child's only record writes to;
+// passing are those of them whose rows a sequencer takes away again within a second.
+var (
+	written = []string{"children", "child_records", "match_keys", "audit_entries"}
+	passing = []string{"audit_queue", "event_outbox"}
+)
 
 // examplesAtMost is how many submissions the reference repeats, in turn.
 const examplesAtMost = 2000
@@ -63,7 +67,7 @@ func (l *lab) rawWriter(ctx context.Context) (*rawWriter, error) {
 	l.o.Progress("preparing the raw reference of a submission")
 	w := &rawWriter{}
 	err := pg.InTx(ctx, l.pool, func(tx pgx.Tx) error {
-		if err := w.makeTwins(ctx, tx); err != nil {
+		if err := makeTwins(ctx, tx); err != nil {
 			return err
 		}
 		return w.load(ctx, tx)
@@ -94,17 +98,26 @@ type twin struct {
 	rows    [][]any
 }
 
+const insertQueue = `INSERT INTO ` + twins + `.audit_queue (entry_id) VALUES ($1)`
+
+// insertEvent tells of a new child, as the hub does.
+const insertEvent = `INSERT INTO ` + twins + `.event_outbox (event_id, kind, child_id, agency_id, audience, event_time)
+	VALUES ($1, 1, $2, 'school-1', 1, now())`
+
 const insertKeys = `INSERT INTO ` + twins + `.match_keys (key, record_id) SELECT k, $2::uuid FROM unnest($1::bigint[]) AS k`
 
 // batch is the next submission.
 func (w *rawWriter) batch() *pgx.Batch {
 	n := int(w.next.Add(1)) % len(w.keys)
 	child, record := [16]byte(standard.NewChildID()), [16]byte(uuid.New())
+	entry, event := [16]byte(uuid.Must(uuid.NewV7())), [16]byte(uuid.Must(uuid.NewV7()))
 	b := &pgx.Batch{}
 	w.children.queue(b, n, map[string]any{"child_id": child})
 	w.records.queue(b, n, map[string]any{"child_id": child, "record_id": record})
 	b.Queue(insertKeys, w.keys[n], record)
-	w.entries.queue(b, n, map[string]any{"entry_id": [16]byte(uuid.Must(uuid.NewV7())), "children": [][16]byte{child}})
+	w.entries.queue(b, n, map[string]any{"entry_id": entry, "children": [][16]byte{child}})
+	b.Queue(insertQueue, entry)
+	b.Queue(insertEvent, event, child)
 	return b
 }
 
@@ -117,7 +130,7 @@ func (t *twin) queue(b *pgx.Batch, n int, other map[string]any) {
 	b.Queue(t.insert, row...)
 }
 
-func (w *rawWriter) makeTwins(ctx context.Context, tx pgx.Tx) error {
+func makeTwins(ctx context.Context, tx pgx.Tx) error {
 	steps := []string{
 		`SET LOCAL statement_timeout = 0`,
 		`DROP SCHEMA IF EXISTS ` + twins + ` CASCADE`,
@@ -132,6 +145,9 @@ func (w *rawWriter) makeTwins(ctx context.Context, tx pgx.Tx) error {
 		steps = append(steps,
 			`CREATE TABLE `+twins+`.`+table+` (LIKE `+table+` INCLUDING ALL)`,
 			`INSERT INTO `+twins+`.`+table+` (`+list+`) SELECT `+list+` FROM `+table)
+	}
+	for _, table := range passing {
+		steps = append(steps, `CREATE TABLE `+twins+`.`+table+` (LIKE `+table+` INCLUDING ALL)`)
 	}
 	for _, sql := range steps {
 		if _, err := tx.Exec(ctx, sql); err != nil {

@@ -16,6 +16,8 @@ import (
 type Report struct {
 	Run   Description
 	Sizes []*Size // from small to large
+	// Growth is what became of latencies between the smallest and the largest size.
+	Growth []*Figure
 }
 
 // Size is what was measured at one size of the index.
@@ -139,6 +141,9 @@ func (r *Report) WriteJSON(w io.Writer) error {
 			Figures map[string]*Figure `json:"figures"`
 		}{s, figures}
 	}
+	for _, f := range r.Growth {
+		out[f.ID] = f
+	}
 	out["sizes"] = sizes
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -153,6 +158,46 @@ func (r *Report) WriteTable(w io.Writer) error {
 	for _, s := range r.Sizes {
 		if err := s.writeTable(w); err != nil {
 			return err
+		}
+	}
+	for _, f := range r.Growth {
+		if _, err := fmt.Fprintf(w, "%s: %s (%.1f ms, from %.1f)\n", f.ID, plain(&f.Value), f.Absolute, *f.Reference); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grown are the figures whose latencies are compared between sizes.
+var grown = []struct{ id, of string }{
+	{"p99_growth_get", "get_vs_pgx"}, {"p99_growth_search", "search"}, {"p99_growth_submit", "submit_vs_pgx"},
+}
+
+// growth is, of each, the greatest latency of 99 in 100 calls at the largest size
+// by that at the smallest.
+func growth(sizes []*Size) (all []*Figure) {
+	if len(sizes) < 2 {
+		return nil
+	}
+	small, large := sizes[0], sizes[len(sizes)-1]
+	for _, g := range grown {
+		before, after := small.figure(g.of), large.figure(g.of)
+		if before == nil || after == nil || before.P99 == 0 {
+			continue
+		}
+		all = append(all, &Figure{
+			ID: g.id, Unit: milliseconds, Value: after.P99 / before.P99, Absolute: after.P99, Reference: new(before.P99),
+			CPU: after.CPU, ReferenceCPU: before.CPU, P50: after.P50, P99: after.P99,
+			Concurrency: after.Concurrency, Operations: after.Operations,
+		})
+	}
+	return all
+}
+
+func (s *Size) figure(id string) *Figure {
+	for _, f := range s.Figures {
+		if f.ID == id {
+			return f
 		}
 	}
 	return nil

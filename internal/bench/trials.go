@@ -17,14 +17,20 @@ type trial struct {
 	// inProcess says that the reference is this process's own work with
 	// PostgreSQL: what the hub's is for the product. Otherwise it is the hub's too.
 	inProcess bool
+	// once takes figures in its own way, in place of product and reference: id, and
+	// those beside it.
+	once   func(context.Context, *lab) ([]*Figure, error)
+	beside []string
 	// latency makes the median the figure, in place of the rate.
 	latency bool
 }
 
 // Units.
 const (
-	perSecond    = "requests/s"
-	milliseconds = "ms"
+	perSecond     = "requests/s"
+	rowsPerSecond = "rows/s"
+	milliseconds  = "ms"
+	mebibytes     = "MiB"
 )
 
 // asAsked is as many calls at once as were asked for.
@@ -38,6 +44,7 @@ func atMost(n int) func(Options) int { return func(o Options) int { return min(n
 var trials = []trial{
 	{id: "grpc_echo", unit: perSecond, workers: asAsked, product: echo},
 	{id: "get_vs_pgx", unit: perSecond, workers: asAsked, product: getChild, reference: rawGetChild, inProcess: true},
+	{id: "get_vs_sync_audit", unit: perSecond, workers: asAsked, product: getChild, reference: getChildAuditedEach},
 	{id: "get_alone", unit: milliseconds, workers: atMost(1), product: getChild, reference: rawGetChild, inProcess: true, latency: true},
 	{id: "involvements_vs_pgx", unit: perSecond, workers: asAsked, product: listInvolvements, reference: rawListInvolvements, inProcess: true},
 	{id: "rest_vs_grpc", unit: perSecond, workers: asAsked, product: getChildREST, reference: getChild},
@@ -45,13 +52,17 @@ var trials = []trial{
 	{id: "submit_vs_pgx", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmit, inProcess: true},
 	{id: "submit_vs_statements", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmitStatements, inProcess: true},
 	{id: "submit_alone", unit: milliseconds, workers: atMost(1), product: submitRecord, reference: rawSubmit, inProcess: true, latency: true},
+	{id: "import_vs_copy", unit: rowsPerSecond, once: importCohort, beside: []string{"import_rows_per_s", "hub_mem_mib"}},
 }
+
+// ids are all figures of a trial.
+func (t *trial) ids() []string { return append([]string{t.id}, t.beside...) }
 
 // IDs are the ids of the figures, in order.
 func IDs() []string {
-	ids := make([]string, len(trials))
-	for i, t := range trials {
-		ids[i] = t.id
+	var ids []string
+	for _, t := range trials {
+		ids = append(ids, t.ids()...)
 	}
 	return ids
 }
@@ -67,8 +78,11 @@ const (
 	warmUpAtMost = time.Second
 )
 
-// take takes one figure.
-func (l *lab) take(ctx context.Context, t trial) (*Figure, error) {
+// take takes the figures of one trial.
+func (l *lab) take(ctx context.Context, t trial) ([]*Figure, error) {
+	if t.once != nil {
+		return t.once(ctx, l)
+	}
 	sides, err := l.sides(ctx, t)
 	if err != nil {
 		return nil, err
@@ -92,7 +106,7 @@ func (l *lab) take(ctx context.Context, t trial) (*Figure, error) {
 			ratios = append(ratios, ratio(t, turn[0], turn[1]))
 		}
 	}
-	return figure(t, t.workers(l.o), sides, ratios), nil
+	return []*Figure{figure(t, t.workers(l.o), sides, ratios)}, nil
 }
 
 // side is one of the two that take turns.
