@@ -16,8 +16,11 @@ import (
 	"irthub/internal/accesslog"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/children"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
+	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
 
@@ -79,7 +82,9 @@ func (s *Service) ListAccesses(ctx context.Context, req *irtv1.ListAccessesReque
 		}
 	}
 	for i := range listed {
-		out.Accesses = append(out.Accesses, s.message(see, &listed[i]))
+		m := s.message(see, &listed[i])
+		redact.Pass(ctx, m) // message shows what the view allows, and no more
+		out.Accesses = append(out.Accesses, m)
 	}
 	audit.FromContext(ctx).AddReturned(req.GetParent() + "/accesses")
 	return out, nil
@@ -119,13 +124,16 @@ func (s *Service) askChild(ctx context.Context, caller identity.Caller, child uu
 		return filter, see, notFound(caller, "child")
 	}
 	audit.FromContext(ctx).AddChild(filter.Children[0])
-	involved := false
-	if !keeps(caller) {
-		if involved, err = worksWith(ctx, s.pool, filter.Children, caller.Agency); err != nil {
-			return filter, see, err
-		}
+	asker := s.directory.Asker(ctx)
+	standings, err := children.Standings(ctx, s.pool, asker, filter.Children[0])
+	if err != nil {
+		return filter, see, err
 	}
-	see = viewOfChild(caller, involved)
+	facts := asker.Facts()
+	if standing := standings[filter.Children[0]]; standing != nil {
+		facts = standing.Facts(asker)
+	}
+	see = viewOfChild(caller, sharing.Decide(sharing.SeeAccesses, facts).Allowed())
 	if !see.allowed {
 		return filter, see, rpc.Denied()
 	}
@@ -190,6 +198,7 @@ func (s *Service) ProveEntry(ctx context.Context, req *irtv1.ProveEntryRequest) 
 	if keeps(caller) {
 		out.Personal, out.Salt = p.Personal, p.Salt
 	}
+	redact.Pass(ctx, out)
 	return out, nil
 }
 

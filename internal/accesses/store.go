@@ -7,9 +7,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/standard"
 )
 
 // sameChild is the child of the index that an id stands for, first, and every other
@@ -37,22 +34,4 @@ func sameChild(ctx context.Context, pool *pgxpool.Pool, child uuid.UUID) ([]uuid
 		all[i] = id
 	}
 	return all, nil
-}
-
-// worksWith says whether an agency works with a child now: it is involved, or has a
-// record of the child that it has not withdrawn.
-func worksWith(ctx context.Context, pool *pgxpool.Pool, children []uuid.UUID, agency string) (yes bool, err error) {
-	ids := make([][16]byte, len(children))
-	for i, id := range children {
-		ids[i] = id
-	}
-	err = pool.QueryRow(ctx, `SELECT
-		EXISTS (SELECT FROM involvements WHERE child_id = ANY($1::uuid[]) AND agency_id = $2
-			AND start_date <= $4 AND (end_date IS NULL OR end_date >= $4))
-		OR EXISTS (SELECT FROM child_records WHERE child_id = ANY($1::uuid[]) AND agency_id = $2 AND state = $3)`,
-		ids, agency, int32(irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE), standard.Today()).Scan(&yes)
-	if err != nil {
-		return false, fmt.Errorf("accesses: asking whether an agency works with a child: %w", err)
-	}
-	return yes, nil
 }

@@ -3,6 +3,7 @@ package accesses
 import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
+	"irthub/internal/sharing"
 )
 
 // view is how much of a list of accesses its caller sees.
@@ -37,28 +38,29 @@ func viewOfKeeper(c identity.Caller) view {
 // viewOfAgency is what a caller sees of the accesses by an agency or practitioner:
 // an agency's system those of the agency, a practitioner the practitioner's own.
 func viewOfAgency(c identity.Caller, agency, practitioner string) view {
+	own := agency != "" && c.Agency == agency &&
+		(c.Role != irtv1.Role_ROLE_PRACTITIONER || c.Practitioner != "" && c.Practitioner == practitioner)
+	facts := sharing.FactsOf(c)
+	facts.Own = own
 	switch {
+	case !sharing.Decide(sharing.SeeAccesses, facts).Allowed():
+		return view{}
 	case keeps(c):
 		return viewOfKeeper(c)
-	case agency == "" || c.Agency != agency:
-		return view{}
-	case c.Role == irtv1.Role_ROLE_AGENCY_SYSTEM,
-		c.Role == irtv1.Role_ROLE_PRACTITIONER && c.Practitioner != "" && c.Practitioner == practitioner:
-		return view{allowed: true, caller: c, most: pageMost, own: true}
 	}
-	return view{}
+	return view{allowed: true, caller: c, most: pageMost, own: true}
 }
 
-// viewOfChild is what a caller sees of the accesses to a child: an agency that works
-// with the child the most recent.
-func viewOfChild(c identity.Caller, involved bool) view {
+// viewOfChild is what a caller sees of the accesses to a child, if any: an agency
+// that works with the child the most recent.
+func viewOfChild(c identity.Caller, allowed bool) view {
 	switch {
+	case !allowed:
+		return view{}
 	case keeps(c):
 		return viewOfKeeper(c)
-	case involved && (c.Role == irtv1.Role_ROLE_AGENCY_SYSTEM || c.Role == irtv1.Role_ROLE_PRACTITIONER):
-		return view{allowed: true, caller: c, most: involvedMost, recentOnly: true}
 	}
-	return view{}
+	return view{allowed: true, caller: c, most: involvedMost, recentOnly: true}
 }
 
 // mayName says whether the caller may be told the name of a sensitive service.

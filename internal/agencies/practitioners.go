@@ -9,6 +9,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -43,6 +44,7 @@ func (s *Service) CreatePractitioner(ctx context.Context, req *irtv1.CreatePract
 		return nil, err
 	}
 	s.directory.heardOf(agency.ID, id, out)
+	redact.Pass(ctx, out)
 	return out, nil
 }
 
@@ -75,6 +77,7 @@ func (s *Service) GetPractitioner(ctx context.Context, req *irtv1.GetPractitione
 		return nil, rpc.NotFound("practitioner")
 	}
 	audit.FromContext(ctx).AddReturned(p.GetName())
+	redact.Pass(ctx, p)
 	return p, nil
 }
 
@@ -104,6 +107,7 @@ func (s *Service) ListPractitioners(ctx context.Context, req *irtv1.ListPractiti
 	}
 	for _, p := range out.GetPractitioners() {
 		audit.FromContext(ctx).AddReturned(p.GetName())
+		redact.Pass(ctx, p)
 	}
 	return out, nil
 }
@@ -134,6 +138,7 @@ func (s *Service) UpdatePractitioner(ctx context.Context, req *irtv1.UpdatePract
 		return nil, err
 	}
 	s.directory.heardOf(agency, id, out)
+	redact.Pass(ctx, out)
 	return out, nil
 }
 

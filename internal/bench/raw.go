@@ -18,7 +18,7 @@ import (
 func rawGetChild(_ context.Context, l *lab) (operation, error) {
 	today := standard.Today()
 	return l.rawRead(func() []subject { return l.children }, 1, func(child subject) (string, []any) {
-		return children.ReadQuery, []any{[][16]byte{child.id}, today}
+		return children.ReadQuery, []any{[][16]byte{child.id}, today, []string{"raw"}}
 	}), nil
 }
 
@@ -26,7 +26,7 @@ func rawGetChild(_ context.Context, l *lab) (operation, error) {
 func rawListInvolvements(_ context.Context, l *lab) (operation, error) {
 	today := standard.Today()
 	return l.rawRead(func() []subject { return l.busy }, len(involved), func(child subject) (string, []any) {
-		return involvement.ListQuery, []any{[][16]byte{child.id}, today, len(involved) + 1}
+		return involvement.ListQuery, []any{[][16]byte{child.id}, today, len(involved) + 1, []string{"raw"}}
 	}), nil
 }
 

@@ -67,7 +67,7 @@ func sharedColumns() []column {
 // hubsOwn tells the fields that both messages have and that no agency says.
 func hubsOwn(fd protoreflect.FieldDescriptor) bool {
 	switch fd.Name() {
-	case "name", "state", "create_time", "update_time", "etag":
+	case "name", "state", "create_time", "update_time", "etag", "withheld":
 		return true
 	}
 	return false

@@ -64,7 +64,7 @@ func (s *Service) explainRecord(ctx context.Context, name string) (*irtv1.Explai
 	fields, against := decodeEvidence(r.matched.evidence)
 	out.Match.FieldWeights = fields
 	if against == uuid.Nil {
-		return out, nil
+		return out, s.showAbout(ctx, about{message: out, children: []uuid.UUID{r.childID}, owner: r.agency, evidence: out.GetMatch()})
 	}
 	found, err := queryRecords(ctx, s.pool, `SELECT `+recordList+` FROM child_records WHERE record_id = $1`, [16]byte(against))
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Service) explainRecord(ctx context.Context, name string) (*irtv1.Explai
 		out.Match.ComparedWith = found[0].name()
 		access.AddReturned(found[0].name())
 	}
-	return out, nil
+	return out, s.showAbout(ctx, about{message: out, children: []uuid.UUID{r.childID}, owner: r.agency, evidence: out.GetMatch()})
 }
 
 // sideOf are the records that a name stands for: itself, or a child's in force.
@@ -103,24 +103,27 @@ func (s *Service) explainPairs(ctx context.Context, side, other []*record) (*irt
 		return nil, err
 	}
 	caller, access := identity.FromContext(ctx), audit.FromContext(ctx)
-	out := &irtv1.ExplainMatchResponse{}
+	out, of := &irtv1.ExplainMatchResponse{}, map[*irtv1.MatchPair][]uuid.UUID{}
 	for _, x := range side {
 		for _, y := range other {
 			if x.id == y.id || !sharing.MayReadRecord(caller, x.agency) || !sharing.MayReadRecord(caller, y.agency) {
 				continue
 			}
 			access.AddChild(x.childID, y.childID)
-			out.Pairs = append(out.Pairs, s.pair(x, y, made.between(x.id, y.id)))
+			p := s.pair(x, y, made.between(x.id, y.id))
+			out.Pairs, of[p] = append(out.Pairs, p), []uuid.UUID{x.childID, y.childID}
 		}
 	}
 	slices.SortStableFunc(out.GetPairs(), func(a, b *irtv1.MatchPair) int {
 		return cmp.Compare(b.GetMatch().GetWeight(), a.GetMatch().GetWeight())
 	})
 	out.Pairs = out.GetPairs()[:min(len(out.GetPairs()), pairsAtMost)]
-	for _, p := range out.GetPairs() {
+	shown := make([]about, len(out.GetPairs()))
+	for i, p := range out.GetPairs() {
 		access.AddReturned(p.GetChildRecord(), p.GetOtherChildRecord())
+		shown[i] = about{message: p, children: of[p], evidence: p.GetMatch()}
 	}
-	return out, nil
+	return out, s.showAbout(ctx, shown...)
 }
 
 func (s *Service) pair(x, y *record, constraint irtv1.MatchConstraintKind) *irtv1.MatchPair {
@@ -206,15 +209,17 @@ func (s *Service) ListMatchConstraints(ctx context.Context, req *irtv1.ListMatch
 	}
 	caller, access := identity.FromContext(ctx), audit.FromContext(ctx)
 	out := &irtv1.ListMatchConstraintsResponse{}
+	var shown []about
 	for _, m := range all {
 		a, _, _ := recordName(m.GetChildRecord())
 		b, _, _ := recordName(m.GetOtherChildRecord())
 		if sharing.MayReadRecord(caller, a) && sharing.MayReadRecord(caller, b) {
 			access.AddReturned(m.GetChildRecord(), m.GetOtherChildRecord())
 			out.MatchConstraints = append(out.MatchConstraints, m)
+			shown = append(shown, about{message: m, children: named(m.GetChild(), m.GetOtherChild())})
 		}
 	}
-	return out, nil
+	return out, s.showAbout(ctx, shown...)
 }
 
 func (s *Service) recordsAsked(ctx context.Context, req *irtv1.ListMatchConstraintsRequest) ([]uuid.UUID, error) {
@@ -275,7 +280,10 @@ func (s *Service) RevokeMatchConstraint(ctx context.Context, req *irtv1.RevokeMa
 		}
 		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, s.showAbout(ctx, about{message: out, children: named(out.GetChild(), out.GetOtherChild())})
 }
 
 func stripesOf(records []*record) []int32 {

@@ -79,7 +79,7 @@ func BenchmarkGetChildRaw(b *testing.B) {
 	_, pool, ctx := filled(b)
 	today := standard.Today()
 	benchmarkReads(ctx, b, pool, func(ctx context.Context, id uuid.UUID) error {
-		rows, err := pool.Query(ctx, children.ReadQuery, [][16]byte{id}, today)
+		rows, err := pool.Query(ctx, children.ReadQuery, [][16]byte{id}, today, []string{"school"})
 		if err != nil {
 			return err
 		}

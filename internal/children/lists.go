@@ -15,6 +15,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/identity"
 	"irthub/internal/match"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -46,6 +47,9 @@ func (s *Service) ListChildRecords(ctx context.Context, req *irtv1.ListChildReco
 		}
 		child = v.entry.id
 		access.AddChild(child)
+		if _, err := s.decide(ctx, s.directory.Asker(ctx), v); err != nil {
+			return nil, err
+		}
 	}
 	after, err := s.tokens.Decode("ListChildRecords", req, req.GetPageToken())
 	if err != nil {
@@ -83,16 +87,12 @@ func (s *Service) recordsOfChild(ctx context.Context, child uuid.UUID, agency st
 		return nil, err
 	}
 	caller := identity.FromContext(ctx)
+	records = slices.DeleteFunc(records, func(r *record) bool {
+		return agency != "-" && r.agency != agency || !sharing.MayReadRecord(caller, r.agency)
+	})
 	out := &irtv1.ListChildRecordsResponse{}
-	for _, r := range records {
-		if agency != "-" && r.agency != agency {
-			continue
-		}
-		if sharing.MayReadRecord(caller, r.agency) {
-			out.ChildRecords = append(out.ChildRecords, r.message())
-		}
-	}
-	return out, nil
+	out.ChildRecords, err = s.showRecords(ctx, records)
+	return out, err
 }
 
 // recordsOfAgency pages through an agency's records. They lie together by key:
@@ -119,9 +119,9 @@ func (s *Service) recordsOfAgency(ctx context.Context, req *irtv1.ListChildRecor
 	}
 	for _, r := range records {
 		audit.FromContext(ctx).AddChild(r.childID)
-		out.ChildRecords = append(out.ChildRecords, r.message())
 	}
-	return out, nil
+	out.ChildRecords, err = s.showRecords(ctx, records)
+	return out, err
 }
 
 // ListChildVersions implements irtv1.ChildServiceServer.
@@ -138,6 +138,15 @@ func (s *Service) ListChildVersions(ctx context.Context, req *irtv1.ListChildVer
 		before = int32(binary.BigEndian.Uint32(cursor)) //nolint:gosec // sealed by us
 	}
 	access.AddChild(id)
+	present, err := s.follow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	asker := s.directory.Asker(ctx)
+	decision, err := s.decide(ctx, asker, present)
+	if err != nil {
+		return nil, err
+	}
 	size := int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))
 	versions, err := s.versions(ctx, id, req, before, size+1)
 	if err != nil {
@@ -152,7 +161,7 @@ func (s *Service) ListChildVersions(ctx context.Context, req *irtv1.ListChildVer
 		}
 	}
 	for _, v := range versions {
-		m, err := s.message(identity.FromContext(ctx), &view{entry: v.entry})
+		m, err := s.message(ctx, asker, &view{entry: v.entry, standing: present.standing}, decision)
 		if err != nil {
 			return nil, err
 		}
@@ -160,6 +169,7 @@ func (s *Service) ListChildVersions(ctx context.Context, req *irtv1.ListChildVer
 		if v.knownTo != nil {
 			one.KnownTo = timestamp(*v.knownTo)
 		}
+		redact.Pass(ctx, one)
 		out.ChildVersions = append(out.ChildVersions, one)
 	}
 	access.AddReturned(req.GetParent() + "/versions")

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -34,8 +35,13 @@ func (s *Service) MergeChildren(ctx context.Context, req *irtv1.MergeChildrenReq
 	if err != nil {
 		return nil, err
 	}
-	out.Child, err = s.show(ctx, into)
-	return out, err
+	if out.Child, err = s.show(ctx, into); err != nil {
+		return nil, err
+	}
+	if !withholds(out.GetChild().GetWithheld(), irtv1.Category_CATEGORY_INVOLVEMENT) {
+		redact.Pass(ctx, out)
+	}
+	return out, nil
 }
 
 func (c *curation) merge(ctx context.Context, req *irtv1.MergeChildrenRequest, from, into uuid.UUID, out *irtv1.MergeChildrenResponse) error {

@@ -55,7 +55,10 @@ func (s *Service) PinChildField(ctx context.Context, req *irtv1.PinChildFieldReq
 		}
 		return c.recompose(ctx, child)
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, s.showAbout(ctx, about{message: out, children: []uuid.UUID{child}})
 }
 
 // pinSubject is the child and the columns that a request is about.
@@ -196,7 +199,10 @@ func (s *Service) UnpinChildField(ctx context.Context, req *irtv1.UnpinChildFiel
 		}
 		return c.recompose(ctx, child)
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return out, s.showAbout(ctx, about{message: out, children: []uuid.UUID{child}})
 }
 
 // pinMessage shows a pin, and notes it in the access log.
@@ -270,10 +276,12 @@ func (s *Service) ListChildPins(ctx context.Context, req *irtv1.ListChildPinsReq
 	if out.ChildPins, err = s.pinMessages(ctx, s.pool, identity.FromContext(ctx), all, members[child]); err != nil {
 		return nil, err
 	}
-	for _, m := range out.GetChildPins() {
+	shown := make([]about, len(out.GetChildPins()))
+	for i, m := range out.GetChildPins() {
 		access.AddReturned(m.GetName())
+		shown[i] = about{message: m, children: []uuid.UUID{child}}
 	}
-	return out, nil
+	return out, s.showAbout(ctx, shown...)
 }
 
 // pinsOf are a child's pins, the latest first.

@@ -57,6 +57,7 @@ func TestPins(t *testing.T) {
 	h.checkInvariants()
 	h.split(b, schoolRecord, gpRecord)
 	check("parted again", a)
+	h.send("school", "p2", freya()) // who has a record sees where she is
 	if c := h.child(b); c.GetGivenName() != "Freya" || c.GetPostcode() != "NR27 9AB" {
 		t.Errorf("the other child keeps %s, %s", c.GetGivenName(), c.GetPostcode())
 	}

@@ -1,6 +1,7 @@
 package children
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,35 +12,43 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
 	"irthub/internal/batch"
-	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 )
 
 // view is what GetChild reads about one child.
 type view struct {
-	entry *entry
-	known bool // to agencies, today
-	lead  *irtv1.LeadProfessional
+	entry    *entry
+	standing *Standing // of the child and the agency that asks, today
+	known    bool      // to agencies, on the day asked about
+	listed   bool      // among others who may be meant
+	lead     *irtv1.LeadProfessional
+}
+
+// wanted is what a point read asks for: a child, as one agency may see it.
+type wanted struct {
+	child uuid.UUID
+	asker string // the agency's id
 }
 
 // errNoChild says that no entry has the id.
 var errNoChild = errors.New("children: no such child")
 
 // ReadQuery is what GetChild costs the database: it reads the children $1 as they
-// are on the day $2, all those of a batch in one go. The part that a caller may be
-// shown is decided afterwards, one caller at a time. LATERAL with OFFSET 0 keeps it
+// are on the day $2, and what policy needs to know of each and the agency at its
+// place in $3, all those of a batch in one go. The part that a caller may be shown
+// is decided afterwards, one caller at a time. LATERAL with OFFSET 0 keeps it
 // nested loops over primary keys, whatever the planner thinks of the size of the
 // tables. It is exported to be measured.
 var ReadQuery = `
-	SELECT ` + entryListOf("c") + `, k.known, l.lead_agency, l.lead_local, l.lead_practitioner, l.lead_name,
-		l.lead_telephone, l.lead_email, l.lead_start, l.lead_end
-	FROM unnest($1::uuid[]) AS q(wanted_id)
+	SELECT ` + entryListOf("c") + `, st_i.known, l.lead_agency, l.lead_local, l.lead_practitioner, l.lead_name,
+		l.lead_telephone, l.lead_email, l.lead_start, l.lead_end, q.asker, ` + StandingColumns("c", "l") + `
+	FROM unnest($1::uuid[], $3::text[]) AS q(wanted_id, asker)
 	CROSS JOIN LATERAL (SELECT ` + entryList + ` FROM children WHERE child_id = q.wanted_id OFFSET 0) c
-	CROSS JOIN LATERAL (
-		SELECT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = q.wanted_id
-			AND i.start_date <= $2 AND (i.end_date IS NULL OR i.end_date >= $2)) AS known) k
 	LEFT JOIN LATERAL (
 		SELECT l.agency_id AS lead_agency, i.local_id AS lead_local, l.practitioner_id AS lead_practitioner,
 			p.display_name AS lead_name, p.telephone AS lead_telephone, p.email AS lead_email,
@@ -48,7 +57,7 @@ var ReadQuery = `
 		JOIN involvements i ON i.child_id = l.child_id AND i.involvement_id = l.involvement_id AND NOT i.sensitive
 		LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id
 		WHERE l.child_id = q.wanted_id AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2)
-		LIMIT 1) l ON true`
+		LIMIT 1) l ON true` + StandingSQL("q.wanted_id", "q.asker", "$2")
 
 // leadScan receives the lead professional's columns, all NULL where there is none.
 type leadScan struct {
@@ -92,21 +101,25 @@ func firstText(a, b string) string {
 }
 
 // read answers many point reads with one query.
-func (s *Service) read(ctx context.Context, ids []uuid.UUID) ([]batch.Outcome[*view], error) {
-	rows, err := s.pool.Query(ctx, ReadQuery, uuids(ids), s.today())
+func (s *Service) read(ctx context.Context, asked []wanted) ([]batch.Outcome[*view], error) {
+	ids, askers := make([][16]byte, len(asked)), make([]string, len(asked))
+	for i, w := range asked {
+		ids[i], askers[i] = w.child, w.asker
+	}
+	rows, err := s.pool.Query(ctx, ReadQuery, ids, s.today(), askers)
 	if err != nil {
 		return nil, fmt.Errorf("children: reading children: %w", err)
 	}
-	views, err := s.scanViews(rows, len(ids))
+	views, err := s.scanViews(rows, len(asked))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]batch.Outcome[*view], len(ids))
-	for i, id := range ids {
+	out := make([]batch.Outcome[*view], len(asked))
+	for i, w := range asked {
 		// A child asked for twice in a batch has two rows, so that no two
 		// callers share a message.
-		if found := views[id]; len(found) > 0 {
-			out[i].Value, views[id] = found[0], found[1:]
+		if found := views[w]; len(found) > 0 {
+			out[i].Value, views[w] = found[0], found[1:]
 		} else {
 			out[i].Err = errNoChild
 		}
@@ -114,19 +127,24 @@ func (s *Service) read(ctx context.Context, ids []uuid.UUID) ([]batch.Outcome[*v
 	return out, nil
 }
 
-func (s *Service) scanViews(rows pgx.Rows, expected int) (map[uuid.UUID][]*view, error) {
+func (s *Service) scanViews(rows pgx.Rows, expected int) (map[wanted][]*view, error) {
 	defer rows.Close()
 	scan := newEntryScan()
-	views := make(map[uuid.UUID][]*view, expected)
+	views := make(map[wanted][]*view, expected)
 	for rows.Next() {
-		v := &view{}
+		v := &view{standing: &Standing{}}
 		var lead leadScan
-		e, err := scan.scan(rows, append([]any{&v.known}, lead.into()...)...)
+		var asker string
+		e, err := scan.scan(rows, append(append(append([]any{&v.known}, lead.into()...), &asker), v.standing.Scan()...)...)
+		if err == nil {
+			err = v.standing.Scanned()
+		}
 		if err != nil {
 			return nil, err
 		}
 		v.entry, v.lead = e, s.leadOf(&lead)
-		views[e.id] = append(views[e.id], v)
+		key := wanted{e.id, asker}
+		views[key] = append(views[key], v)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("children: reading children: %w", err)
@@ -137,10 +155,12 @@ func (s *Service) scanViews(rows pgx.Rows, expected int) (map[uuid.UUID][]*view,
 // mergesAtMost bounds the chain of merged entries that is followed.
 const mergesAtMost = 16
 
-// follow reads a child, or the one it was merged into.
+// follow reads a child, or the one it was merged into, as the caller's agency may
+// see it.
 func (s *Service) follow(ctx context.Context, id uuid.UUID) (*view, error) {
+	asker := s.directory.Asker(ctx).Agency
 	for range mergesAtMost {
-		v, err := s.reader.Do(ctx, id)
+		v, err := s.reader.Do(ctx, wanted{id, asker})
 		if errors.Is(err, errNoChild) {
 			return nil, rpc.NotFound("child")
 		}
@@ -155,9 +175,27 @@ func (s *Service) follow(ctx context.Context, id uuid.UUID) (*view, error) {
 	return nil, fmt.Errorf("children: more than %d merges in a row", mergesAtMost)
 }
 
-// message shows a child to a caller: the one place where a child is made ready
-// to leave the hub.
-func (s *Service) message(c identity.Caller, v *view) (*irtv1.Child, error) {
+// facts are what policy may know of the view, for an asker.
+func (v *view) facts(a agencies.Asker) sharing.Facts {
+	f := v.standing.Facts(a)
+	f.Searching = v.listed
+	return f
+}
+
+// decide says what an asker is shown of a child, and NOT_FOUND where that is
+// nothing: then it is as if there were no such child.
+func (s *Service) decide(ctx context.Context, a agencies.Asker, v *view) (*sharing.Decision, error) {
+	d := sharing.Decide(sharing.See, v.facts(a))
+	if !d.ShowsChild() {
+		audit.FromContext(ctx).AddWithheld(d.Rule(irtv1.Category_CATEGORY_BASIC).ID)
+		return nil, rpc.NotFound("child")
+	}
+	return d, nil
+}
+
+// message makes a child ready to leave the hub: the one place where that is done.
+// It holds what the decision shows the asker.
+func (s *Service) message(ctx context.Context, a agencies.Asker, v *view, d *sharing.Decision) (*irtv1.Child, error) {
 	e := v.entry
 	m := e.person // this caller's own: no two share a view
 	m.Name = rpc.ChildName(e.id)
@@ -165,26 +203,48 @@ func (s *Service) message(c identity.Caller, v *view) (*irtv1.Child, error) {
 	if e.mergedInto.Valid {
 		m.MergedInto = rpc.ChildName(e.mergedInto.UUID)
 	}
-	m.KnownToAgencies, m.LeadProfessional = v.known, v.lead
-	m.School = directoryEntry(s.directory.ByURN(m.GetSchoolUrn()))
-	m.GpPractice = directoryEntry(s.directory.ByODSCode(m.GetGpPracticeCode()))
+	if d.Shows(irtv1.Category_CATEGORY_LOCATION) {
+		m.School = directoryEntry(s.directory.ByURN(m.GetSchoolUrn()))
+		m.GpPractice = directoryEntry(s.directory.ByODSCode(m.GetGpPracticeCode()))
+	}
 	m.CreateTime, m.UpdateTime = timestamp(e.created), timestamp(e.knownFrom)
 	m.Etag = rpc.Etag(e.id, e.revision)
-	hidden := false
-	var err error
-	m.Provenance, err = provenance(e.provenance, func(agency string) bool {
-		facts, _ := s.directory.Get(agency)
-		visible := !facts.Sensitive || sharing.SensitiveVisible(c, agency)
-		hidden = hidden || !visible
-		return visible
-	})
-	if hidden {
-		m.Withheld = append(m.Withheld, sharing.Withheld())
+	if d.Shows(irtv1.Category_CATEGORY_INVOLVEMENT) {
+		m.KnownToAgencies, m.LeadProfessional = v.known, v.lead
+		if err := s.addProvenance(ctx, a, v, m); err != nil {
+			return nil, err
+		}
 	}
-	return m, err
+	redact.Show(ctx, m, d)
+	return m, nil
 }
 
-// historical reads a child as the hub knew it at an instant.
+// addProvenance says where each field comes from. That a sensitive service said
+// some is told only to those who may know of it.
+func (s *Service) addProvenance(ctx context.Context, a agencies.Asker, v *view, m *irtv1.Child) (err error) {
+	var hidden *irtv1.Withheld
+	m.Provenance, err = provenance(v.entry.provenance, func(agency string) bool {
+		known, _ := s.directory.Get(agency)
+		if !known.Sensitive {
+			return true
+		}
+		f := v.standing.Sensitive(a, agency, false)
+		f.Searching = v.listed
+		d := sharing.Decide(sharing.See, f)
+		if d.Shows(irtv1.Category_CATEGORY_SENSITIVE) {
+			return true
+		}
+		hidden = d.Withheld(irtv1.Category_CATEGORY_SENSITIVE)
+		return false
+	})
+	if hidden != nil {
+		m.Withheld = redact.Withhold(ctx, m.Withheld, hidden)
+	}
+	return err
+}
+
+// historical reads a child as the hub knew it at an instant. What is shown of it is
+// decided by what is so now: a shield set today hides where the child was before.
 func (s *Service) historical(ctx context.Context, id uuid.UUID, at time.Time) (*view, error) {
 	for range mergesAtMost {
 		v, err := s.knownAt(ctx, id, at)
@@ -192,6 +252,11 @@ func (s *Service) historical(ctx context.Context, id uuid.UUID, at time.Time) (*
 			return nil, err
 		}
 		if !v.entry.mergedInto.Valid {
+			present, err := s.follow(ctx, v.entry.id)
+			if err != nil {
+				return nil, err
+			}
+			v.standing = present.standing
 			return v, nil
 		}
 		id = v.entry.mergedInto.UUID
@@ -227,12 +292,14 @@ func (s *Service) knownAt(ctx context.Context, id uuid.UUID, at time.Time) (*vie
 	if err != nil {
 		return nil, fmt.Errorf("children: reading a past version: %w", err)
 	}
-	views, err := s.scanViews(rows, 1)
-	if err != nil {
+	defer rows.Close()
+	if !rows.Next() {
+		return nil, cmp.Or(rows.Err(), rpc.NotFound("child"))
+	}
+	v, lead := &view{}, leadScan{}
+	if v.entry, err = newEntryScan().scan(rows, append([]any{&v.known}, lead.into()...)...); err != nil {
 		return nil, err
 	}
-	if len(views[id]) == 0 {
-		return nil, rpc.NotFound("child")
-	}
-	return views[id][0], nil
+	v.lead = s.leadOf(&lead)
+	return v, nil
 }

@@ -15,6 +15,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -49,6 +50,7 @@ func (s *Service) ListMatchReviews(ctx context.Context, req *irtv1.ListMatchRevi
 			return nil, err
 		}
 	}
+	var shown []about
 	for _, v := range found {
 		m, err := v.message(time.Now())
 		if err != nil {
@@ -57,8 +59,9 @@ func (s *Service) ListMatchReviews(ctx context.Context, req *irtv1.ListMatchRevi
 		access.AddReturned(m.GetName())
 		access.AddChild(v.child, v.present)
 		out.MatchReviews = append(out.MatchReviews, m)
+		shown = append(shown, aboutReview(m))
 	}
-	return out, nil
+	return out, s.showAbout(ctx, shown...)
 }
 
 // queue reads a page of the queue. A claim that has ended by itself is none.
@@ -135,7 +138,7 @@ func (s *Service) reviewMessage(ctx context.Context, v *storedReview) (*irtv1.Ma
 	access := audit.FromContext(ctx)
 	access.AddChild(v.child, v.present)
 	access.AddReturned(v.name())
-	return m, nil
+	return m, s.showAbout(ctx, aboutReview(m))
 }
 
 // reviewSide shows one child of a review: as composed, its records, and who holds
@@ -153,7 +156,10 @@ func (s *Service) reviewSide(ctx context.Context, child uuid.UUID) (*irtv1.Match
 	for _, r := range side.GetChildRecords() {
 		audit.FromContext(ctx).AddReturned(r.GetName())
 	}
-	side.Holders, err = s.holders(ctx, child)
+	if !withholds(shown.GetWithheld(), irtv1.Category_CATEGORY_INVOLVEMENT) {
+		side.Holders, err = s.holders(ctx, child)
+	}
+	redact.Pass(ctx, side)
 	return side, err
 }
 
@@ -260,7 +266,11 @@ func (s *Service) ResolveMatchReview(ctx context.Context, req *irtv1.ResolveMatc
 		return nil, err
 	}
 	if req.GetValidateOnly() {
-		return v.message(time.Now())
+		m, err := v.message(time.Now())
+		if err != nil {
+			return nil, err
+		}
+		return m, s.showAbout(ctx, aboutReview(m))
 	}
 	if v, err = reviewNamed(ctx, s.pool, req.GetName(), false); err != nil {
 		return nil, err

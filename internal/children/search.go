@@ -7,12 +7,14 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
-	"irthub/internal/identity"
 	"irthub/internal/match"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
+	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
 
@@ -124,26 +126,40 @@ func enoughCriteria(req *irtv1.SearchChildrenRequest) error {
 	return rpc.InsufficientCriteria()
 }
 
+// withoutPostcode is what a shielded child may be found by.
+func withoutPostcode(req *irtv1.SearchChildrenRequest) *irtv1.SearchChildrenRequest {
+	blind := proto.CloneOf(req)
+	blind.Postcode = ""
+	return blind
+}
+
 type hit struct {
 	child uuid.UUID
 	score float64
 }
 
 func (s *Service) search(ctx context.Context, req *irtv1.SearchChildrenRequest) ([]hit, error) {
-	sought := match.Prepare(match.Person{
+	f, err := s.find(ctx, s.directory.Asker(ctx), match.Person{
 		GivenName: req.GetGivenName(), FamilyName: req.GetFamilyName(), DateOfBirth: req.GetDateOfBirth(),
 		Sex: req.GetSex(), Postcode: req.GetPostcode(),
 	})
-	ids, members, _, err := s.candidates(ctx, match.Keys(&sought))
 	if err != nil {
 		return nil, err
 	}
-	exact := s.evidence(&sought, &sought)
+	blindEnough := enoughCriteria(withoutPostcode(req)) == nil
+	exact, blindExact := s.evidence(&f.sought, &f.sought), s.evidence(&f.blind, &f.blind)
 	var hits []hit
-	for _, id := range ids {
+	for _, id := range f.ids {
+		sought, most := &f.sought, exact
+		if f.hidden[id] {
+			if !blindEnough {
+				continue
+			}
+			sought, most = &f.blind, blindExact
+		}
 		best := 0.0
-		for _, r := range members[id] {
-			best = max(best, s.evidence(&sought, r.features())/exact)
+		for _, r := range f.members[id] {
+			best = max(best, s.evidence(sought, r.features())/most)
 		}
 		if best >= searchFloor {
 			hits = append(hits, hit{id, min(best, 1)})
@@ -166,16 +182,16 @@ func (s *Service) evidence(a, b *match.Features) float64 {
 }
 
 func (s *Service) searchResults(ctx context.Context, hits []hit) (*irtv1.SearchChildrenResponse, error) {
-	caller, access := identity.FromContext(ctx), audit.FromContext(ctx)
+	access, asker := audit.FromContext(ctx), s.directory.Asker(ctx)
 	out := &irtv1.SearchChildrenResponse{Results: make([]*irtv1.SearchResult, 0, len(hits))}
 	if len(hits) == 0 {
 		return out, nil
 	}
-	ids := make([]uuid.UUID, len(hits))
+	asked := make([]wanted, len(hits))
 	for i, h := range hits {
-		ids[i] = h.child
+		asked[i] = wanted{h.child, asker.Agency}
 	}
-	views, err := s.read(ctx, ids)
+	views, err := s.read(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -183,13 +199,20 @@ func (s *Service) searchResults(ctx context.Context, hits []hit) (*irtv1.SearchC
 		if v.Err != nil { // merged away since it was found
 			continue
 		}
-		child, err := s.message(caller, v.Value)
+		v.Value.listed = true
+		d := sharing.Decide(sharing.See, v.Value.facts(asker))
+		if !d.ShowsChild() {
+			continue
+		}
+		child, err := s.message(ctx, asker, v.Value, d)
 		if err != nil {
 			return nil, err
 		}
 		access.AddChild(v.Value.entry.id)
 		access.AddReturned(child.GetName())
-		out.Results = append(out.Results, &irtv1.SearchResult{Child: child, Score: hits[i].score})
+		result := &irtv1.SearchResult{Child: child, Score: hits[i].score}
+		redact.Pass(ctx, result)
+		out.Results = append(out.Results, result)
 	}
 	return out, nil
 }

@@ -24,6 +24,7 @@ import (
 	"irthub/internal/identity"
 	"irthub/internal/match"
 	"irthub/internal/pg"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -42,7 +43,7 @@ type Service struct {
 
 	writer    *batch.Batcher[*submission, *answer]
 	rehearser *batch.Batcher[*submission, *answer]
-	reader    *batch.Batcher[uuid.UUID, *view]
+	reader    *batch.Batcher[wanted, *view]
 }
 
 // New starts the service's write pipeline and read coalescer; Close ends them.
@@ -96,7 +97,15 @@ func (s *Service) SubmitChildRecord(ctx context.Context, req *irtv1.SubmitChildR
 	if err != nil {
 		return nil, err
 	}
-	return a.response(), nil
+	return s.answered(ctx, a), nil
+}
+
+// answered shows a submission's answer to whom the record belongs to, or who wrote
+// it.
+func (s *Service) answered(ctx context.Context, a *answer) *irtv1.SubmitChildRecordResponse {
+	resp := a.response()
+	redact.Show(ctx, resp, sharing.Own(identity.FromContext(ctx), a.record.agency))
+	return resp
 }
 
 // writeNow puts a unary call's submission through the pipeline, or refuses it at
@@ -231,7 +240,7 @@ func (s *Service) rehearse(ctx context.Context, sub *submission) (*irtv1.SubmitC
 	if a.record.childID != uuid.Nil {
 		audit.FromContext(ctx).AddChild(a.record.childID)
 	}
-	resp := a.response()
+	resp := s.answered(ctx, a)
 	resp.ValidateOnly = true
 	return resp, nil
 }
@@ -253,7 +262,45 @@ func (s *Service) WithdrawChildRecord(ctx context.Context, req *irtv1.WithdrawCh
 	if err != nil {
 		return nil, err
 	}
-	return a.record.message(), nil
+	return s.showRecord(ctx, a.record)
+}
+
+// showRecord shows an agency's record of a child: to the agency all of it, to others
+// who may read it what they are shown of the child.
+func (s *Service) showRecord(ctx context.Context, r *record) (*irtv1.ChildRecord, error) {
+	shown, err := s.showRecords(ctx, []*record{r})
+	if err != nil {
+		return nil, err
+	}
+	return shown[0], nil
+}
+
+// showRecords shows records of several children and agencies.
+func (s *Service) showRecords(ctx context.Context, records []*record) ([]*irtv1.ChildRecord, error) {
+	asker := s.directory.Asker(ctx)
+	var foreign []uuid.UUID
+	for _, r := range records {
+		if !asker.Owns(r.agency) {
+			foreign = append(foreign, r.childID)
+		}
+	}
+	standings := map[uuid.UUID]*Standing{}
+	if len(foreign) > 0 {
+		var err error
+		if standings, err = Standings(ctx, s.pool, asker, foreign...); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]*irtv1.ChildRecord, len(records))
+	for i, r := range records {
+		d := sharing.Own(asker.Caller, r.agency)
+		if standing := standings[r.childID]; standing != nil {
+			d = sharing.Decide(sharing.See, standing.Said(asker, r.agency))
+		}
+		out[i] = r.message()
+		redact.Show(ctx, out[i], d)
+	}
+	return out, nil
 }
 
 // GetChildRecord implements irtv1.ChildServiceServer.
@@ -265,7 +312,7 @@ func (s *Service) GetChildRecord(ctx context.Context, req *irtv1.GetChildRecordR
 	}
 	access.AddChild(r.childID)
 	access.AddReturned(r.name())
-	return r.message(), nil
+	return s.showRecord(ctx, r)
 }
 
 // ownRecord reads a record that the caller may read.
@@ -321,14 +368,16 @@ func (s *Service) show(ctx context.Context, id uuid.UUID) (*irtv1.Child, error) 
 func (s *Service) disclose(ctx context.Context, v *view) (*irtv1.Child, error) {
 	access := audit.FromContext(ctx)
 	access.AddChild(v.entry.id)
-	m, err := s.message(identity.FromContext(ctx), v)
+	asker := s.directory.Asker(ctx)
+	d, err := s.decide(ctx, asker, v)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.message(ctx, asker, v, d)
 	if err != nil {
 		return nil, err
 	}
 	access.AddReturned(m.GetName())
-	for _, w := range m.GetWithheld() {
-		access.AddWithheld(w.GetRuleId())
-	}
 	return m, nil
 }
 
@@ -369,8 +418,7 @@ func (s *Service) MatchChild(ctx context.Context, req *irtv1.MatchChildRequest) 
 	if len(faults) > 0 {
 		return nil, rpc.Invalid(faults)
 	}
-	f := match.Prepare(personOf(r))
-	ids, members, narrowed, err := s.candidates(ctx, match.Keys(&f))
+	f, err := s.find(ctx, s.directory.Asker(ctx), personOf(r))
 	if err != nil {
 		return nil, err
 	}
@@ -378,7 +426,10 @@ func (s *Service) MatchChild(ctx context.Context, req *irtv1.MatchChildRequest) 
 	if err != nil {
 		return nil, err
 	}
-	out := s.scored(&f, ids, members, narrowed, func(other uuid.UUID) bool { return made.apart(self, other) })
+	if len(f.hidden) > 0 {
+		f.sought = f.blind // for all, since what is decided in the end is decided among all
+	}
+	out := s.scored(&f.sought, f.ids, f.members, f.narrowed, func(other uuid.UUID) bool { return made.apart(self, other) })
 	for _, c := range out.GetCandidates() {
 		access.AddReturned(c.GetChild())
 		if id, err := rpc.ParseChildName(c.GetChild()); err == nil {

@@ -7,6 +7,7 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/batch"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 )
 
@@ -30,6 +31,7 @@ func (s *Service) beginOne(ctx context.Context, req *irtv1.SubmitChildRecordsReq
 			out.Outcome = &irtv1.SubmitChildRecordsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
 			return out
 		}
+		redact.Pass(ctx, resp) // it was sent by who gets it back, or is theirs
 		out.Outcome = &irtv1.SubmitChildRecordsResponse_Result{Result: resp}
 		return out
 	}

@@ -70,7 +70,7 @@ func (s *Service) submit(ctx context.Context, subs []*submission) ([]outcome, er
 			return nil, fmt.Errorf("children: submitting %d records: %w", len(subs), err)
 		}
 	}
-	return out, nil
+	return out, s.bluntAnswers(ctx, out)
 }
 
 // rounds splits a batch so that no record stands twice in a round: the second
@@ -232,7 +232,7 @@ func (s *Service) rehearseAll(ctx context.Context, subs []*submission) ([]outcom
 			o.Value.record.childID = uuid.Nil // it would be new, and has no name yet
 		}
 	}
-	return w.out, nil
+	return w.out, s.bluntAnswers(ctx, w.out)
 }
 
 // rehearse does all of it but lock and store.

@@ -154,7 +154,7 @@ const managers = ""
 // message is an event as the receiver may know of it; nil if not at all, or if it
 // does not want it.
 func (r receiver) message(e *entry, f *filter, directory *agencies.Directory) *irtv1.Event {
-	if !f.wants(e) || !r.manager && !slices.Contains(e.agencies, r.caller.Agency) {
+	if !f.wants(e) || !r.isTold(e) {
 		return nil
 	}
 	m := &irtv1.Event{
@@ -173,19 +173,35 @@ func (r receiver) message(e *entry, f *filter, directory *agencies.Directory) *i
 	return m
 }
 
+// isTold says whether the receiver is told of an event at all: data managers, and
+// the agencies that it is for, as far as policy tells them of the child. To whom it
+// is because it is their own, or gives them away, it is told in any case.
+func (r receiver) isTold(e *entry) bool {
+	if !r.manager && !slices.Contains(e.agencies, r.caller.Agency) {
+		return false
+	}
+	return e.Audience != events.Involved || sharing.Decide(sharing.BeTold, r.facts(e)).Allowed()
+}
+
+// facts are what policy may know of the receiver of an event about a child.
+func (r receiver) facts(e *entry) sharing.Facts {
+	f := sharing.FactsOf(r.caller)
+	f.Involved = slices.Contains(e.agencies, r.caller.Agency)
+	f.Shielded = e.shielded
+	return f
+}
+
 // mayKnow says whether the receiver may be told that an agency has to do with the
 // child.
 func (r receiver) mayKnow(e *entry, agency string, directory *agencies.Directory) bool {
-	switch {
-	case agency == r.caller.Agency:
-		return true
-	case e.shielded:
+	f := r.facts(e)
+	f.Own = agency == r.caller.Agency
+	d := sharing.Decide(sharing.See, f)
+	a, _ := directory.Get(agency)
+	if (a.Sensitive || e.Reveals == agency) && !d.Shows(irtv1.Category_CATEGORY_SENSITIVE) {
 		return false
 	}
-	a, _ := directory.Get(agency)
-	return sharing.Decide(sharing.Question{
-		Caller: r.caller, Action: sharing.SeeInvolvement, Owner: agency, Sensitive: a.Sensitive || e.Reveals == agency,
-	}).Allowed
+	return d.Shows(irtv1.Category_CATEGORY_INVOLVEMENT)
 }
 
 // mayName says whether the receiver may be told the name of what changed: who may

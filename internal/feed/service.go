@@ -15,6 +15,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/events"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 )
 
@@ -125,6 +126,7 @@ func (l *listing) read(ctx context.Context) error {
 				return nil
 			}
 			if m := l.to.message(e, l.filter, l.s.directory); m != nil {
+				redact.Pass(ctx, m) // message says what the receiver may know, and no more
 				l.events, l.told = append(l.events, m), append(l.told, e)
 			}
 			l.at = e.At

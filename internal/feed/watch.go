@@ -12,6 +12,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/events"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 )
 
@@ -154,6 +155,7 @@ func (w *watcher) tell(entries []*entry, end events.Position) error {
 			e := entries[0]
 			entries, w.at = entries[1:], e.At
 			if m := w.to.message(e, w.filter, w.s.directory); m != nil {
+				redact.Pass(w.stream.Context(), m) // message says what the receiver may know, and no more
 				told, messages = append(told, e), append(messages, m)
 			}
 		}

@@ -94,7 +94,11 @@ func asManager(t testing.TB) context.Context { t.Helper(); return asRole(t, "cou
 
 func asRole(t testing.TB, agency string, role irtv1.Role) context.Context {
 	t.Helper()
-	ctx := identity.NewContext(t.Context(), identity.Caller{Agency: agency, Role: role})
+	c := identity.Caller{Agency: agency, Role: role, Purpose: irtv1.Purpose_PURPOSE_SAFEGUARDING}
+	if role == irtv1.Role_ROLE_MEDIATOR {
+		c.OnBehalfOf = "agencies/" + agency + "/practitioners/p"
+	}
+	ctx := identity.NewContext(t.Context(), c)
 	return audit.NewContext(ctx, audit.New(ctx, "test"))
 }
 
@@ -105,13 +109,20 @@ func (h *hub) exec(sql string, args ...any) {
 	}
 }
 
-// child makes an entry of the index, as the children's pipeline would.
+// child makes an entry of the index, as the children's pipeline would, of which
+// readers have records.
 func (h *hub) child() uuid.UUID {
 	h.t.Helper()
 	id := standard.NewChildID()
 	h.exec(`INSERT INTO children (child_id, state, create_time, known_from, revision) VALUES ($1, 1, $2, $2, 1)`, id, longAgo)
+	for _, agency := range readers {
+		h.record(agency, "r-"+childName(id)[9:], id)
+	}
 	return id
 }
+
+// readers have a record of every child, so that policy lets them see who works with it.
+var readers = []string{"gp", "social"}
 
 // longAgo is before anything that the tests do.
 var longAgo = time.Date(2020, time.January, 1, 0, 0, 0, 0, time.UTC)

@@ -7,7 +7,8 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
-	"irthub/internal/identity"
+	"irthub/internal/children"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -35,7 +36,11 @@ func (s *Service) SetLeadProfessional(ctx context.Context, req *irtv1.SetLeadPro
 	if err != nil {
 		return nil, err
 	}
-	return s.leadMessage(ctx, &term{period: *a.period, version: a.shown.version, contact: a.shown.contact})
+	asker, st, err := s.standing(ctx, &a.shown)
+	if err != nil {
+		return nil, err
+	}
+	return s.leadMessage(ctx, asker, st, &term{period: *a.period, version: a.shown.version, contact: a.shown.contact})
 }
 
 // term is a period with the involvement and practitioner it was by.
@@ -45,18 +50,24 @@ type term struct {
 	contact contact
 }
 
-func (s *Service) leadMessage(ctx context.Context, t *term) (*irtv1.LeadProfessional, error) {
+func (s *Service) leadMessage(ctx context.Context, asker agencies.Asker, st *children.Standing, t *term) (*irtv1.LeadProfessional, error) {
 	a, _, err := s.directory.Find(ctx, t.agency)
 	if err != nil {
 		return nil, err
 	}
-	return &irtv1.LeadProfessional{
+	d, _, err := s.decide(ctx, asker, st, &t.version)
+	if err != nil {
+		return nil, err
+	}
+	m := &irtv1.LeadProfessional{
 		Involvement: t.version.name(), Agency: agencies.Name(t.agency), AgencyDisplayName: a.DisplayName,
 		Practitioner:            agencies.PractitionerName(t.agency, t.practitioner),
 		PractitionerDisplayName: t.contact.displayName,
 		Telephone:               firstText(t.contact.telephone, a.Telephone), Email: firstText(t.contact.email, a.Email),
 		StartDate: isoDate(t.start), EndDate: isoDate(t.end),
-	}, nil
+	}
+	redact.Show(ctx, m, d)
+	return m, nil
 }
 
 // ListLeadProfessionals implements irt.v1.InvolvementService.
@@ -69,27 +80,50 @@ func (s *Service) ListLeadProfessionals(ctx context.Context, req *irtv1.ListLead
 	if err != nil {
 		return nil, err
 	}
+	asker := s.directory.Asker(ctx)
+	standings, err := children.Standings(ctx, s.pool, asker, child)
+	if err != nil {
+		return nil, err
+	}
+	q, p := &question{asker: asker}, &page{child: child, standing: standings[child]}
+	if p.standing == nil {
+		return nil, rpc.NotFound("child")
+	}
+	if err := s.mayAsk(ctx, q, p); err != nil {
+		return nil, err
+	}
 	terms, err := s.terms(ctx, child)
 	if err != nil {
 		return nil, err
 	}
-	today, caller, e := s.today(), identity.FromContext(ctx), audit.FromContext(ctx)
-	e.AddChild(child)
+	today := s.today()
 	slices.SortStableFunc(terms, func(a, b *term) int {
 		return rank(within(today, b.start, b.end)) - rank(within(today, a.start, a.end))
 	})
+	return s.showTerms(ctx, asker, p.standing, terms)
+}
+
+// showTerms shows the lead professionals that an asker may see. One by an
+// involvement found to be sensitive since leaves no trace.
+func (s *Service) showTerms(ctx context.Context, a agencies.Asker, st *children.Standing, terms []*term) (*irtv1.ListLeadProfessionalsResponse, error) {
 	out := &irtv1.ListLeadProfessionalsResponse{}
 	for _, t := range terms {
-		// One by an involvement found to be sensitive since leaves no trace.
-		if s.sensitive(&t.version) && !sharing.SensitiveVisible(caller, t.agency) {
-			continue
-		}
-		m, err := s.leadMessage(ctx, t)
+		visible, err := s.visible(ctx, a, st, &t.version)
 		if err != nil {
 			return nil, err
 		}
-		e.AddReturned(m.GetInvolvement())
+		if !visible {
+			continue
+		}
+		m, err := s.leadMessage(ctx, a, st, t)
+		if err != nil {
+			return nil, err
+		}
+		audit.FromContext(ctx).AddReturned(m.GetInvolvement())
 		out.LeadProfessionals = append(out.LeadProfessionals, m)
+	}
+	if d := sharing.Decide(sharing.See, st.Facts(a)); !d.Shows(involvementCategory) {
+		out.Withheld = redact.Withhold(ctx, out.Withheld, d.Withheld(involvementCategory))
 	}
 	return out, nil
 }

@@ -11,7 +11,8 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
-	"irthub/internal/identity"
+	"irthub/internal/children"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -25,7 +26,7 @@ const (
 
 // question is what a list is asked: in force on which day, as known when.
 type question struct {
-	caller  identity.Caller
+	asker   agencies.Asker
 	child   uuid.UUID
 	day     time.Time
 	knownAt time.Time // zero: now
@@ -38,9 +39,10 @@ type question struct {
 // page is an answer to a question.
 type page struct {
 	child    uuid.UUID // the one that answers: what the child asked about has become
+	standing *children.Standing
 	rows     []*shown
 	more     bool
-	withheld bool
+	hidden   bool // a sensitive service is involved that the caller is not shown
 }
 
 // ListInvolvements implements irt.v1.InvolvementService.
@@ -69,7 +71,7 @@ func (s *Service) question(ctx context.Context, req *irtv1.ListInvolvementsReque
 		return nil, err
 	}
 	q := &question{
-		caller: identity.FromContext(ctx), child: child, ended: req.GetIncludeEnded(),
+		asker: s.directory.Asker(ctx), child: child, ended: req.GetIncludeEnded(),
 		size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage)),
 	}
 	if err := q.readTimes(req, s.today()); err != nil {
@@ -126,11 +128,10 @@ func (q *question) readTimes(req *irtv1.ListInvolvementsRequest, today time.Time
 // listAnswer shows a page and notes it in the access log.
 func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListInvolvementsRequest, q *question, p *page) (*irtv1.ListInvolvementsResponse, error) {
 	e := audit.FromContext(ctx)
-	e.AddChild(p.child)
 	out := &irtv1.ListInvolvementsResponse{}
 	names := make([]string, 0, len(p.rows))
 	for _, v := range p.rows {
-		m, err := s.message(ctx, q.caller, v)
+		m, err := s.message(ctx, q.asker, p.standing, v)
 		if err != nil {
 			return nil, err
 		}
@@ -138,10 +139,10 @@ func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListInvolvementsReq
 		out.Involvements = append(out.Involvements, m)
 	}
 	e.AddReturned(names...)
-	if p.withheld {
-		notice := sharing.Withheld()
-		e.AddWithheld(notice.GetRuleId())
-		out.Withheld = append(out.Withheld, notice)
+	if d := sharing.Decide(sharing.See, p.standing.Facts(q.asker)); !d.Shows(involvementCategory) {
+		out.Withheld = redact.Withhold(ctx, out.Withheld, d.Withheld(involvementCategory))
+	} else if p.hidden {
+		out.Withheld = redact.Withhold(ctx, out.Withheld, d.Withheld(sensitiveCategory))
 	}
 	if p.more {
 		cursor := positionOf(&p.rows[len(p.rows)-1].version).cursor()
@@ -164,7 +165,7 @@ var errMerges = errors.New("involvement: too many merges in a row")
 func (s *Service) listToday(ctx context.Context, q *question) (*page, error) {
 	child := q.child
 	for range mergesAtMost {
-		l, err := s.reader.Do(ctx, child)
+		l, err := s.reader.Do(ctx, wanted{child, q.asker.Agency})
 		switch {
 		case err != nil:
 			return nil, err
@@ -175,43 +176,77 @@ func (s *Service) listToday(ctx context.Context, q *question) (*page, error) {
 		case len(l.rows) > coalescedRows:
 			return s.listStored(ctx, q)
 		default:
-			return s.show(ctx, q, child, l.rows)
+			p := &page{child: child, standing: l.standing, rows: make([]*shown, 0, len(l.rows))}
+			if err := s.mayAsk(ctx, q, p); err != nil {
+				return nil, err
+			}
+			return p, s.show(ctx, q, p, l.rows)
 		}
 	}
 	return nil, errMerges
 }
 
+// mayAsk notes whom the access is about, and answers NOT_FOUND where the child is
+// not shown at all: as if there were none.
+func (s *Service) mayAsk(ctx context.Context, q *question, p *page) error {
+	e := audit.FromContext(ctx)
+	e.AddChild(p.child)
+	d := sharing.Decide(sharing.See, p.standing.Facts(q.asker))
+	if !d.ShowsChild() {
+		e.AddWithheld(d.Rule(irtv1.Category_CATEGORY_BASIC).ID)
+		return rpc.NotFound("child")
+	}
+	return nil
+}
+
 // show leaves out what the caller may not see, before anything is counted.
-func (s *Service) show(ctx context.Context, q *question, child uuid.UUID, rows []*shown) (*page, error) {
-	p := &page{child: child, rows: make([]*shown, 0, len(rows))}
+func (s *Service) show(ctx context.Context, q *question, p *page, rows []*shown) error {
 	for _, v := range rows {
-		visible, err := s.visible(ctx, q.caller, &v.version)
+		d, sensitive, err := s.decide(ctx, q.asker, p.standing, &v.version)
 		switch {
 		case err != nil:
-			return nil, err
-		case !visible:
-			p.withheld = true
+			return err
+		case !d.Shows(involvementCategory):
+		case sensitive && !d.Shows(sensitiveCategory):
+			p.hidden = true
 		case len(p.rows) == q.size:
 			p.more = true
 		default:
 			p.rows = append(p.rows, v)
 		}
 	}
-	return p, nil
+	return nil
 }
 
-// visible tells whether a caller may see that an agency is involved. It asks the
-// database about an agency that this process has not heard of.
-func (s *Service) visible(ctx context.Context, c identity.Caller, v *version) (bool, error) {
-	var a agencies.Agency
-	if !v.sensitive {
-		var err error
-		if a, _, err = s.directory.Find(ctx, v.agency); err != nil {
-			return false, err
+const (
+	involvementCategory = irtv1.Category_CATEGORY_INVOLVEMENT
+	sensitiveCategory   = irtv1.Category_CATEGORY_SENSITIVE
+)
+
+// decide says what an asker is shown of an involvement, and whether it is a
+// sensitive one. It asks the database about an agency that this process has not
+// heard of.
+func (s *Service) decide(ctx context.Context, a agencies.Asker, st *children.Standing, v *version) (d *sharing.Decision, sensitive bool, err error) {
+	sensitive = v.sensitive
+	if !sensitive {
+		owner, _, err := s.directory.Find(ctx, v.agency)
+		if err != nil {
+			return nil, false, err
 		}
+		sensitive = owner.Sensitive
 	}
-	if v.sensitive || a.Sensitive {
-		return sharing.SensitiveVisible(c, v.agency), nil
+	if sensitive {
+		return sharing.Decide(sharing.See, st.Sensitive(a, v.agency, v.basis == basisHarm)), true, nil
 	}
-	return true, nil
+	return sharing.Decide(sharing.See, st.Said(a, v.agency)), false, nil
 }
+
+// visible tells whether an involvement is shown to an asker.
+func (s *Service) visible(ctx context.Context, a agencies.Asker, st *children.Standing, v *version) (bool, error) {
+	d, sensitive, err := s.decide(ctx, a, st, v)
+	return err == nil && d.Shows(involvementCategory) && (!sensitive || d.Shows(sensitiveCategory)), err
+}
+
+// basisHarm is the basis of a sensitive involvement that is recorded on reasonable
+// cause to suspect significant harm (code list sensitive-basis).
+const basisHarm = "SIGNIFICANT_HARM"

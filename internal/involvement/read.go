@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"irthub/internal/batch"
+	"irthub/internal/children"
 	"irthub/internal/rpc"
 )
 
@@ -24,23 +25,32 @@ const coalescedRows = 200
 type listing struct {
 	known      bool
 	mergedInto uuid.UUID
+	standing   *children.Standing // of the child and the agency that asks
 	rows       []*shown
 }
 
+// wanted is what a list read asks for: a child, as one agency may see it.
+type wanted struct {
+	child uuid.UUID
+	asker string // the agency's id
+}
+
 // ListQuery is what ListInvolvements costs the database: it reads the involvements
-// in force on the day $2 of the children $1, at most $3 each, in one statement, so
-// that each child is seen at one instant. LATERAL with a bound keeps every look-up a
+// in force on the day $2 of the children $1, at most $3 each, and what policy needs
+// to know of each and the agency at its place in $4, in one statement, so that each
+// child is seen at one instant. LATERAL with a bound keeps every look-up a
 // nested loop over a primary key, whatever the planner thinks of the size of the
 // tables. It is exported to be measured.
 var ListQuery = `
-	SELECT q.wanted, c.merged_into, c.lead, ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `
-	FROM unnest($1::uuid[]) AS q(wanted)
+	SELECT q.wanted, q.asker, c.merged_into, l.lead, ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `,
+		` + children.StandingColumns("c", "l") + `
+	FROM unnest($1::uuid[], $4::text[]) AS q(wanted, asker)
 	CROSS JOIN LATERAL (
-		SELECT merged_into, (
-			SELECT l.involvement_id FROM lead_professionals l
-			WHERE l.child_id = q.wanted AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2)
-			LIMIT 1) AS lead
-		FROM children WHERE child_id = q.wanted OFFSET 0) c
+		SELECT merged_into, date_of_birth, date_of_death FROM children WHERE child_id = q.wanted OFFSET 0) c
+	LEFT JOIN LATERAL (
+		SELECT involvement_id AS lead, agency_id AS lead_agency, practitioner_id AS lead_practitioner FROM lead_professionals
+		WHERE child_id = q.wanted AND start_date <= $2 AND (end_date IS NULL OR end_date >= $2) LIMIT 1) l ON true` +
+	children.StandingSQL("q.wanted", "q.asker", "$2") + `
 	LEFT JOIN LATERAL (
 		SELECT ` + columns + ` FROM involvements
 		WHERE child_id = q.wanted AND start_date <= $2 AND (end_date IS NULL OR end_date >= $2)
@@ -50,42 +60,48 @@ var ListQuery = `
 		WHERE agency_id = i.agency_id AND practitioner_id = i.practitioner_id OFFSET 0) p ON true`
 
 // read answers many lists with one query.
-func (s *Service) read(ctx context.Context, children []uuid.UUID) ([]batch.Outcome[*listing], error) {
-	listings := make(map[uuid.UUID]*listing, len(children))
-	for _, id := range children {
-		listings[id] = &listing{}
+func (s *Service) read(ctx context.Context, asked []wanted) ([]batch.Outcome[*listing], error) {
+	listings := make(map[wanted]*listing, len(asked))
+	ids, askers := make([][16]byte, 0, len(asked)), make([]string, 0, len(asked))
+	for _, w := range asked {
+		if listings[w] == nil {
+			listings[w] = &listing{}
+			ids, askers = append(ids, w.child), append(askers, w.asker)
+		}
 	}
-	distinct := make([][16]byte, 0, len(listings))
-	for id := range listings {
-		distinct = append(distinct, id)
-	}
-	rows, err := s.pool.Query(ctx, ListQuery, distinct, s.today(), coalescedRows+1)
+	rows, err := s.pool.Query(ctx, ListQuery, ids, s.today(), coalescedRows+1, askers)
 	if err != nil {
 		return nil, fmt.Errorf("involvement: listing: %w", err)
 	}
 	if err := scanListings(rows, listings); err != nil {
 		return nil, err
 	}
-	out := make([]batch.Outcome[*listing], len(children))
-	for i, id := range children {
-		out[i].Value = listings[id]
+	out := make([]batch.Outcome[*listing], len(asked))
+	for i, w := range asked {
+		out[i].Value = listings[w]
 	}
 	return out, nil
 }
 
-func scanListings(rows pgx.Rows, listings map[uuid.UUID]*listing) error {
+func scanListings(rows pgx.Rows, listings map[wanted]*listing) error {
 	defer rows.Close()
 	for rows.Next() {
-		var wanted [16]byte
+		var w wanted
 		var merged, lead zeronull.UUID
-		v := &shown{}
+		v, standing := &shown{}, &children.Standing{}
 		into, done := v.version.scan()
-		into = append([]any{&wanted, &merged, &lead}, append(into, v.contact.scan()...)...)
-		if err := rows.Scan(into...); err != nil {
+		into = append([]any{(*[16]byte)(&w.child), &w.asker, &merged, &lead}, append(into, v.contact.scan()...)...)
+		if err := rows.Scan(append(into, standing.Scan()...)...); err != nil {
 			return fmt.Errorf("involvement: reading a list: %w", err)
 		}
 		done()
-		l := listings[wanted]
+		l := listings[w]
+		if !l.known {
+			if err := standing.Scanned(); err != nil {
+				return err
+			}
+			l.standing = standing
+		}
 		l.known, l.mergedInto = true, uuid.UUID(merged)
 		if v.id != uuid.Nil {
 			v.lead = v.id == uuid.UUID(lead)

@@ -91,7 +91,7 @@ func TestSensitiveInvolvementsLeaveNoTrace(t *testing.T) {
 	h := newHub(t)
 	child, instants := withSensitive(h)
 	for who, ctx := range map[string]context.Context{
-		"another agency": as(t, "gp"), "a data manager": asManager(t), "a mediator": asRole(t, "social", irtv1.Role_ROLE_MEDIATOR),
+		"another agency": as(t, "gp"), "a data manager": asManager(t), "a mediator": asRole(t, "gp", irtv1.Role_ROLE_MEDIATOR),
 	} {
 		for what, read := range reads(h, ctx, child, instants) {
 			answer, err := read()

@@ -5,11 +5,11 @@
 package involvement
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
@@ -17,8 +17,10 @@ import (
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/batch"
+	"irthub/internal/children"
 	"irthub/internal/identity"
 	"irthub/internal/pg"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -34,7 +36,7 @@ type Service struct {
 	today     func() time.Time
 
 	writer *batch.Batcher[*change, *answer]
-	reader *batch.Batcher[uuid.UUID, *listing]
+	reader *batch.Batcher[wanted, *listing]
 }
 
 // New starts the service's write pipeline and read coalescer, which use up to
@@ -80,13 +82,13 @@ func (s *Service) SubmitInvolvement(ctx context.Context, req *irtv1.SubmitInvolv
 			return nil, err
 		}
 		audit.FromContext(ctx).AddChild(a.shown.childID)
-		return s.message(ctx, c.caller, &a.shown)
+		return s.written(ctx, &a.shown)
 	}
 	a, err := s.write(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	return s.message(ctx, c.caller, &a.shown)
+	return s.written(ctx, &a.shown)
 }
 
 // admit is what an involvement passes before it may enter the pipeline: whose it
@@ -214,7 +216,7 @@ func (s *Service) EndInvolvement(ctx context.Context, req *irtv1.EndInvolvementR
 	if err != nil {
 		return nil, err
 	}
-	return s.message(ctx, c.caller, &a.shown)
+	return s.written(ctx, &a.shown)
 }
 
 // GetInvolvement implements irt.v1.InvolvementService.
@@ -223,29 +225,67 @@ func (s *Service) GetInvolvement(ctx context.Context, req *irtv1.GetInvolvementR
 	if !ok {
 		return nil, rpc.NotFound("involvement")
 	}
-	caller := identity.FromContext(ctx)
-	if !sharing.MayReadRecord(caller, agency) {
+	if !sharing.MayReadRecord(identity.FromContext(ctx), agency) {
 		return nil, rpc.Denied()
 	}
 	v, err := s.get(ctx, standard.InvolvementID(agency, localID))
 	if err != nil {
 		return nil, err
 	}
-	// To a data manager a sensitive involvement is the same as none.
-	if v == nil || s.sensitive(&v.version) && !sharing.SensitiveVisible(caller, agency) {
+	if v == nil {
 		return nil, rpc.NotFound("involvement")
 	}
 	e := audit.FromContext(ctx)
 	e.AddChild(v.childID)
-	e.AddReturned(v.name())
-	return s.message(ctx, caller, v)
-}
-
-// message shows an involvement to a caller who may see it.
-func (s *Service) message(ctx context.Context, c identity.Caller, v *shown) (*irtv1.Involvement, error) {
-	a, _, err := s.directory.Find(ctx, v.agency)
+	asker, st, err := s.standing(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	return v.message(a, sharing.MayReadRecord(c, v.agency)), nil
+	// To a data manager one that may not be shown is the same as none.
+	if visible, err := s.visible(ctx, asker, st, &v.version); err != nil || !visible {
+		return nil, cmp.Or(err, rpc.NotFound("involvement"))
+	}
+	e.AddReturned(v.name())
+	return s.message(ctx, asker, st, v)
+}
+
+// standing reads what policy needs to show an involvement by itself: nothing to its
+// own agency.
+func (s *Service) standing(ctx context.Context, v *shown) (agencies.Asker, *children.Standing, error) {
+	asker := s.directory.Asker(ctx)
+	if asker.Owns(v.agency) {
+		return asker, &children.Standing{}, nil
+	}
+	standings, err := children.Standings(ctx, s.pool, asker, v.childID)
+	if err != nil {
+		return asker, nil, err
+	}
+	if st := standings[v.childID]; st != nil {
+		return asker, st, nil
+	}
+	return asker, &children.Standing{}, nil // merged away since
+}
+
+// written shows an involvement to who has just written it.
+func (s *Service) written(ctx context.Context, v *shown) (*irtv1.Involvement, error) {
+	asker, st, err := s.standing(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return s.message(ctx, asker, st, v)
+}
+
+// message shows an involvement to an asker, as far as the asker may see it.
+func (s *Service) message(ctx context.Context, a agencies.Asker, st *children.Standing, v *shown) (*irtv1.Involvement, error) {
+	owner, _, err := s.directory.Find(ctx, v.agency)
+	if err != nil {
+		return nil, err
+	}
+	d, _, err := s.decide(ctx, a, st, &v.version)
+	if err != nil {
+		return nil, err
+	}
+	m := v.message(owner, sharing.MayReadRecord(a.Caller, v.agency))
+	redact.Show(ctx, m, d)
+	return m, nil
 }

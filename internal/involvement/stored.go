@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
+	"irthub/internal/children"
+	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 )
 
@@ -20,16 +22,31 @@ func (s *Service) listStored(ctx context.Context, q *question) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.pageOf(ctx, q, child)
+	present, err := s.survivor(ctx, child)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{child: child}
+	// What is shown of the past is decided by what is so now.
+	standings, err := children.Standings(ctx, s.pool, q.asker, present)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{child: child, standing: standings[present]}
+	if p.standing == nil {
+		return nil, rpc.NotFound("child")
+	}
+	if err := s.mayAsk(ctx, q, p); err != nil {
+		return nil, err
+	}
+	rows, err := s.pageOf(ctx, q, p)
+	if err != nil {
+		return nil, err
+	}
 	if len(rows) > q.size {
 		rows, p.more = rows[:q.size], true
 	}
 	for _, v := range rows {
-		visible, err := s.visible(ctx, q.caller, &v.version)
+		visible, err := s.visible(ctx, q.asker, p.standing, &v.version)
 		if err != nil {
 			return nil, err
 		}
@@ -38,7 +55,7 @@ func (s *Service) listStored(ctx context.Context, q *question) (*page, error) {
 		}
 	}
 	p.more = p.more && len(p.rows) > 0
-	p.withheld, err = s.anythingHidden(ctx, q, child)
+	p.hidden, err = s.anythingHidden(ctx, q, p)
 	return p, err
 }
 
@@ -84,10 +101,12 @@ func versionsAt(table, columns, child, instant string) string {
 			WHERE child_id = ` + child + ` AND known_from <= ` + instant + ` AND known_to > ` + instant
 }
 
-// notHidden is the rule of sharing.SensitiveVisible in SQL, so that pages are
-// counted by what the caller sees. What is found to be sensitive now is hidden in
-// every earlier version too.
-const notHidden = `(i.agency_id = @own OR NOT (i.sensitive OR i.agency_id = ANY(@sensitive::text[])
+// notHidden is the decision on sensitive involvements in SQL, so that pages are
+// counted by what the caller sees: those of the services @shown, those recorded on
+// reasonable cause where that is enough (@cause), or all. What is found to be
+// sensitive now is hidden in every earlier version too.
+const notHidden = `(@all_sensitive OR i.agency_id = ANY(@shown::text[]) OR @cause AND i.sensitive_basis = '` + basisHarm + `'
+	OR NOT (i.sensitive OR i.agency_id = ANY(@sensitive::text[])
 		OR EXISTS (SELECT 1 FROM involvements n WHERE n.involvement_id = i.involvement_id AND n.sensitive)))`
 
 // pageSQL lists the versions that source selects; leads selects the periods.
@@ -103,7 +122,7 @@ func pageSQL(source, leads string) string {
 		WHERE agency_id = i.agency_id AND practitioner_id = i.practitioner_id OFFSET 0) p ON true
 	WHERE (@ended OR i.start_date <= @day AND (i.end_date IS NULL OR i.end_date >= @day))
 		AND (i.start_date, i.involvement_id) > (@after_start, @after_id)
-		AND ` + notHidden + `
+		AND (@involvements OR i.agency_id = @own) AND ` + notHidden + `
 	ORDER BY i.start_date, i.involvement_id LIMIT @limit`
 }
 
@@ -116,10 +135,10 @@ var (
 		versionsAt("lead_professionals", leadColumns, "@child", "@known_at"))
 )
 
-func (s *Service) pageOf(ctx context.Context, q *question, child uuid.UUID) ([]*shown, error) {
+func (s *Service) pageOf(ctx context.Context, q *question, p *page) ([]*shown, error) {
 	sql, after := pageNowSQL, q.after
-	args := s.hiddenArguments(q)
-	args["child"], args["day"], args["ended"], args["limit"] = [16]byte(child), nullDate(q.day), q.ended, q.size+1
+	args := s.hiddenArguments(q, p)
+	args["child"], args["day"], args["ended"], args["limit"] = [16]byte(p.child), nullDate(q.day), q.ended, q.size+1
 	if !q.knownAt.IsZero() {
 		sql, args["known_at"] = pageThenSQL, q.knownAt
 	}
@@ -138,16 +157,27 @@ func (s *Service) pageOf(ctx context.Context, q *question, child uuid.UUID) ([]*
 	return page, nil
 }
 
-func (s *Service) hiddenArguments(q *question) pgx.NamedArgs {
-	own := ""
-	if sharing.SensitiveVisible(q.caller, q.caller.Agency) {
-		own = q.caller.Agency
+// hiddenArguments are what decides which involvements the caller is shown.
+func (s *Service) hiddenArguments(q *question, p *page) pgx.NamedArgs {
+	shows := func(service string, cause bool) bool {
+		d := sharing.Decide(sharing.See, p.standing.Sensitive(q.asker, service, cause))
+		return d.Shows(sensitiveCategory) && d.Shows(involvementCategory)
+	}
+	shown := []string{}
+	for _, service := range append(p.standing.ConsentingServices(), q.asker.Agency) {
+		if shows(service, false) {
+			shown = append(shown, service)
+		}
 	}
 	sensitive := s.directory.Sensitive()
 	if sensitive == nil {
 		sensitive = []string{} // nothing is = ANY(NULL), nor is it not
 	}
-	return pgx.NamedArgs{"own": own, "sensitive": sensitive}
+	return pgx.NamedArgs{
+		"own": q.asker.Agency, "sensitive": sensitive, "shown": shown,
+		"all_sensitive": shows("", false), "cause": shows("", true),
+		"involvements": sharing.Decide(sharing.See, p.standing.Facts(q.asker)).Shows(involvementCategory),
+	}
 }
 
 // beforeAll is before any day of the standard.
@@ -164,9 +194,9 @@ var (
 // involved. About today that is one in force today. About other times it is one
 // at any time: were it said for the day or instant asked about alone, asking
 // about one after another would tell when the service began and ended.
-func (s *Service) anythingHidden(ctx context.Context, q *question, child uuid.UUID) (hidden bool, err error) {
-	sql, args := hiddenTodaySQL, s.hiddenArguments(q)
-	children := [][16]byte{child}
+func (s *Service) anythingHidden(ctx context.Context, q *question, p *page) (hidden bool, err error) {
+	sql, args := hiddenTodaySQL, s.hiddenArguments(q, p)
+	asked := [][16]byte{p.child}
 	if q.today {
 		args["day"] = nullDate(q.day)
 	} else {
@@ -175,9 +205,9 @@ func (s *Service) anythingHidden(ctx context.Context, q *question, child uuid.UU
 		if err != nil {
 			return false, err
 		}
-		children = append(children, now)
+		asked = append(asked, now)
 	}
-	args["children"] = children
+	args["children"] = asked
 	if err := s.pool.QueryRow(ctx, sql, args).Scan(&hidden); err != nil {
 		return false, fmt.Errorf("involvement: looking for sensitive involvements: %w", err)
 	}

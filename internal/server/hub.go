@@ -23,6 +23,7 @@ import (
 	"irthub/internal/gateway"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
+	"irthub/internal/redact"
 	"irthub/internal/retention"
 	"irthub/internal/revocations"
 	"irthub/internal/rpc"
@@ -132,6 +133,7 @@ func (h *Hub) unary() []grpc.UnaryServerInterceptor {
 		audit.UnaryInterceptor(h.audit),
 		identity.AuthoriseUnary,
 		rpc.UnaryValidate,
+		redact.Unary,
 	)
 }
 
@@ -146,6 +148,7 @@ func (h *Hub) stream() []grpc.StreamServerInterceptor {
 		audit.StreamInterceptor(h.audit),
 		identity.AuthoriseStream,
 		rpc.StreamValidate,
+		redact.Stream,
 	)
 }
 

@@ -69,6 +69,17 @@ func (c *ConsentFact) Shares(category irtv1.Category) bool {
 		(len(c.Categories) == 0 || slices.Contains(c.Categories, category))
 }
 
+// Shared are the categories of information that the consent is to share.
+func (c *ConsentFact) Shared() Categories {
+	var set Categories
+	for _, category := range categories {
+		if c.Shares(category) {
+			set |= SetOf(category)
+		}
+	}
+	return set
+}
+
 // ShowsInvolvement tells whether the consent is to show the involvement of a
 // sensitive service.
 func (c *ConsentFact) ShowsInvolvement(agencyID string) bool {

@@ -1,7 +1,6 @@
 package sharing_test
 
 import (
-	"encoding/csv"
 	"os"
 	"strings"
 	"testing"
@@ -11,39 +10,78 @@ import (
 	"irthub/internal/sharing"
 )
 
-var actions = map[string]sharing.Action{
-	"read record": sharing.ReadRecord, "write record": sharing.WriteRecord, "see involvement": sharing.SeeInvolvement,
-	"read practitioner": sharing.ReadPractitioner, "write practitioner": sharing.WritePractitioner,
-	"nothing there is a rule for": 99,
+func embedded(t testing.TB) *sharing.Policy {
+	t.Helper()
+	p, err := sharing.Embedded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
-// The table is what officers of information governance agree to: a change of a
-// decision is a change of the table.
-func TestDecisions(t *testing.T) {
-	t.Parallel()
-	f, err := os.Open("testdata/decisions.csv")
+func cases(t *testing.T) []sharing.Case {
+	t.Helper()
+	f, err := os.Open("testdata/cases.csv")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	cases, err := csv.NewReader(f).ReadAll()
+	all, err := sharing.ReadCases(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range cases[1:] {
-		action, known := actions[c[0]]
-		role, _ := identity.ParseRole(c[1])
-		if !known || c[1] != identity.RoleText(role) {
-			t.Fatalf("%q: no such action or role", c)
+	return all
+}
+
+// The table is what officers of information governance agree to: a change of a
+// decision is a change of the table.
+func TestCases(t *testing.T) {
+	t.Parallel()
+	all := cases(t)
+	if len(all) < 120 {
+		t.Errorf("only %d cases", len(all))
+	}
+	for _, f := range embedded(t).Test(all) {
+		t.Error(f)
+	}
+}
+
+// Every rule is tried both ways: by a case that it decides, and by one of its own
+// action and category that goes the other way.
+func TestEveryRuleIsTriedBothWays(t *testing.T) {
+	t.Parallel()
+	p, all := embedded(t), cases(t)
+	for _, r := range p.Rules() {
+		decides, goesElsewhere := false, false
+		for _, c := range all {
+			decides = decides || c.Rule == r.ID && c.Allow == r.Allows
 		}
-		got := sharing.Decide(sharing.Question{
-			Caller: identity.Caller{Agency: c[2], Role: role}, Action: action, Owner: c[3], Sensitive: c[4] == "yes",
-		})
-		if got.Allowed != (c[5] == "allow") || got.RuleID != c[6] {
-			t.Errorf("%s: %+v", strings.Join(c, ","), got)
+		for _, c := range all {
+			for _, like := range all {
+				if like.Rule == r.ID && like.Allow == r.Allows && like.Action == c.Action && like.Category == c.Category && c.Allow != r.Allows {
+					goesElsewhere = true
+				}
+			}
 		}
-		if got.Words == "" {
-			t.Errorf("%s: no words", strings.Join(c, ","))
+		if !decides || !goesElsewhere {
+			t.Errorf("%s: decides a case: %v; a like case goes the other way: %v", r.ID, decides, goesElsewhere)
+		}
+	}
+}
+
+// No rule may be dropped without a case that fails.
+func TestNoRuleIsIdle(t *testing.T) {
+	t.Parallel()
+	p, all := embedded(t), cases(t)
+	for _, r := range p.Rules() {
+		verdicts := 0
+		for _, f := range p.Without(r.ID).Test(all) {
+			if f.Allowed != f.Allow {
+				verdicts++
+			}
+		}
+		if verdicts == 0 {
+			t.Errorf("without %s every case is decided the same", r.ID)
 		}
 	}
 }
@@ -51,18 +89,22 @@ func TestDecisions(t *testing.T) {
 // What must hold whatever the rules become.
 func TestWhatNoRuleMayAllow(t *testing.T) {
 	t.Parallel()
-	agencies := []string{"", "a", "b"}
-	for action := sharing.Action(0); action < 10; action++ {
+	p := embedded(t)
+	bools := []bool{false, true}
+	for action := sharing.Action(0); action < 12; action++ {
 		for role := range irtv1.Role_name {
-			for _, caller := range agencies {
-				for _, owner := range agencies {
-					for _, sensitive := range []bool{false, true} {
-						q := sharing.Question{
-							Action: action, Owner: owner, Sensitive: sensitive,
-							Caller: identity.Caller{Agency: caller, Role: irtv1.Role(role)},
-						}
-						if sharing.Decide(q).Allowed && forbidden(q) {
-							t.Errorf("%+v is allowed", q)
+			for _, purpose := range []irtv1.Purpose{0, irtv1.Purpose_PURPOSE_SAFEGUARDING, irtv1.Purpose_PURPOSE_EMERGENCY} {
+				for _, kind := range []irtv1.AgencyKind{0, irtv1.AgencyKind_AGENCY_KIND_SCHOOL, irtv1.AgencyKind_AGENCY_KIND_POLICE} {
+					for _, identified := range bools {
+						for _, own := range bools {
+							for _, involved := range bools {
+								for _, shielded := range bools {
+									check(t, p, action, sharing.Facts{
+										Identified: identified, Role: irtv1.Role(role), Purpose: purpose, Kind: kind, Reason: involved,
+										Own: own, Involved: involved, HoldsRecord: involved, Shielded: shielded,
+									})
+								}
+							}
 						}
 					}
 				}
@@ -71,22 +113,47 @@ func TestWhatNoRuleMayAllow(t *testing.T) {
 	}
 }
 
-func forbidden(q sharing.Question) bool {
-	other := q.Caller.Agency != q.Owner
-	record := q.Action == sharing.ReadRecord || q.Action == sharing.WriteRecord
-	manager := q.Caller.Role == irtv1.Role_ROLE_DATA_MANAGER
+func check(t *testing.T, p *sharing.Policy, a sharing.Action, f sharing.Facts) {
+	t.Helper()
+	d := p.Decide(a, f)
+	if d.Allowed() && forbidden(a, f) {
+		t.Errorf("%v with %+v is allowed by %s", a, f, d.Reason().ID)
+	}
+	for n := range irtv1.Category_name {
+		if c := irtv1.Category(n); d.Shows(c) && (forbidden(a, f) || hidden(a, f, c)) {
+			t.Errorf("%v %v with %+v is allowed by %s", a, c, f, d.Rule(c).ID)
+		}
+	}
+}
+
+func forbidden(a sharing.Action, f sharing.Facts) bool {
+	record := a == sharing.ReadRecord || a == sharing.WriteRecord
+	noChild := f.Role == irtv1.Role_ROLE_AUDITOR || f.Role == irtv1.Role_ROLE_HUB_OPERATOR
 	switch {
-	case q.Caller.Agency == "" || q.Owner == "":
+	case !f.Identified:
 		return true
-	case q.Action < sharing.ReadRecord || q.Action > sharing.WritePractitioner:
+	case a < sharing.See || a > sharing.SeeAccesses:
 		return true
-	case q.Action == sharing.SeeInvolvement && q.Sensitive && other:
+	case record && !f.Own && f.Role != irtv1.Role_ROLE_DATA_MANAGER:
 		return true
-	case record && other && !manager:
+	case record && (noChild || f.Role == irtv1.Role_ROLE_MEDIATOR):
 		return true
-	case record && (q.Caller.Role == irtv1.Role_ROLE_AUDITOR || q.Caller.Role == irtv1.Role_ROLE_HUB_OPERATOR ||
-		q.Caller.Role == irtv1.Role_ROLE_MEDIATOR):
+	case noChild && (a == sharing.See || a == sharing.Find || a == sharing.BeTold):
 		return true
+	}
+	return false
+}
+
+// hidden is what is not shown of others, but in an emergency.
+func hidden(a sharing.Action, f sharing.Facts, c irtv1.Category) bool {
+	if a != sharing.See || f.Own || f.Purpose == irtv1.Purpose_PURPOSE_EMERGENCY {
+		return a == sharing.Find && f.Shielded && c == irtv1.Category_CATEGORY_LOCATION
+	}
+	switch c {
+	case irtv1.Category_CATEGORY_UNSPECIFIED, irtv1.Category_CATEGORY_SENSITIVE:
+		return true
+	case irtv1.Category_CATEGORY_LOCATION, irtv1.Category_CATEGORY_CONTACT, irtv1.Category_CATEGORY_INVOLVEMENT:
+		return f.Shielded || !f.Involved && f.Role != irtv1.Role_ROLE_DATA_MANAGER
 	}
 	return false
 }
@@ -95,9 +162,60 @@ func forbidden(q sharing.Question) bool {
 func TestWithheldNamesItsRule(t *testing.T) {
 	t.Parallel()
 	w := sharing.Withheld()
-	d := sharing.Decide(sharing.Question{Caller: identity.Caller{Agency: "a"}, Owner: "b", Action: sharing.SeeInvolvement, Sensitive: true})
-	if w.GetCategory() != irtv1.Category_CATEGORY_SENSITIVE || w.GetRuleId() != d.RuleID || w.GetHowToAsk() != d.Words ||
-		!strings.Contains(w.GetHowToAsk(), "Ask") {
-		t.Errorf("%v; the decision is %+v", w, d)
+	if w.GetCategory() != irtv1.Category_CATEGORY_SENSITIVE || w.GetRuleId() != "SENSITIVE_BROKERED" ||
+		!strings.Contains(w.GetHowToAsk(), "brokered contact") {
+		t.Errorf("%v", w)
+	}
+	d := embedded(t).Decide(sharing.See, sharing.Facts{
+		Identified: true, Role: irtv1.Role_ROLE_PRACTITIONER, Purpose: irtv1.Purpose_PURPOSE_EDUCATION,
+	})
+	for _, c := range []irtv1.Category{irtv1.Category_CATEGORY_LOCATION, irtv1.Category_CATEGORY_CHARACTERISTIC} {
+		if w := d.Withheld(c); w.GetCategory() != c || w.GetRuleId() != d.Rule(c).ID || w.GetHowToAsk() == "" {
+			t.Errorf("%v: %v", c, w)
+		}
+	}
+}
+
+// The vocabulary of policies is that of the schema.
+func TestVocabularyIsTheSchemas(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("policies/schema.cedarschema")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for prefix, names := range map[string]map[int32]string{
+		"ROLE_": irtv1.Role_name, "AGENCY_KIND_": irtv1.AgencyKind_name, "PURPOSE_": irtv1.Purpose_name, "CATEGORY_": irtv1.Category_name,
+	} {
+		for n, name := range names {
+			if word := strings.TrimPrefix(name, prefix); !strings.Contains(string(text), `"`+word+`"`) && (n != 0 || prefix != "CATEGORY_") {
+				t.Errorf("policies cannot name %s", name)
+			}
+		}
+	}
+}
+
+// Records are written by their agency and by data managers, as the helpers say.
+func TestHelpersAskThePolicy(t *testing.T) {
+	t.Parallel()
+	school := identity.Caller{Agency: "school", Role: irtv1.Role_ROLE_AGENCY_SYSTEM}
+	manager := identity.Caller{Agency: "council", Role: irtv1.Role_ROLE_DATA_MANAGER}
+	for _, c := range []struct {
+		what      string
+		got, want bool
+	}{
+		{"own write", sharing.MayWrite(school, "school"), true},
+		{"foreign write", sharing.MayWrite(school, "gp"), false},
+		{"write of nobody's", sharing.MayWrite(school, ""), false},
+		{"manager's write", sharing.MayWrite(manager, "gp"), true},
+		{"own sensitive", sharing.SensitiveVisible(school, "school"), true},
+		{"foreign sensitive", sharing.SensitiveVisible(manager, "clinic"), false},
+		{"practitioner of a sensitive service", sharing.MayReadPractitioner(school, "clinic", true), false},
+		{"practitioner", sharing.MayReadPractitioner(school, "gp", false), true},
+		{"own practitioner", sharing.MayWritePractitioner(school, "school"), true},
+		{"unknown caller", sharing.MayReadRecord(identity.Caller{}, ""), false},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %v", c.what, c.got)
+		}
 	}
 }

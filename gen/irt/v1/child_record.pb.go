@@ -162,7 +162,9 @@ type ChildRecord struct {
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,44,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Changes with every version. Sent back on submit, it refuses to overwrite a
 	// version the sender has not seen (ABORTED; 412 with If-Match).
-	Etag          string `protobuf:"bytes,45,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,45,opt,name=etag,proto3" json:"etag,omitempty"`
+	// What was left out of this answer, by which rule, and how to ask.
+	Withheld      []*Withheld `protobuf:"bytes,46,rep,name=withheld,proto3" json:"withheld,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -456,6 +458,13 @@ func (x *ChildRecord) GetEtag() string {
 	return ""
 }
 
+func (x *ChildRecord) GetWithheld() []*Withheld {
+	if x != nil {
+		return x.Withheld
+	}
+	return nil
+}
+
 // A carer: a person with parental responsibility for a child, or who cares for
 // the child from day to day.
 type Carer struct {
@@ -543,7 +552,7 @@ var File_irt_v1_child_record_proto protoreflect.FileDescriptor
 
 const file_irt_v1_child_record_proto_rawDesc = "" +
 	"\n" +
-	"\x19irt/v1/child_record.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\xc5\"\n" +
+	"\x19irt/v1/child_record.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\xfe\"\n" +
 	"\vChildRecord\x12\x95\x01\n" +
 	"\x04name\x18\x01 \x01(\tB\x80\x01\xe0A\b\xbaHar_\x18\x96\x012Z^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/childRecords/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18\x15\b\x01\"\x11LOCAL_ID_PERSONALR\x04name\x12_\n" +
 	"\n" +
@@ -594,7 +603,8 @@ const file_irt_v1_child_record_proto_rawDesc = "" +
 	"createTime\x12F\n" +
 	"\vupdate_time\x18, \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
 	"updateTime\x12!\n" +
-	"\x04etag\x18- \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag:\x86\x02\xeaA[\n" +
+	"\x04etag\x18- \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x127\n" +
+	"\bwithheld\x18. \x03(\v2\x10.irt.v1.WithheldB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\bwithheld:\x86\x02\xeaA[\n" +
 	"\x0firt/ChildRecord\x12-agencies/{agency}/childRecords/{child_record}*\fchildRecords2\vchildRecord\xbaH\xa4\x01\x1a\xa1\x01\n" +
 	"\x11BIRTH_DATE_ONE_OF\x12Igive either date_of_birth or, for an unborn child, expected_date_of_birth\x1aA(this.date_of_birth == '') != (this.expected_date_of_birth == '')\"\xc7\x03\n" +
 	"\x05Carer\x12?\n" +
@@ -629,6 +639,7 @@ var file_irt_v1_child_record_proto_goTypes = []any{
 	(*Carer)(nil),                 // 2: irt.v1.Carer
 	(*Query)(nil),                 // 3: irt.v1.Query
 	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*Withheld)(nil),              // 5: irt.v1.Withheld
 }
 var file_irt_v1_child_record_proto_depIdxs = []int32{
 	2, // 0: irt.v1.ChildRecord.carers:type_name -> irt.v1.Carer
@@ -636,11 +647,12 @@ var file_irt_v1_child_record_proto_depIdxs = []int32{
 	3, // 2: irt.v1.ChildRecord.queries:type_name -> irt.v1.Query
 	4, // 3: irt.v1.ChildRecord.create_time:type_name -> google.protobuf.Timestamp
 	4, // 4: irt.v1.ChildRecord.update_time:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5, // 5: irt.v1.ChildRecord.withheld:type_name -> irt.v1.Withheld
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_child_record_proto_init() }

@@ -463,8 +463,10 @@ type ListLeadProfessionalsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The present one first.
 	LeadProfessionals []*LeadProfessional `protobuf:"bytes,1,rep,name=lead_professionals,json=leadProfessionals,proto3" json:"lead_professionals,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// What was left out of this answer, by which rule, and how to ask.
+	Withheld      []*Withheld `protobuf:"bytes,2,rep,name=withheld,proto3" json:"withheld,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListLeadProfessionalsResponse) Reset() {
@@ -504,6 +506,13 @@ func (x *ListLeadProfessionalsResponse) GetLeadProfessionals() []*LeadProfession
 	return nil
 }
 
+func (x *ListLeadProfessionalsResponse) GetWithheld() []*Withheld {
+	if x != nil {
+		return x.Withheld
+	}
+	return nil
+}
+
 var File_irt_v1_involvement_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_involvement_service_proto_rawDesc = "" +
@@ -536,9 +545,10 @@ const file_irt_v1_involvement_service_proto_rawDesc = "" +
 	"\n" +
 	"start_date\x18\x03 \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\b\"\fDATE_INVALIDR\tstartDate\"J\n" +
 	"\x1cListLeadProfessionalsRequest\x12*\n" +
-	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\"p\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\"\xa6\x01\n" +
 	"\x1dListLeadProfessionalsResponse\x12O\n" +
-	"\x12lead_professionals\x18\x01 \x03(\v2\x18.irt.v1.LeadProfessionalB\x06\xca\xda\x18\x02\b\bR\x11leadProfessionals2\x83\a\n" +
+	"\x12lead_professionals\x18\x01 \x03(\v2\x18.irt.v1.LeadProfessionalB\x06\xca\xda\x18\x02\b\bR\x11leadProfessionals\x124\n" +
+	"\bwithheld\x18\x02 \x03(\v2\x10.irt.v1.WithheldB\x06\xca\xda\x18\x02\b\x01R\bwithheld2\x83\a\n" +
 	"\x12InvolvementService\x12\x9a\x01\n" +
 	"\x11SubmitInvolvement\x12 .irt.v1.SubmitInvolvementRequest\x1a\x13.irt.v1.Involvement\"N\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02?:\vinvolvement\x1a0/v1/{involvement.name=agencies/*/involvements/*}\x12}\n" +
 	"\x0eGetInvolvement\x12\x1d.irt.v1.GetInvolvementRequest\x1a\x13.irt.v1.Involvement\"7\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{name=agencies/*/involvements/*}\x12\x82\x01\n" +
@@ -580,23 +590,24 @@ var file_irt_v1_involvement_service_proto_depIdxs = []int32{
 	8,  // 2: irt.v1.ListInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
 	10, // 3: irt.v1.ListInvolvementsResponse.withheld:type_name -> irt.v1.Withheld
 	11, // 4: irt.v1.ListLeadProfessionalsResponse.lead_professionals:type_name -> irt.v1.LeadProfessional
-	0,  // 5: irt.v1.InvolvementService.SubmitInvolvement:input_type -> irt.v1.SubmitInvolvementRequest
-	1,  // 6: irt.v1.InvolvementService.GetInvolvement:input_type -> irt.v1.GetInvolvementRequest
-	2,  // 7: irt.v1.InvolvementService.EndInvolvement:input_type -> irt.v1.EndInvolvementRequest
-	3,  // 8: irt.v1.InvolvementService.ListInvolvements:input_type -> irt.v1.ListInvolvementsRequest
-	5,  // 9: irt.v1.InvolvementService.SetLeadProfessional:input_type -> irt.v1.SetLeadProfessionalRequest
-	6,  // 10: irt.v1.InvolvementService.ListLeadProfessionals:input_type -> irt.v1.ListLeadProfessionalsRequest
-	8,  // 11: irt.v1.InvolvementService.SubmitInvolvement:output_type -> irt.v1.Involvement
-	8,  // 12: irt.v1.InvolvementService.GetInvolvement:output_type -> irt.v1.Involvement
-	8,  // 13: irt.v1.InvolvementService.EndInvolvement:output_type -> irt.v1.Involvement
-	4,  // 14: irt.v1.InvolvementService.ListInvolvements:output_type -> irt.v1.ListInvolvementsResponse
-	11, // 15: irt.v1.InvolvementService.SetLeadProfessional:output_type -> irt.v1.LeadProfessional
-	7,  // 16: irt.v1.InvolvementService.ListLeadProfessionals:output_type -> irt.v1.ListLeadProfessionalsResponse
-	11, // [11:17] is the sub-list for method output_type
-	5,  // [5:11] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	10, // 5: irt.v1.ListLeadProfessionalsResponse.withheld:type_name -> irt.v1.Withheld
+	0,  // 6: irt.v1.InvolvementService.SubmitInvolvement:input_type -> irt.v1.SubmitInvolvementRequest
+	1,  // 7: irt.v1.InvolvementService.GetInvolvement:input_type -> irt.v1.GetInvolvementRequest
+	2,  // 8: irt.v1.InvolvementService.EndInvolvement:input_type -> irt.v1.EndInvolvementRequest
+	3,  // 9: irt.v1.InvolvementService.ListInvolvements:input_type -> irt.v1.ListInvolvementsRequest
+	5,  // 10: irt.v1.InvolvementService.SetLeadProfessional:input_type -> irt.v1.SetLeadProfessionalRequest
+	6,  // 11: irt.v1.InvolvementService.ListLeadProfessionals:input_type -> irt.v1.ListLeadProfessionalsRequest
+	8,  // 12: irt.v1.InvolvementService.SubmitInvolvement:output_type -> irt.v1.Involvement
+	8,  // 13: irt.v1.InvolvementService.GetInvolvement:output_type -> irt.v1.Involvement
+	8,  // 14: irt.v1.InvolvementService.EndInvolvement:output_type -> irt.v1.Involvement
+	4,  // 15: irt.v1.InvolvementService.ListInvolvements:output_type -> irt.v1.ListInvolvementsResponse
+	11, // 16: irt.v1.InvolvementService.SetLeadProfessional:output_type -> irt.v1.LeadProfessional
+	7,  // 17: irt.v1.InvolvementService.ListLeadProfessionals:output_type -> irt.v1.ListLeadProfessionalsResponse
+	12, // [12:18] is the sub-list for method output_type
+	6,  // [6:12] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_involvement_service_proto_init() }
