@@ -974,7 +974,7 @@ const file_irt_v1_child_proto_rawDesc = "" +
 	"\x11known_to_agencies\x18* \x01(\bB0\xe0A\x03\xca\xda\x18)\b\b\x12%IRT concept 2003: flag of involvementR\x0fknownToAgencies\x12P\n" +
 	"\x11lead_professional\x18+ \x01(\v2\x18.irt.v1.LeadProfessionalB\t\xe0A\x03\xca\xda\x18\x02\b\bR\x10leadProfessional\x12=\n" +
 	"\n" +
-	"provenance\x18, \x03(\v2\x12.irt.v1.ProvenanceB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
+	"provenance\x18, \x03(\v2\x12.irt.v1.ProvenanceB\t\xe0A\x03\xca\xda\x18\x02\b\bR\n" +
 	"provenance\x127\n" +
 	"\bwithheld\x18- \x03(\v2\x10.irt.v1.WithheldB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\bwithheld\x123\n" +
 	"\x05state\x18. \x01(\x0e2\x12.irt.v1.ChildStateB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x05state\x12*\n" +
