@@ -15,7 +15,9 @@ import (
 var keptAtPurge = map[string]string{
 	"child_records_history.child_id": "earlier versions go with their record, also to another child",
 	"audit_child_entries.child_id":   "the access log has a retention of its own (irthub audit purge)",
-	"event_outbox.child_id":          "an event holds ids alone, and the outbox forgets its events in days",
+	"events.child_id":                "an event holds ids and names of resources alone, and goes after 30 days",
+	"events.other_child_id":          "as above",
+	"event_outbox.child_id":          "an event is here for seconds, until it has its place among the events",
 	"event_outbox.other_child_id":    "as above",
 	"match_keys.record_id":           "purged by key: the key of the table is not the record",
 }
