@@ -20,14 +20,13 @@ type matchEvaluateCommand struct {
 	Mode         string `enum:"online,batch" default:"online" help:"online: records arrive one by one in random order, as in a hub. batch: all are compared, then put together from the surest pair on."`
 	Seed         uint64 `default:"1" help:"Draws the order of arrival (default: 1)."`
 	AutoLinkOnly bool   `help:"Count automatic links only: what goes to review stays apart."`
-	IndexKeys    bool   `help:"Find candidates by the blocking keys of a hub's index, without the broader ones for records that have neither number nor telephone."`
 	JSON         bool   `name:"json" help:"Print nothing but the JSON object, on one line."`
 	Errors       string `type:"path" placeholder:"FILE" help:"Write the pairs wrongly linked and wrongly left apart to this file (CSV), by line number."`
 }
 
 // Help is shown by irthub match evaluate --help.
 func (matchEvaluateCommand) Help() string {
-	return `Learns a model from the records of the file without looking at the truth (expectation maximisation from the built-in model, or --model), puts the records together with the code that the hub runs (normalising, scoring, deciding) and compares the outcome with the truth. All true pairs count, also those that no blocking key brought together. It needs no hub and no database. Candidates of records that have neither a number nor a telephone are found by broader keys than a hub's index uses, which would fill up among a million children; --index-keys measures with the index's own (blocking_keys in the output says which).
+	return `Learns a model from the records of the file without looking at the truth (expectation maximisation from the built-in model, or --model), puts the records together with the code that the hub runs (normalising, blocking keys and their caps, scoring, deciding) and compares the outcome with the truth. All true pairs count, also those that no blocking key brought together. It needs no hub and no database.
 
 What counts as a link: by default what is linked automatically, and what the hub would hold for a person who would find it at least as likely as not (probability 0.5 or more) to be one child; two different valid NHS numbers never link. Two children whom the hub suspects to be one, because a record fits both, count as merged (how often, merged says). The 0.5 is not fitted to anything. With --auto-link-only what is held for review counts as left apart. review_share is the share of records held for review either way. In batch mode best_over_thresholds adds the best F1 over all thresholds, of scored pairs before they are put together; that threshold alone is chosen by the labels.
 
@@ -64,7 +63,7 @@ func (c *matchEvaluateCommand) Run(s streams) error {
 	}
 	learnt := time.Now()
 	s.say("putting together")
-	a := m.Evaluate(records, match.Trial{Mode: match.Mode(c.Mode), Seed: c.Seed, AutoLinkOnly: c.AutoLinkOnly, IndexKeys: c.IndexKeys})
+	a := m.Evaluate(records, match.Trial{Mode: match.Mode(c.Mode), Seed: c.Seed, AutoLinkOnly: c.AutoLinkOnly})
 	e := evaluation{Accuracy: a, Model: m.Version, LearningSeconds: learnt.Sub(started).Seconds(), Seconds: time.Since(started).Seconds()}
 	e.RecordsPerSecond = float64(len(records)) / max(time.Since(learnt).Seconds(), 1e-9)
 	if c.Errors != "" {

@@ -31,7 +31,9 @@ type found struct {
 // is: the finding itself would tell.
 func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person) (*found, error) {
 	f := &found{sought: match.Prepare(p), blind: match.Prepare(withoutWhereabouts(p)), hidden: map[uuid.UUID]bool{}}
-	ids, members, narrowed, err := s.candidates(ctx, match.Keys(&f.sought))
+	// By narrow keys alone: what broad ones bring depends on where a child lives.
+	keys, _ := match.Split(match.Keys(&f.sought))
+	ids, members, narrowed, err := s.candidates(ctx, keys)
 	if err != nil || len(ids) == 0 {
 		return f, err
 	}
@@ -40,7 +42,7 @@ func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person) (*
 	if err != nil {
 		return nil, err
 	}
-	blindKeys := match.Keys(&f.blind)
+	blindKeys, _ := match.Split(match.Keys(&f.blind))
 	for _, id := range ids {
 		standing := standings[id]
 		if standing == nil { // merged away since

@@ -1,9 +1,7 @@
 package children
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -14,61 +12,20 @@ import (
 	"irthub/internal/standard"
 )
 
-// blockCap is how many records one blocking key may bring. A block that holds
-// more is narrowed to that many and the answer says so; the other keys of the
-// record still find its like.
-const blockCap = 64
-
-// blocks tells which children share a blocking key.
-type blocks struct {
-	byKey map[uint64][]uuid.UUID
-	full  map[uint64]bool
-}
-
-func newBlocks() blocks {
-	return blocks{byKey: map[uint64][]uuid.UUID{}, full: map[uint64]bool{}}
-}
-
-func (b *blocks) add(keys []uint64, child uuid.UUID) {
-	for _, k := range keys {
-		switch {
-		case slices.Contains(b.byKey[k], child):
-		case len(b.byKey[k]) >= blockCap: // filled by this batch itself
-			b.full[k] = true
-		default:
-			b.byKey[k] = append(b.byKey[k], child)
-		}
-	}
-}
-
-// children are those that share any of the keys, the oldest first, so that the
-// outcome does not depend on the order in which the database found them.
-func (b *blocks) children(keys []uint64) (ids []uuid.UUID, narrowed bool) {
-	for _, k := range keys {
-		narrowed = narrowed || b.full[k]
-		ids = append(ids, b.byKey[k]...)
-	}
-	slices.SortFunc(ids, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
-	return slices.Compact(ids), narrowed
-}
-
 // findCandidates reads, in two queries for the whole batch, every child that
-// shares a blocking key with any of the submissions, with all its records.
+// shares a narrow blocking key with any of the submissions, with all its
+// records; and then, for the submissions that those do not link, the likeliest
+// that share broad ones.
 func (w *write) findCandidates(ctx context.Context, pending []int) error {
+	w.index, w.members, w.used = newBlocks(), map[uuid.UUID][]*record{}, map[uuid.UUID][]*record{}
 	var keys []uint64
 	for _, i := range pending {
-		keys = append(keys, w.subs[i].keys...)
+		narrow, _ := match.Split(w.subs[i].keys)
+		keys = append(keys, narrow...)
 	}
-	index, err := findBlocks(ctx, w.from, keys)
+	wanted, err := w.index.read(ctx, w.from, keys)
 	if err != nil {
 		return err
-	}
-	w.index = index
-	wanted := map[uuid.UUID]bool{}
-	for _, ids := range index.byKey {
-		for _, id := range ids {
-			wanted[id] = true
-		}
 	}
 	for _, r := range w.existing {
 		wanted[r.childID] = true
@@ -80,55 +37,38 @@ func (w *write) findCandidates(ctx context.Context, pending []int) error {
 			}
 		}
 	}
-	w.members, err = findMembers(ctx, w.from, wanted)
+	if err := w.readMembers(ctx, wanted); err != nil {
+		return err
+	}
+	var unsure []*submission
+	for _, i := range pending {
+		sub := w.subs[i]
+		if _, broad := match.Split(sub.keys); len(broad) == 0 {
+			continue
+		}
+		if w.decide(sub, false).Band != match.BandLink {
+			unsure = append(unsure, sub)
+		}
+	}
+	if wanted, err = w.index.readBroad(ctx, w.from, unsure); err != nil {
+		return err
+	}
+	return w.readMembers(ctx, wanted)
+}
+
+// readMembers reads the records of children that are not read yet.
+func (w *write) readMembers(ctx context.Context, wanted map[uuid.UUID]bool) error {
+	for id := range w.members {
+		delete(wanted, id)
+	}
+	members, err := findMembers(ctx, w.from, wanted)
 	if err != nil {
 		return err
 	}
-	w.used = make(map[uuid.UUID][]*record, len(w.members))
-	for id, records := range w.members {
-		w.used[id] = slices.Clone(records)
+	for id, records := range members {
+		w.members[id], w.used[id] = records, slices.Clone(records)
 	}
 	return nil
-}
-
-func findBlocks(ctx context.Context, q querier, keys []uint64) (blocks, error) {
-	b := newBlocks()
-	if len(keys) == 0 {
-		return b, nil
-	}
-	slices.Sort(keys)
-	keys = slices.Compact(keys)
-	signed := make([]int64, len(keys))
-	for i, k := range keys {
-		signed[i] = int64(k) //nolint:gosec // a key never has the upper bit set
-	}
-	// LATERAL with a bound inside is what keeps both look-ups nested loops over
-	// their indexes, whatever the planner thinks of the size of the tables.
-	rows, err := q.Query(ctx, `
-		SELECT q.key, r.child_id
-		FROM unnest($1::bigint[]) AS q(key)
-		CROSS JOIN LATERAL (SELECT m.record_id FROM match_keys m WHERE m.key = q.key LIMIT $2) m
-		CROSS JOIN LATERAL (SELECT r.child_id FROM child_records r WHERE r.record_id = m.record_id LIMIT 1) r`,
-		signed, blockCap+1)
-	if err != nil {
-		return b, fmt.Errorf("children: finding candidates: %w", err)
-	}
-	defer rows.Close()
-	count := map[uint64]int{}
-	for rows.Next() {
-		var key int64
-		var child [16]byte
-		if err := rows.Scan(&key, &child); err != nil {
-			return b, fmt.Errorf("children: reading candidates: %w", err)
-		}
-		k := uint64(key) //nolint:gosec // see above
-		if count[k]++; count[k] > blockCap {
-			b.full[k] = true
-			continue
-		}
-		b.add([]uint64{k}, child)
-	}
-	return b, rows.Err()
 }
 
 // membersQuery reads the active records of the children $1.
@@ -173,7 +113,10 @@ func (r *review) id() uuid.UUID {
 // match finds the child of a record that is new or says something new about
 // the person, and returns why.
 func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) (*irtv1.MatchExplanation, error) {
-	found := w.decide(sub)
+	found := w.decide(sub, false)
+	if found.Band != match.BandLink {
+		found = w.decide(sub, true)
+	}
 	d := &found.Decision
 	if err := w.heed(ctx, d); err != nil {
 		return nil, err
@@ -249,8 +192,14 @@ type finding struct {
 	narrowed bool
 }
 
-func (w *write) decide(sub *submission) finding {
-	ids, narrowed := w.index.children(sub.keys)
+// decide compares a submission with the children that share a narrow key with
+// it, and where broad is set also with those that share a broad one.
+func (w *write) decide(sub *submission, broad bool) finding {
+	keys := sub.keys
+	if !broad {
+		keys, _ = match.Split(keys)
+	}
+	ids, narrowed := w.index.children(keys, sub.id)
 	var candidates []match.Candidate
 	var members []*record
 	for _, id := range ids {

@@ -82,17 +82,15 @@ func (s *Service) carrying(ctx context.Context, p match.Person, carries func(*ir
 	return uuid.Nil, rpc.TooManyMatches("more than one child carries this identifier: ask the data manager to review them")
 }
 
-// candidates reads the children that share a blocking key, the oldest first.
+// candidates reads the children that share a narrow blocking key, the oldest
+// first.
 func (s *Service) candidates(ctx context.Context, keys []uint64) ([]uuid.UUID, map[uuid.UUID][]*record, bool, error) {
-	index, err := findBlocks(ctx, s.pool, slices.Clone(keys))
+	index := newBlocks()
+	wanted, err := index.read(ctx, s.pool, keys)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	ids, narrowed := index.children(keys)
-	wanted := make(map[uuid.UUID]bool, len(ids))
-	for _, id := range ids {
-		wanted[id] = true
-	}
+	ids, narrowed := index.children(keys, uuid.Nil)
 	members, err := findMembers(ctx, s.pool, wanted)
 	return ids, members, narrowed, err
 }

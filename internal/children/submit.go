@@ -357,7 +357,7 @@ func (w *write) settleIn(old, fresh *record, keys []uint64) {
 	}
 	if fresh.state == irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE {
 		w.members[fresh.childID] = append(w.members[fresh.childID], fresh)
-		w.index.add(keys, fresh.childID)
+		w.index.add(keys, fresh.id, fresh.childID)
 	}
 }
 

@@ -34,9 +34,8 @@ type Accuracy struct {
 	Mode         Mode   `json:"mode"`
 	Seed         uint64 `json:"seed"`
 	AutoLinkOnly bool   `json:"auto_link_only"`
-	// BlockingKeys is "index" where candidates were found by Keys, "broad" where
-	// by BroadKeys.
-	BlockingKeys string `json:"blocking_keys"`
+	// Candidates is how many records, on average, one is compared with.
+	Candidates float64 `json:"candidates_per_record"`
 	// LinksCounted says in words what AutoLinkOnly means for the figures.
 	LinksCounted string     `json:"links_counted"`
 	Thresholds   Thresholds `json:"thresholds"`
@@ -77,13 +76,9 @@ const maxErrors = 100_000
 func (m *Model) newAccuracy(records []Labelled, t Trial) Accuracy {
 	a := Accuracy{
 		Mode: t.Mode, Seed: t.Seed, AutoLinkOnly: t.AutoLinkOnly, Records: len(records),
-		BlockingKeys: "broad",
 		LinksCounted: "automatic links, reviews at even odds or better, and suspected duplicates merged", Rules: map[string]int{},
 		Thresholds: Thresholds{m.parameters.Link, m.parameters.Review, m.parameters.Margin, Confirm},
 		FalseLinks: map[Class]int{Twin: 0, Sibling: 0, Stranger: 0},
-	}
-	if t.IndexKeys {
-		a.BlockingKeys = "index"
 	}
 	if t.AutoLinkOnly {
 		a.LinksCounted, a.Thresholds.Counted = "automatic links", m.parameters.Link

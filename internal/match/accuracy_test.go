@@ -16,11 +16,11 @@ var benchmarks = []benchmark{
 	{name: "febrl1", file: "febrl1.csv", read: febrl, f1: 0.998, review: 1},
 	{name: "febrl2", file: "febrl2.csv", read: febrl, f1: 0.998, review: 1},
 	{name: "febrl3", file: "febrl3.csv", read: febrl, f1: 0.998, review: 1},
-	{name: "febrl3 without number", file: "febrl3.csv", read: febrlWithoutNumber, f1: 0.997, review: 1},
-	{name: "fake_1000", file: "fake_1000.csv", read: fake1000, f1: 0.93, review: 1},
-	{name: "historical", file: "historical_dev.csv", read: historical, large: true, precision: 0.95, f1: 0.90, b3: 0.92, review: 1},
-	{name: "ukkids", file: "ukkids_dev.csv", read: ukkids, autoLinkOnly: true, large: true, precision: 0.999, recall: 0.96, review: 0.02},
-	{name: "ukkids without numbers", file: "ukkids_dev.csv", read: ukkidsWithoutNumbers, large: true, f1: 0.97, review: 0.02},
+	{name: "febrl3 without number", file: "febrl3.csv", read: febrlWithoutNumber, f1: 0.998, review: 1},
+	{name: "fake_1000", file: "fake_1000.csv", read: fake1000, f1: 0.94, review: 1},
+	{name: "historical", file: "historical_dev.csv", read: historical, large: true, precision: 0.95, f1: 0.92, b3: 0.93, review: 1},
+	{name: "ukkids", file: "ukkids_dev.csv", read: ukkids, autoLinkOnly: true, large: true, precision: 0.9996, recall: 0.98, review: 0.008},
+	{name: "ukkids without numbers", file: "ukkids_dev.csv", read: ukkidsWithoutNumbers, large: true, f1: 0.99, review: 0.01},
 }
 
 // TestAccuracy learns from each file without looking at its truth and puts its
@@ -61,7 +61,7 @@ func (b *benchmark) check(t *testing.T, a *Accuracy) {
 		return
 	}
 	for class, pairs := range a.FamilyPairs {
-		if share := ratio(a.FalseLinks[class], pairs); pairs > 0 && share > 0.005 {
+		if share := ratio(a.FalseLinks[class], pairs); pairs > 0 && share > 0.0005 {
 			t.Errorf("%v: %d of %d pairs merged", class, a.FalseLinks[class], pairs)
 		}
 	}

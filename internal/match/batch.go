@@ -23,8 +23,14 @@ type scored struct {
 // surest first: two clusters become one when Decide links each of the pair's
 // records to the other's cluster, and the records of both fit each other on
 // average, so that one doubtful pair does not chain two children together.
-func (m *Model) runBatch(records []Labelled, t Trial, a *Accuracy) {
-	list := m.scoreAll(records, batchCandidates(records, t))
+func (m *Model) runBatch(records []Labelled, a *Accuracy) {
+	candidates := batchCandidates(records)
+	list := m.scoreAll(records, candidates)
+	compared := 0
+	for i := range candidates {
+		compared += len(candidates[i])
+	}
+	a.Candidates = ratio(compared, max(len(records), 1))
 	slices.SortFunc(list, func(x, y scored) int {
 		return cmp.Or(cmp.Compare(y.weight, x.weight), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
 	})
@@ -80,18 +86,20 @@ func (m *Model) decideOn(records []Labelled, x int, cluster []int) Decision {
 	return m.Decide(&records[x].Features, list)
 }
 
-// batchCandidates lists, for each record, the earlier ones that share a key. Of
-// a full block the first stand for all, as in the hub.
-func batchCandidates(records []Labelled, t Trial) [][]int {
-	blocks := map[uint64][]int{}
+// batchCandidates lists, for each record, the earlier ones that share a key, as
+// far as the hub takes them of a block.
+func batchCandidates(records []Labelled) [][]int {
+	byKey := map[uint64][]int{}
 	lists := make([][]int, len(records))
 	for i := range records {
-		for _, k := range t.keys(&records[i].Features) {
-			block := blocks[k]
-			lists[i] = append(lists[i], block...)
-			if len(block) < blockCap {
-				blocks[k] = append(block, i)
-			}
+		keys := Keys(&records[i].Features)
+		narrow, broad := Split(keys)
+		for _, k := range narrow {
+			lists[i] = append(lists[i], byKey[k][:min(len(byKey[k]), BlockCap)]...)
+		}
+		lists[i] = append(lists[i], Likeliest(broad, func(k uint64) []int { return byKey[k] }, cmp.Compare[int])...)
+		for _, k := range keys {
+			byKey[k] = append(byKey[k], i)
 		}
 		slices.Sort(lists[i])
 		lists[i] = slices.Compact(lists[i])
@@ -193,7 +201,7 @@ func (m *Model) Weights(records []Features) []float64 {
 		labelled[i].Features = records[i]
 	}
 	var weights []float64
-	for i, others := range batchCandidates(labelled, Trial{}) {
+	for i, others := range batchCandidates(labelled) {
 		for _, j := range others {
 			weights = append(weights, m.Score(&records[i], &records[j]).Weight)
 		}

@@ -97,14 +97,19 @@ func childLevels() map[string]levelShares {
 			"different": {0.006, 0.38, 0.5, 0.5},
 		},
 		"given_name": {
-			"same":        {0.85, 0.002, 0.002, 5e-3},
-			"variant":     {0.045, 0.004, 0.004, 6e-3},
+			// Parents do not give one name to two children, neither in full and in
+			// short nor in another order; what is left is a name typed into the
+			// wrong child's record.
+			"same":        {0.83, 0.001, 0.001, 5e-3},
+			"spelling":    {0.020, 0.0003, 0.0003, 1e-3},
+			"variant":     {0.035, 0.0015, 0.0015, 5e-3},
 			"slip":        {0.030, 0.002, 0.002, 1e-3},
-			"part":        {0.015, 0.004, 0.004, 1e-3},
-			"middle_name": {0.012, 0.002, 0.003, 3e-3},
+			"reordered":   {0.008, 0.0003, 0.0003, 2e-6},
+			"part":        {0.018, 0.0006, 0.0006, 1e-3},
+			"middle_name": {0.010, 0.001, 0.0015, 3e-3},
 			"initial":     {0.020, 0.006, 0.006, 6e-3},
 			"crossed":     {0.008, 1e-4, 1e-4, 2e-6},
-			"similar":     {0.010, 0.025, 0.020, 0.012},
+			"similar":     {0.010, 0.030, 0.025, 0.012},
 			"different":   {0.008, 0.95, 0.95, 0.966},
 		},
 		"middle_names": {
@@ -156,7 +161,7 @@ func defaultFrequencies() Frequencies {
 
 func spread(table map[string]float64, names string, share float64) {
 	for _, n := range strings.Fields(names) {
-		n = macToMc(n)
+		n = onePrefix(n)
 		if _, ok := table[n]; !ok {
 			table[n] = share
 		}

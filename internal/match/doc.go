@@ -20,7 +20,7 @@
 // # API
 //
 //	Prepare(Person) Features                 once per record: normalise
-//	Keys(*Features) []uint64                 blocking keys (BroadKeys: more, for files); KeyKind(key) names the kind
+//	Keys(*Features) []uint64                 blocking keys; KeyKind(key) names the kind, Split parts narrow from broad
 //	Default() *Model                         hand-set model; New(Parameters) any other
 //	(*Model).Score(a, b *Features) Result    symmetric, no allocation
 //	(*Model).Explain(a, b *Features) Result  the same with Fields, the waterfall
@@ -29,7 +29,8 @@
 //	Train(version, Parameters, []Features)   learn Parameters without labels
 //
 // How a caller finds candidates: look up the children who hold any of the
-// record's keys, then pass all member records of those children to Decide.
+// record's narrow keys and pass all member records of those children to Decide.
+// If that does not link, look up the broad keys too, and decide again on both.
 //
 // A caller stores Person (not Features: those are rebuilt with Prepare), the
 // keys with KeyVersion, and with each decision the model Version and the

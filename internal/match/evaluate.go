@@ -1,6 +1,7 @@
 package match
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 )
@@ -34,45 +35,38 @@ type Trial struct {
 	// least as likely as not one child (Confirm), save where two valid NHS
 	// numbers differ.
 	AutoLinkOnly bool
-	// IndexKeys finds candidates by Keys, as the index of a hub does, and not by
-	// BroadKeys. It makes no difference to records with a number or a telephone.
-	IndexKeys bool
-}
-
-func (t *Trial) keys(f *Features) []uint64 {
-	if t.IndexKeys {
-		return Keys(f)
-	}
-	return BroadKeys(f)
 }
 
 // Confirm is the probability from which a reviewer is taken to say "the same
 // child". No label is looked at to choose it: it is the point of even odds.
 const Confirm = 0.5
 
-// blockCap is how many records one key brings, as in the hub.
-const blockCap = 64
-
 // Evaluate puts the records together and compares the outcome with the truth,
-// which nothing before that looks at. Prepare, Score and Decide are those of the
-// hub, and with IndexKeys the blocking keys are too.
+// which nothing before that looks at. Prepare, Keys with their caps, Score and
+// Decide are those of the hub.
 func (m *Model) Evaluate(records []Labelled, t Trial) Accuracy {
 	a := m.newAccuracy(records, t)
 	if t.Mode == Batch {
-		m.runBatch(records, t, &a)
+		m.runBatch(records, &a)
 	} else {
-		m.runOnline(records, t, &a)
+		m.runOnline(records, &a)
 	}
 	return a
 }
 
-func (m *Model) runOnline(records []Labelled, t Trial, a *Accuracy) {
-	ix := newOnline(records, t)
-	reviews := 0
+func (m *Model) runOnline(records []Labelled, a *Accuracy) {
+	ix := newOnline(records)
+	reviews, compared := 0, 0
 	order := rand.New(rand.NewPCG(a.Seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
 	for _, i := range order.Perm(len(records)) {
-		list := ix.candidates(i)
+		narrow, broad := Split(ix.keys[i])
+		list := ix.candidates(narrow, nil)
 		d := m.Decide(&records[i].Features, list)
+		if d.Band != BandLink && len(broad) > 0 {
+			list = ix.candidates(narrow, broad)
+			d = m.Decide(&records[i].Features, list)
+		}
+		compared += len(list)
 		if d.Band == BandReview {
 			reviews++
 		}
@@ -92,6 +86,7 @@ func (m *Model) runOnline(records []Labelled, t Trial, a *Accuracy) {
 			}
 		}
 	}
+	a.Candidates = ratio(compared, max(len(records), 1))
 	a.ReviewShare = ratio(reviews, max(len(records), 1))
 	a.count(m, records, slices.DeleteFunc(ix.members, func(m []int) bool { return len(m) == 0 }))
 }
@@ -107,32 +102,36 @@ func (a *Accuracy) links(d *Decision) bool {
 // online is the index that fills as records arrive.
 type online struct {
 	records []Labelled
-	keys    [][]uint64
-	byKey   map[uint64][]int // children, by key
+	keys    [][]uint64       // by record
+	byKey   map[uint64][]int // records, by key
+	child   []int            // of each record, when it was put
 	members [][]int          // records, by child; none of one merged into another
 	into    map[int]int      // the child that another was merged into
 	found   []int
 	list    []Candidate
 }
 
-func newOnline(records []Labelled, t Trial) *online {
-	ix := &online{records: records, byKey: map[uint64][]int{}, into: map[int]int{}, keys: make([][]uint64, len(records))}
+func newOnline(records []Labelled) *online {
+	ix := &online{
+		records: records, keys: make([][]uint64, len(records)), byKey: map[uint64][]int{},
+		child: make([]int, len(records)), into: map[int]int{},
+	}
 	for i := range records {
-		ix.keys[i] = t.keys(&records[i].Features)
+		ix.keys[i] = Keys(&records[i].Features)
 	}
 	return ix
 }
 
-// candidates lists all records of every child that shares a key with record i.
-// The list is reused by the next call.
-func (ix *online) candidates(i int) []Candidate {
+// candidates lists all records of every child with a record that shares one of
+// the narrow keys, or is one of the likeliest by the broad ones. The list is
+// reused by the next call.
+func (ix *online) candidates(narrow, broad []uint64) []Candidate {
 	ix.found, ix.list = ix.found[:0], ix.list[:0]
-	for _, k := range ix.keys[i] {
-		ix.found = append(ix.found, ix.byKey[k]...)
+	for _, k := range narrow {
+		block := ix.byKey[k]
+		ix.meet(block[:min(len(block), BlockCap)])
 	}
-	for i, child := range ix.found {
-		ix.found[i] = ix.standing(child)
-	}
+	ix.meet(Likeliest(broad, func(k uint64) []int { return ix.byKey[k] }, cmp.Compare[int]))
 	slices.Sort(ix.found)
 	ix.found = slices.Compact(ix.found)
 	for _, child := range ix.found {
@@ -141,6 +140,13 @@ func (ix *online) candidates(i int) []Candidate {
 		}
 	}
 	return ix.list
+}
+
+// meet finds the children of records.
+func (ix *online) meet(records []int) {
+	for _, r := range records {
+		ix.found = append(ix.found, ix.standing(ix.child[r]))
+	}
 }
 
 // standing is the child that a child is now part of, mostly itself.
@@ -169,10 +175,9 @@ func (ix *online) put(i int, d *Decision) int {
 	} else {
 		ix.members = append(ix.members, nil)
 	}
+	ix.child[i] = child
 	for _, k := range ix.keys[i] {
-		if block := ix.byKey[k]; len(block) < blockCap && !slices.Contains(block, child) {
-			ix.byKey[k] = append(ix.byKey[k], child)
-		}
+		ix.byKey[k] = append(ix.byKey[k], i)
 	}
 	return child
 }

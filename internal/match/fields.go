@@ -99,14 +99,16 @@ const (
 
 // Levels of a family or given name. Not every one occurs in both.
 const (
-	nameExact   Level = iota + 1
-	nameVariant       // nickname, other spelling, or sounds the same
-	nameSlip          // what a slip of the pen or keyboard makes of the same name
-	namePart          // one of several words shared: Smith-Jones and Jones, Lily-May and Lily
-	nameFormer        // family: equal to a former name; given: the other's middle name
-	nameInitial       // one side gives only the initial
-	nameCrossed       // given and family name in each other's place
-	nameSimilar       // alike, but could well be two children's names
+	nameExact     Level = iota + 1
+	nameSpelling        // given: spelt otherwise, said the same: Jaxon and Jackson, Mohammed and Muhammad
+	nameVariant         // nickname, sounds the same, or the other sex's form: Kowalska and Kowalski
+	nameSlip            // what a slip of the pen or keyboard makes of the same name
+	nameReordered       // given: the same names in another order or in other columns
+	namePart            // all words of the shorter among those of the longer: Smith-Jones and Jones, Lily-May and Lily
+	nameFormer          // family: equal to a former name; given: the other's middle name
+	nameInitial         // one side gives only the initial
+	nameCrossed         // given and family name in each other's place
+	nameSimilar         // alike, but could well be two children's names
 	nameOther
 )
 
@@ -153,10 +155,10 @@ var (
 		FieldResidence:   {"not_compared", "same", "same_address", "same_street", "same_postcode_town", "same_postcode", "same_street_name", "same_sector", "same_town", "same_district", "different"},
 		FieldTelephone:   equalLevels,
 		FieldEmail:       closeLevels,
-		FieldFamilyName:  {"not_compared", "same", "variant", "slip", "part", "former", "initial", "crossed", "similar", "different"},
+		FieldFamilyName:  {"not_compared", "same", "spelling", "variant", "slip", "reordered", "part", "former", "initial", "crossed", "similar", "different"},
 		FieldDateOfBirth: {"not_compared", "same", "partial", "day_month_swapped", "slip", "two_parts", "year", "different", "generation_apart"},
 		FieldSex:         equalLevels,
-		FieldGivenName:   {"not_compared", "same", "variant", "slip", "part", "middle_name", "initial", "crossed", "similar", "different"},
+		FieldGivenName:   {"not_compared", "same", "spelling", "variant", "slip", "reordered", "part", "middle_name", "initial", "crossed", "similar", "different"},
 		FieldMiddleNames: {"not_compared", "same", "initial", "different"},
 		FieldNHSNumber:   equalLevels,
 		FieldUPN:         equalLevels,
@@ -175,4 +177,4 @@ func LevelName(f Field, l Level) string {
 }
 
 // maxLevels is one more than the most levels a field has.
-const maxLevels = int(residenceOther) + 1
+const maxLevels = int(max(residenceOther, nameOther)) + 1

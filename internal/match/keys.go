@@ -1,10 +1,14 @@
 package match
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // KeyVersion changes whenever Keys may give other values for the same record;
 // stored keys must then be computed anew.
-const KeyVersion = 2
+const KeyVersion = 3
 
 // Kind is what a blocking key was made of, for reports about full blocks.
 type Kind uint8
@@ -29,7 +33,7 @@ const (
 	KindDistrictBorn   Kind = 15 // postal district + date of birth
 	KindFamilyPostcode Kind = 16 // sound of the family name + postcode
 
-	// Kinds made only for records that have fewer of those above.
+	// Broad kinds, made only for records that have fewer of those above.
 	KindBorn          Kind = 17 // date of birth
 	KindNames         Kind = 18 // sounds of both names in either order
 	KindNameOther     Kind = 19 // sound or nickname group of any one name + other text
@@ -72,34 +76,94 @@ func KeyKind(key uint64) Kind { return Kind(key >> kindShift) }
 
 const kindShift = 58
 
-// Keys gives the record's blocking keys, without repeats, in a fixed order. Two
-// records that share no key are never compared. A key with a missing part is
-// not made, because it would gather everyone who lacks that part.
+// How many records a key may bring. A narrow block that holds more is cut to as
+// many, and the record's other keys still find its like. A broad block that
+// holds more tells nothing, and is left to the narrow keys of the same parts
+// (a date of birth to date and name, date and postcode, date and district). A
+// caller reports both.
+const (
+	BlockCap      = 64
+	BroadBlockCap = 16
+	// likeliest is how many records all broad keys of one may bring together.
+	likeliest = 6
+)
+
+// Likeliest picks, of the records that a record's broad keys bring, those that
+// share most with it, and of these those whose blocks are small. One weak key in
+// common is not enough for a record that has an address: it would bring every
+// child born on the day. block gives the records of a key; their order does not
+// matter.
+func Likeliest[R comparable](keys []uint64, block func(key uint64) []R, compare func(a, b R) int) []R {
+	_, keys = Split(keys)
+	if len(keys) == 0 {
+		return nil
+	}
+	weight := map[R]float64{}
+	addressed := slices.ContainsFunc(keys, func(k uint64) bool { return KeyKind(k) == KindHouse || KeyKind(k) == KindStreetTown })
+	least := 1.0
+	if addressed {
+		least = 2
+	}
+	for _, k := range keys {
+		records := block(k)
+		if len(records) > BroadBlockCap {
+			continue
+		}
+		worth := 1.0
+		if addressed && KeyKind(k) == KindNames {
+			worth = least // both names
+		}
+		for _, r := range records {
+			weight[r] += worth + 1/float64(len(records))
+		}
+	}
+	list := make([]R, 0, len(weight))
+	for r, w := range weight {
+		if w > least {
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b R) int { return cmp.Or(cmp.Compare(weight[b], weight[a]), compare(a, b)) })
+	return list[:min(len(list), likeliest)]
+}
+
+// Broad tells the kinds that bring many strangers: a caller looks them up only
+// for a record that its narrow keys did not link.
+func (k Kind) Broad() bool { return k >= KindBorn }
+
+// Split parts keys into narrow and broad ones, which Keys lists in this order,
+// and so does a sorted list.
+func Split(keys []uint64) (narrow, broad []uint64) {
+	for i, k := range keys {
+		if KeyKind(k).Broad() {
+			return keys[:i:i], keys[i:]
+		}
+	}
+	return keys, nil
+}
+
+// Keys gives the record's blocking keys, without repeats, in a fixed order,
+// narrow ones first. Two records that share no key are never compared. A key
+// with a missing part is not made, because it would gather everyone who lacks
+// that part.
+//
+// A record with no NHS number, no UPN and no telephone, of which little is
+// known, has broad keys besides. In an index of a million children their blocks
+// are mostly over BroadBlockCap and cost no more than a look; in a small one, or
+// for a rare name, they find what a misspelt record hides.
 //
 // A key is the kind in the upper six bits and 58 bits of FNV-1a (64 bits, over
 // kind and parts, each part ended by a zero byte, then mixed by the finaliser
 // of MurmurHash3). It is the same on every machine and in every release of one
 // KeyVersion. As a signed 64-bit number it is never negative.
-func Keys(f *Features) []uint64 { return narrowKeys(f).list }
-
-func narrowKeys(f *Features) *keySet {
-	k := &keySet{list: make([]uint64, 0, 24)}
+func Keys(f *Features) []uint64 {
+	k := &keySet{list: make([]uint64, 0, 32)}
 	k.identifiers(f)
 	if f.Born.full() {
 		k.born(f)
 	}
 	k.names(f)
 	k.household(f)
-	return k
-}
-
-// BroadKeys are Keys and, for a record with no number and no telephone, broader
-// ones: for files of some ten thousand records in which little is known of each,
-// such as those that matchers are measured on. The index does not use them: in
-// one of a million children their blocks would be full, and a school's roll, which
-// has neither numbers nor telephones, would cost several times as much.
-func BroadKeys(f *Features) []uint64 {
-	k := narrowKeys(f)
 	if f.NHS == 0 && f.UPN == "" && len(f.Telephones) == 0 {
 		k.broad(f)
 		if f.Address.Street == "" {
@@ -211,8 +275,7 @@ func (k *keySet) household(f *Features) {
 }
 
 // broad makes further keys for a record with no number and no telephone, of
-// which fewer keys were made. Such records are the minority in a hub, so that
-// broader keys neither cost much nor fill up.
+// which fewer keys were made.
 func (k *keySet) broad(f *Features) {
 	if f.Born.full() {
 		k.add(start(KindBorn).number(uint64(f.Born.packed())), KindBorn)

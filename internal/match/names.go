@@ -10,7 +10,7 @@ func newName(folded string) Name {
 	if len(parts) == 0 {
 		return Name{}
 	}
-	n := Name{Joined: macToMc(strings.Join(parts, ""))}
+	n := Name{Joined: onePrefix(strings.Join(parts, ""))}
 	if len(parts) > 1 {
 		n.Words = ownWords(parts)
 	}
@@ -20,12 +20,32 @@ func newName(folded string) Name {
 	return n
 }
 
-// macToMc writes Mac as Mc in names long enough for it to be the prefix.
-func macToMc(s string) string {
-	if len(s) >= 7 && strings.HasPrefix(s, "mac") {
+// onePrefix writes a prefix that has several spellings in one.
+func onePrefix(s string) string {
+	switch {
+	case len(s) >= 7 && strings.HasPrefix(s, "mac"):
 		return "mc" + s[3:]
+	case len(s) >= 6 && strings.HasPrefix(s, "abd"):
+		return oneAbdul(s)
 	}
 	return s
+}
+
+// oneAbdul writes "servant of the", which takes the sound of what follows and
+// is spelt after many languages, as abdul: Abdurrahman, Abd al-Rahman,
+// Abdelrahman, Abdirahman; Abdallah.
+func oneAbdul(s string) string {
+	rest := s[3:]
+	if !isVowel(rest[0]) {
+		return s
+	}
+	rest = rest[1:]
+	if rest[0] == 'l' && len(rest) > 2 {
+		rest = rest[1:]
+	} else if rest[0] == rest[1] && !isVowel(rest[0]) { // the l has become the next letter
+		rest = rest[1:]
+	}
+	return "abdul" + rest
 }
 
 // ownWords are the parts that can stand for the name alone: prefixes and
@@ -34,7 +54,7 @@ func ownWords(parts []string) []string {
 	own := make([]string, 0, len(parts))
 	for _, w := range parts {
 		if len(w) > 1 && !isPrefix(w) {
-			own = append(own, macToMc(w))
+			own = append(own, onePrefix(w))
 		}
 	}
 	return own
@@ -43,7 +63,7 @@ func ownWords(parts []string) []string {
 func isPrefix(w string) bool {
 	switch w {
 	case "mc", "mac", "van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "du", "la", "le",
-		"al", "el", "ul", "ur", "bin", "bint", "ibn", "abu", "abd", "st", "san", "ter", "ten", "ap", "fitz", "and":
+		"al", "el", "ul", "ur", "as", "ad", "bin", "bint", "binti", "ibn", "abu", "abd", "abdul", "abdel", "abdal", "abdur", "st", "san", "ter", "ten", "ap", "fitz", "and":
 		return true
 	}
 	return false
@@ -115,16 +135,35 @@ func withoutTitle(folded string) string {
 }
 
 // isPlaceholder recognises what maternity and early-years systems write before
-// a child is named: Baby, Baby Girl, Baby of Sarah, Twin 2, Infant, Male.
+// a child is named: Baby, Baby Girl, Baby of Sarah, Twin 2, Male Infant, Boy
+// Twin B.
 func isPlaceholder(folded string) bool {
 	first, rest, _ := strings.Cut(folded, " ")
 	switch first {
 	case "baby", "infant", "newborn", "unborn", "unnamed", "neonate":
 		return true
-	case "twin", "triplet":
-		return rest == "" || len(rest) <= 5
-	case "babyboy", "babygirl", "boy", "girl", "male", "female":
+	case "babyboy", "babygirl":
 		return rest == ""
+	}
+	if !standsIn(first) {
+		return false
+	}
+	for w := range strings.SplitSeq(rest, " ") {
+		if w == "of" {
+			break
+		}
+		if len(w) > 1 && !standsIn(w) {
+			return false
+		}
+	}
+	return true
+}
+
+func standsIn(w string) bool {
+	switch w {
+	case "boy", "girl", "male", "female", "twin", "twin1", "twin2", "twina", "twinb", "triplet", "child",
+		"baby", "infant", "newborn", "one", "two", "three", "first", "second", "third":
+		return true
 	}
 	return false
 }

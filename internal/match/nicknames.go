@@ -33,9 +33,10 @@ func readGroups(list string) map[string][]uint16 {
 type kin uint8
 
 const (
-	notKin  kin = iota
-	cousins     // short for one formal name, as Ellie and Elsie are for Elizabeth
-	sameFor     // formal and short, or two spellings
+	notKin    kin = iota
+	cousins       // short for one formal name, as Ellie and Elsie are for Elizabeth
+	sameFor       // formal and short
+	spellings     // two spellings of one name
 )
 
 // kinOf finds the closest relation of two names.
@@ -46,10 +47,14 @@ func kinOf(a, b []uint16) kin {
 			if x|formal != y|formal {
 				continue
 			}
-			if (x|y)&formal != 0 {
-				return sameFor
+			switch {
+			case x&y&formal != 0:
+				return spellings
+			case (x|y)&formal != 0:
+				found = sameFor
+			default:
+				found = max(found, cousins)
 			}
-			found = cousins
 		}
 	}
 	return found

@@ -201,7 +201,7 @@ func blockedPairs(records []Features) [][2]int {
 }
 
 func trainKeys(f *Features) []uint64 {
-	return append(BroadKeys(f), householdKeys(f)...)
+	return append(Keys(f), householdKeys(f)...)
 }
 
 // householdKeys are of a house or a telephone, without the child.
