@@ -39,6 +39,8 @@ type cli struct {
 	Import importCommand `cmd:"" help:"Import a file of records." group:"Use of a hub"`
 	Demo   demoCommand   `cmd:"" help:"Load a believable area to try a hub with." group:"Use of a hub"`
 
+	Quality qualityCommand `cmd:"" help:"What is missing, doubled or at odds in the index." group:"Use of a hub"`
+
 	// Everything else.
 	Bench    benchCommand    `cmd:"" help:"Measure this hub on this machine." group:"More"`
 	Match    matchCommand    `cmd:"" help:"Measure, learn and explain the matching of records, on files." group:"More"`

@@ -76,6 +76,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterImportServiceHandlerClient, irtv1.NewImportServiceClient),
 		client(irtv1.RegisterInvolvementServiceHandlerClient, irtv1.NewInvolvementServiceClient),
 		client(irtv1.RegisterMatchServiceHandlerClient, irtv1.NewMatchServiceClient),
+		client(irtv1.RegisterQualityServiceHandlerClient, irtv1.NewQualityServiceClient),
 		client(irtv1.RegisterRevocationServiceHandlerClient, irtv1.NewRevocationServiceClient),
 		client(irtv1.RegisterRetentionServiceHandlerClient, irtv1.NewRetentionServiceClient),
 		client(irtv1.RegisterShieldServiceHandlerClient, irtv1.NewShieldServiceClient),

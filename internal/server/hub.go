@@ -23,6 +23,7 @@ import (
 	"irthub/internal/gateway"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
+	"irthub/internal/quality"
 	"irthub/internal/redact"
 	"irthub/internal/retention"
 	"irthub/internal/revocations"
@@ -44,6 +45,7 @@ type Hub struct {
 	Retention    *retention.Service
 	Standard     *dictionary.Service
 	Accesses     *accesses.Service
+	Quality      *quality.Service
 	Revocations  *revocations.Service
 	Events       *feed.Service
 
@@ -84,6 +86,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.audit = newAuditWriter(c, db)
 	h.sequencer = accesslog.StartSequencer(ctx, db.Pool, keys, c.Log)
 	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
+	h.Quality = quality.New(db.Pool, tokens)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
@@ -114,6 +117,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterImportServiceServer(r, h.Imports)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
+	irtv1.RegisterQualityServiceServer(r, h.Quality)
 	irtv1.RegisterRevocationServiceServer(r, h.Revocations)
 	irtv1.RegisterRetentionServiceServer(r, h.Retention)
 	irtv1.RegisterShieldServiceServer(r, h.Consents)
