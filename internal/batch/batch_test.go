@@ -443,36 +443,3 @@ func TestCloseUnderLoad(t *testing.T) {
 		}
 	})
 }
-
-// A second Run begins beside another only where half a batch waits, or where the
-// other does not come back: so batches are as large as they can be.
-func TestASecondRunNeedsCause(t *testing.T) {
-	for name, c := range map[string]struct {
-		maxBatch int
-		pause    time.Duration
-		want     [][]int // once everybody has asked, with the first under way
-	}{
-		"few wait":         {100, 0, [][]int{{1}}},
-		"half a batch":     {4, 0, [][]int{{1}, {2, 3}}},
-		"the first hangs":  {100, 2 * time.Second, [][]int{{1}, {2, 3}}},
-		"the first is new": {100, time.Millisecond, [][]int{{1}}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				g, a := newGate(), newAnswers()
-				b := batch.New(batch.Options{Name: "test", MaxBatch: c.maxBatch}, g.run)
-				a.call(t.Context(), b.Do, 1)
-				a.call(t.Context(), b.Do, 2)
-				time.Sleep(c.pause)
-				a.call(t.Context(), b.Do, 3)
-				if !slices.EqualFunc(g.batches, c.want, slices.Equal) {
-					t.Errorf("batches %v, want %v", g.batches, c.want)
-				}
-				close(g.let)
-				a.wg.Wait()
-				a.wantDoubled(t, 1, 2, 3)
-				mustClose(t, b)
-			})
-		})
-	}
-}

@@ -128,31 +128,45 @@ var since = map[string]string{
 // copySince copies the rows written since an instant into the twins, a transaction
 // for all, and takes the time of that.
 func (l *lab) copySince(ctx context.Context, rows int, began time.Time) (*load, error) {
-	conn, err := l.pool.Acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Release()
-	// COPY takes no parameters; the instant is this program's own.
-	at := "'" + began.UTC().Format(time.RFC3339Nano) + "'"
-	data := make(map[string]*bytes.Buffer, len(written))
-	for _, table := range written {
-		data[table] = &bytes.Buffer{}
-		sql := `COPY (SELECT * FROM ` + table + ` ` + strings.ReplaceAll(since[table], "$1", at) + `) TO STDOUT (FORMAT binary)`
-		if _, err := conn.Conn().PgConn().CopyTo(ctx, data[table], sql); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", table, err)
+	var started time.Time
+	var before usage
+	err := l.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		copies := make([]tableCopy, len(written))
+		for i, table := range written {
+			var err error
+			if copies[i], err = readCopy(ctx, tx, table, began); err != nil {
+				return fmt.Errorf("reading %s: %w", table, err)
+			}
 		}
-	}
-	started, before := time.Now(), l.meter.read()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, table := range written {
-			if _, err := tx.Conn().PgConn().CopyFrom(ctx, data[table], `COPY `+twins+`.`+table+` FROM STDIN (FORMAT binary)`); err != nil {
-				return fmt.Errorf("%s: %w", table, err)
+		started, before = time.Now(), l.meter.read()
+		for _, c := range copies {
+			if _, err := tx.Conn().PgConn().CopyFrom(ctx, &c.data, c.into); err != nil {
+				return fmt.Errorf("writing %s: %w", c.into, err)
 			}
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO `+twins+`.event_outbox (event_id, kind, child_id, agency_id, audience, event_time)
-			SELECT gen_random_uuid(), 1, child_id, 'school-1', 1, create_time FROM `+twins+`.children WHERE create_time >= `+at)
+			SELECT gen_random_uuid(), 1, child_id, 'school-1', 1, create_time FROM `+twins+`.children WHERE create_time >= $1`, began)
 		return err
 	})
-	return l.loaded(rows, started, before), err
+	return l.loaded(rows, started, before), err // its commit is part of it
+}
+
+// tableCopy is rows of a table, as COPY writes them, and the statement that takes
+// them into its twin.
+type tableCopy struct {
+	data bytes.Buffer
+	into string
+}
+
+func readCopy(ctx context.Context, tx pgx.Tx, table string, began time.Time) (c tableCopy, err error) {
+	columns, err := columnsOf(ctx, tx, table)
+	if err != nil {
+		return c, err
+	}
+	list := strings.Join(columns, ", ")
+	c.into = `COPY ` + twins + `.` + table + ` (` + list + `) FROM STDIN (FORMAT binary)`
+	// COPY takes no parameters; the instant is this program's own.
+	where := strings.ReplaceAll(since[table], "$1", "'"+began.UTC().Format(time.RFC3339Nano)+"'")
+	_, err = tx.Conn().PgConn().CopyTo(ctx, &c.data, `COPY (SELECT `+list+` FROM `+table+` `+where+`) TO STDOUT (FORMAT binary)`)
+	return c, err
 }

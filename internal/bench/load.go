@@ -98,7 +98,9 @@ type round struct {
 func (r *round) work(do func(context.Context) error, at time.Time) {
 	own := newLoad()
 	for at.Before(r.end) {
-		time.Sleep(time.Until(at))
+		if r.every > 0 && !r.waitUntil(at) {
+			return
+		}
 		if err := do(r.ctx); err != nil {
 			r.failed.CompareAndSwap(nil, &err)
 			r.cancel() // the others' errors are of no interest
@@ -117,4 +119,14 @@ func (r *round) work(do func(context.Context) error, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.total.add(own)
+}
+
+// waitUntil tells whether the round still lasts then.
+func (r *round) waitUntil(at time.Time) bool {
+	select {
+	case <-time.After(time.Until(at)):
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
 }
