@@ -25,7 +25,7 @@ func (c chunks) Recv() (*irtv1.CreateImportRequest, error) {
 
 func TestFileIsBounded(t *testing.T) {
 	t.Parallel()
-	n, err := io.CopyBuffer(onlyWriter{io.Discard}, &upload{stream: chunks{chunk: make([]byte, 1<<20)}}, make([]byte, 1<<20))
+	n, err := io.CopyBuffer(onlyWriter{io.Discard}, receive(t.Context(), chunks{chunk: make([]byte, 1<<20)}), make([]byte, 1<<20))
 	if n != maxFile || status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("%d bytes were read, error %v", n, err)
 	}
@@ -40,7 +40,10 @@ func TestRowsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cohort{job: &job{file: csvfile.NewReader(strings.NewReader("too short\ntoo short\n"))}, sheet: s, rows: maxRows - 1}
+	file := newPrefix(strings.NewReader("too short\ntoo short\n"))
+	c := &intake{
+		job: &job{state: &irtv1.Import{}}, src: &cohort{table: table{csvfile.NewReader(file)}, sheet: s}, prefix: file, rows: maxRows - 1,
+	}
 	if l, err := c.next(); err != nil || l.number != 1 {
 		t.Errorf("the last row there may be: %v, error %v", l, err)
 	}

@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/recordfile"
+	"irthub/internal/exchange/textfile"
 	"irthub/internal/standard"
 )
 
@@ -23,7 +24,7 @@ func (s *sheet) read(cells []string) child {
 		GivenName:          s.cell(cells, givenName),
 		FamilyName:         s.cell(cells, familyName),
 		PreferredGivenName: s.cell(cells, preferredGivenName),
-		DateOfBirth:        isoDate(s.cell(cells, dateOfBirth)),
+		DateOfBirth:        recordfile.ISODate(s.cell(cells, dateOfBirth)),
 		Sex:                s.cell(cells, sex),
 		NhsNumber:          s.cell(cells, nhsNumber),
 		Upn:                s.cell(cells, upn),
@@ -66,18 +67,6 @@ func (s *sheet) carer(cells []string, parent field) *irtv1.Carer {
 		return nil
 	}
 	return carer
-}
-
-// isoDate gives a date as YYYY-MM-DD, or, for the check to refuse, as it is.
-func isoDate(s string) string {
-	s = strings.TrimSpace(s)
-	if _, err := standard.ParseDate(s); err == nil {
-		return s
-	}
-	if iso, err := standard.ParseUKDate(s); err == nil {
-		return iso
-	}
-	return s
 }
 
 // column is the file's name of the column that a field of the record came from,
@@ -140,6 +129,6 @@ func dateFault(f standard.Fault) standard.Fault {
 }
 
 // rejectOf tells a fault of a row as a whole.
-func rejectOf(row int32, f *csvfile.FormatError) *irtv1.ImportReject {
+func rejectOf(row int32, f *textfile.FormatError) *irtv1.ImportReject {
 	return &irtv1.ImportReject{Row: row, RuleId: f.RuleID, Description: f.Description, Action: f.Action}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/textfile"
 	"irthub/internal/standard"
 )
 
@@ -122,7 +123,7 @@ func readHeader(header csvfile.Row) (*sheet, error) {
 		return nil, fault
 	}
 	if len(repeated) > 0 {
-		return nil, &csvfile.FormatError{
+		return nil, &textfile.FormatError{
 			RuleID:      "IMPORT_COLUMNS_REPEATED",
 			Description: fmt.Sprintf("The header names a column twice, or two columns for the same thing: %s.", strings.Join(repeated, ", ")),
 			Action:      "Leave one of the two out.",
@@ -133,7 +134,7 @@ func readHeader(header csvfile.Row) (*sheet, error) {
 
 // missing says which required columns there are not. It repeats nothing of the
 // header, which may be a row of children in a file that has none.
-func (s *sheet) missing(header []string) *csvfile.FormatError {
+func (s *sheet) missing(header []string) *textfile.FormatError {
 	var names []string
 	for _, r := range required {
 		if s.column[r.field] == absent {
@@ -148,7 +149,7 @@ func (s *sheet) missing(header []string) *csvfile.FormatError {
 		action = "The cells seem to be separated by another sign than the comma: " +
 			`save the file as "CSV UTF-8 (comma delimited)".`
 	}
-	return &csvfile.FormatError{
+	return &textfile.FormatError{
 		RuleID:      "IMPORT_COLUMNS_MISSING",
 		Description: fmt.Sprintf("The first row does not name the required columns %s.", strings.Join(names, ", ")),
 		Action:      action,

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/recordfile"
+	"irthub/internal/exchange/textfile"
 	"irthub/internal/standard"
 )
 
@@ -35,7 +37,7 @@ func FuzzCohort(f *testing.F) {
 			return
 		}
 		s, err := readHeader(first)
-		if fault := (*csvfile.FormatError)(nil); err != nil && !errors.As(err, &fault) {
+		if fault := (*textfile.FormatError)(nil); err != nil && !errors.As(err, &fault) {
 			t.Fatal(err)
 		}
 		for err == nil {
@@ -81,7 +83,7 @@ func FuzzDate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		iso := isoDate(s)
+		iso := recordfile.ISODate(s)
 		if iso == strings.TrimSpace(s) {
 			return // as it was: a date already, or none
 		}

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -21,11 +22,14 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/accesses"
+	"irthub/internal/accesslog"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/children"
 	"irthub/internal/exchange"
 	"irthub/internal/identity"
+	"irthub/internal/involvement"
 	"irthub/internal/pg/pgtest"
 	"irthub/internal/rpc"
 )
@@ -36,6 +40,7 @@ type hub struct {
 	t       testing.TB
 	pool    *pgxpool.Pool
 	imports irtv1.ImportServiceClient
+	exports irtv1.ExportServiceClient
 	caller  string // "agency role"
 }
 
@@ -53,10 +58,20 @@ func newHub(t testing.TB) *hub {
 	}
 	writer := audit.NewWriter(pool)
 	records := children.New(pool, directory, tokens, writer)
+	involved := involvement.New(pool, directory, tokens, writer)
+	keys, err := accesslog.LoadOrCreateKeys(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := exchange.New(exchange.Options{
+		Pool: pool, Directory: directory, Records: records, Involvements: involved, Tokens: tokens,
+		Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
+	})
 	server := grpc.NewServer(append(rpc.ServerOptions(),
 		grpc.ChainUnaryInterceptor(callerUnary, audit.UnaryInterceptor(writer), identity.AuthoriseUnary, rpc.UnaryValidate),
 		grpc.ChainStreamInterceptor(callerStream, audit.StreamInterceptor(writer), identity.AuthoriseStream, rpc.StreamValidate))...)
-	irtv1.RegisterImportServiceServer(server, exchange.New(pool, directory, records, tokens, slog.New(slog.DiscardHandler)))
+	irtv1.RegisterImportServiceServer(server, service)
+	irtv1.RegisterExportServiceServer(server, service)
 	listener := bufconn.Listen(1 << 20)
 	go func() { _ = server.Serve(listener) }()
 	conn, err := grpc.NewClient("passthrough:///hub", grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -67,8 +82,9 @@ func newHub(t testing.TB) *hub {
 	t.Cleanup(func() {
 		_ = conn.Close()
 		server.GracefulStop()
+		service.Close()
 		ctx := context.WithoutCancel(t.Context())
-		if err := records.Close(ctx); err != nil {
+		if err := errors.Join(records.Close(ctx), involved.Close(ctx)); err != nil {
 			t.Errorf("closing the write pipeline: %v", err)
 		}
 		if err := writer.Close(ctx); err != nil {
@@ -76,7 +92,7 @@ func newHub(t testing.TB) *hub {
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, irtv1.NewImportServiceClient(conn), "school ROLE_AGENCY_SYSTEM"}
+	return &hub{t, pool, irtv1.NewImportServiceClient(conn), irtv1.NewExportServiceClient(conn), "school ROLE_AGENCY_SYSTEM"}
 }
 
 func register(t testing.TB, pool *pgxpool.Pool) {
@@ -101,7 +117,11 @@ func (h *hub) as(agency, role string) *hub {
 func identified(ctx context.Context) context.Context {
 	md, _ := metadata.FromIncomingContext(ctx)
 	agency, role, _ := strings.Cut(md.Get("caller")[0], " ")
-	return identity.NewContext(ctx, identity.Caller{Agency: agency, Role: irtv1.Role(irtv1.Role_value[role])})
+	caller := identity.Caller{Agency: agency, Role: irtv1.Role(irtv1.Role_value[role])}
+	if purpose := md.Get("irt-purpose"); len(purpose) > 0 {
+		caller.Purpose, _ = identity.ParsePurpose(purpose[0])
+	}
+	return identity.NewContext(ctx, caller)
 }
 
 func callerUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -235,4 +255,9 @@ func file(lines ...string) []byte {
 		b.WriteString(l + "\n")
 	}
 	return b.Bytes()
+}
+
+// purpose is the context of a call that reads personal data.
+func (h *hub) purpose() context.Context {
+	return metadata.AppendToOutgoingContext(h.ctx(), "irt-purpose", "DATA_QUALITY")
 }

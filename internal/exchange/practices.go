@@ -14,6 +14,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/textfile"
 	"irthub/internal/pg"
 	"irthub/internal/standard"
 )
@@ -40,14 +41,26 @@ var practiceCode = regexp.MustCompile(`^([A-Z][0-9]{5}|[A-Z]{3}[0-9]{3})$`)
 // writes them. Practices that are closed, dormant or only proposed are inactive.
 type practices struct {
 	*job
-	width int
-	rows  map[string]int32 // by code, where it stood first
-	batch []*irtv1.Agency
+	file   *csvfile.Reader
+	prefix *prefix
+	last   place // of the row last read
+	width  int
+	rows   map[string]int32 // by code, where it stood first
+	batch  []*irtv1.Agency
 }
 
-func (s *Service) readPractices(ctx context.Context, j *job, file *upload) error {
-	j.file = csvfile.NewReader(file)
-	p := &practices{job: j, rows: map[string]int32{}}
+// place is where in a file a row stands.
+type place struct {
+	row int32
+	end int64
+	sum digest // of the file up to there
+}
+
+func (s *Service) readPractices(ctx context.Context, j *job, file *prefix) error {
+	p := &practices{job: j, file: csvfile.NewReader(file), prefix: file, rows: map[string]int32{}}
+	if j.code == nil {
+		j.code = p.file.Encoding
+	}
 	err := p.read(ctx)
 	if refreshErr := s.directory.Refresh(context.WithoutCancel(ctx)); err == nil { // some may be in
 		err = refreshErr
@@ -76,10 +89,13 @@ func (p *practices) read(ctx context.Context) error {
 	if !errors.Is(err, io.EOF) {
 		return fileError(err)
 	}
+	if p.passing {
+		return p.otherFile()
+	}
 	return p.flush(ctx)
 }
 
-var errNoPractices = &csvfile.FormatError{
+var errNoPractices = &textfile.FormatError{
 	RuleID:      "IMPORT_NO_PRACTICES",
 	Description: "The first row is not a practice of epraccur.csv: a code such as A81001, a name, address and postcode.",
 	Action:      "Send epraccur.csv of the NHS Organisation Data Service, unzipped and as it is.",
@@ -87,19 +103,27 @@ var errNoPractices = &csvfile.FormatError{
 
 // add takes a practice into the batch, or refuses the row.
 func (p *practices) add(ctx context.Context, row csvfile.Row) error {
+	p.prefix.pass(p.file.Offset())
+	p.last = place{row.Line, p.file.Offset(), p.prefix.digest()}
 	if row.Fault == nil && len(row.Cells) != p.width {
 		row.Fault = errWidth
 	}
+	var agency *irtv1.Agency
+	rejects := []*irtv1.ImportReject{}
 	if row.Fault != nil {
-		p.refuse([]*irtv1.ImportReject{rejectOf(row.Line, row.Fault)})
-		return p.saveIfDue(ctx)
+		rejects = append(rejects, rejectOf(row.Line, row.Fault))
+	} else {
+		agency, rejects = p.practice(row)
 	}
-	agency, rejects := p.practice(row)
+	if passed, err := p.passes(p.last.end, p.last.sum); passed || err != nil {
+		return err
+	}
 	if len(rejects) > 0 {
-		p.refuse(rejects)
-		return p.saveIfDue(ctx)
+		p.refuse(rejects, string(p.file.Raw()))
+	} else {
+		p.batch = append(p.batch, agency)
 	}
-	if p.batch = append(p.batch, agency); len(p.batch) < practiceBatch {
+	if len(p.batch) < practiceBatch && len(p.rejects) < maxHeldRejects {
 		return nil
 	}
 	return p.flush(ctx)
@@ -121,7 +145,7 @@ func (p *practices) practice(row csvfile.Row) (*irtv1.Agency, []*irtv1.ImportRej
 		})}
 	}
 	if first, taken := p.rows[code]; taken {
-		return nil, []*irtv1.ImportReject{rejectOf(row.Line, &csvfile.FormatError{
+		return nil, []*irtv1.ImportReject{rejectOf(row.Line, &textfile.FormatError{
 			RuleID:      "IMPORT_DUPLICATE_ROW",
 			Description: fmt.Sprintf("The practice stands in row %d already.", first),
 			Action:      "Keep the row that is right.",
@@ -187,5 +211,6 @@ func (p *practices) flush(ctx context.Context) error {
 	p.state.Rows += int32(created + updated + unchanged) //nolint:gosec // at most a batch
 	p.state.Accepted += int32(created + updated)         //nolint:gosec // at most a batch
 	p.state.Unchanged += int32(unchanged)                //nolint:gosec // at most a batch
+	p.state.AcknowledgedRow, p.state.AcknowledgedBytes, p.acknowledged = p.last.row, p.last.end, p.last.sum
 	return p.saveIfDue(ctx)
 }

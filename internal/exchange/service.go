@@ -2,12 +2,10 @@ package exchange
 
 import (
 	"context"
-	"encoding/binary"
+	"io"
 	"log/slog"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -15,6 +13,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/children"
+	"irthub/internal/exchange/textfile"
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -24,31 +23,73 @@ import (
 // its start, so that its progress can be asked for, and its rejects when it fails.
 const ImportKey = "irt-import"
 
-// Sizes of a page of rejects, as the schema states them.
-const (
-	defaultPage = 100
-	largestPage = 1000
-)
-
-// Service implements irtv1.ImportServiceServer.
-type Service struct {
-	irtv1.UnimplementedImportServiceServer
-
-	pool      *pgxpool.Pool
-	directory *agencies.Directory
-	records   *children.Service
-	tokens    *rpc.PageTokens
-	log       *slog.Logger
+// Involvements takes involvements in, waiting for a place in their pipeline; its
+// package is a feature like this one.
+type Involvements interface {
+	// Submit submits an involvement, or only checks it, and says whether it changed
+	// anything. Errors are as of SubmitInvolvement.
+	Submit(ctx context.Context, i *irtv1.Involvement, validateOnly bool) (changed bool, err error)
+	// Export gives the involvements of an agency after a place, which is nil before
+	// the first, in the order of their keys.
+	Export(ctx context.Context, agency string, after []byte, limit int) (list []*irtv1.Involvement, last []byte, err error)
 }
 
-// New makes the service; the rows of school cohorts go to records.
-func New(pool *pgxpool.Pool, directory *agencies.Directory, records *children.Service, tokens *rpc.PageTokens, log *slog.Logger) *Service {
-	return &Service{pool: pool, directory: directory, records: records, tokens: tokens, log: log}
+// Accesses lists accesses, each to whom it may be shown.
+type Accesses interface {
+	ListAccesses(ctx context.Context, req *irtv1.ListAccessesRequest) (*irtv1.ListAccessesResponse, error)
+}
+
+// Service implements irtv1.ImportServiceServer and irtv1.ExportServiceServer.
+type Service struct {
+	irtv1.UnimplementedImportServiceServer
+	irtv1.UnimplementedExportServiceServer
+
+	pool         *pgxpool.Pool
+	directory    *agencies.Directory
+	records      *children.Service
+	involvements Involvements
+	accesses     Accesses
+	tokens       *rpc.PageTokens
+	log          *slog.Logger
+
+	stop  context.CancelFunc
+	swept chan struct{} // closed when sweep has ended
+}
+
+// Options are what a Service works with.
+type Options struct {
+	Pool         *pgxpool.Pool
+	Directory    *agencies.Directory
+	Records      *children.Service
+	Involvements Involvements
+	Accesses     Accesses
+	Tokens       *rpc.PageTokens
+	Log          *slog.Logger
+}
+
+// New makes the service, which looks after interrupted imports until Close.
+func New(o Options) *Service {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Service{
+		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
+		accesses: o.Accesses, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
+	}
+	go func() {
+		defer close(s.swept)
+		s.sweep(ctx)
+	}()
+	return s
+}
+
+// Close ends what New began.
+func (s *Service) Close() {
+	s.stop()
+	<-s.swept
 }
 
 // reading is how the files of one form are read: to the end, or to an error that
 // the caller is told.
-type reading func(ctx context.Context, j *job, file *upload) error
+type reading func(ctx context.Context, j *job, file *prefix) error
 
 // CreateImport implements irtv1.ImportServiceServer.
 func (s *Service) CreateImport(stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]) error {
@@ -69,13 +110,99 @@ func (s *Service) CreateImport(stream grpc.ClientStreamingServer[irtv1.CreateImp
 	if err != nil {
 		return err
 	}
+	j.note(ctx)
 	if err := stream.SendHeader(metadata.Pairs(ImportKey, j.state.GetName())); err != nil {
-		return j.end(ctx, err)
+		return j.end(ctx, nil, err)
 	}
-	if err := j.end(ctx, read(ctx, j, &upload{stream: stream})); err != nil {
-		return err
+	if j.state.GetState() == irtv1.ImportState_IMPORT_STATE_RUNNING {
+		if err := s.run(ctx, j, stream, read); err != nil {
+			return err
+		}
 	}
 	return stream.SendAndClose(j.state)
+}
+
+// begin stores a new import, so that its progress can be asked for; or takes one
+// up that was interrupted. One that has succeeded is given as it is: its sender did
+// not hear the answer.
+func (s *Service) begin(ctx context.Context, agency string, header *irtv1.ImportHeader) (*job, error) {
+	j, err := s.newJob(agency, header)
+	if err != nil {
+		return nil, err
+	}
+	if header.GetImport() == "" {
+		return j, insertImport(ctx, s.pool, j)
+	}
+	owner, id, ok := parseImportName(header.GetImport())
+	if !ok || owner != agency {
+		return nil, rpc.NotFound("import")
+	}
+	j.id = id
+	present, found, err := getImport(ctx, s.pool, agency, id)
+	if err != nil || !found {
+		return nil, orNotFound(err, "import")
+	}
+	if present.GetFormat() != header.GetFormat() || present.GetValidateOnly() != header.GetValidateOnly() {
+		return nil, rpc.Precondition("The import began with another format, or another validate_only. Send the file as it was sent first.")
+	}
+	return j, j.resume(ctx, present)
+}
+
+// resume goes on with an import as it is stored.
+func (j *job) resume(ctx context.Context, present *irtv1.Import) error {
+	switch present.GetState() {
+	case irtv1.ImportState_IMPORT_STATE_SUCCEEDED:
+		j.state = present
+		return nil
+	case irtv1.ImportState_IMPORT_STATE_FAILED, irtv1.ImportState_IMPORT_STATE_CANCELLED:
+		return rpc.Precondition("The import has failed or was cancelled, and cannot be gone on with. Send the file as a new one.")
+	}
+	ok, err := takeUp(ctx, j.s.pool, j)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errRunning()
+	}
+	// What is stored may have moved on since it was read.
+	present, _, err = getImport(ctx, j.s.pool, j.agency, j.id)
+	if err != nil {
+		return err
+	}
+	j.state, j.passing = present, present.GetAcknowledgedBytes() > 0
+	for _, c := range present.GetRuleCounts() {
+		j.rules[ruleCount{c.GetRuleId(), c.GetGrade()}] = c.GetCount()
+	}
+	return nil
+}
+
+// run takes the file in, and stores how that ended.
+func (s *Service) run(
+	ctx context.Context, j *job, stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import], read reading,
+) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	j.stop = stop
+	go j.live(running)
+	file := receive(running, stream)
+	err := s.readAll(running, j, file, read)
+	return j.end(ctx, context.Cause(running), err)
+}
+
+// readAll reads a file in whatever encoding it comes.
+func (s *Service) readAll(ctx context.Context, j *job, file *upload, read reading) error {
+	text, encoding, err := textfile.Open(file)
+	if err != nil {
+		return fileError(err)
+	}
+	if encoding != "" {
+		j.code = func() string { return encoding }
+	}
+	if err := read(ctx, j, newPrefix(text)); err != nil {
+		return err
+	}
+	j.whole(file.sum.Sum(nil))
+	return nil
 }
 
 // admit decides whether the caller may import such a file for the agency, which
@@ -86,13 +213,14 @@ func (s *Service) admit(ctx context.Context, header *irtv1.ImportHeader) (agency
 	if header.GetParent() == "agencies/-" {
 		agency, ok = caller.Agency, true
 	}
-	switch header.GetFormat() {
-	case irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT:
-		read, ok = s.readCohort, ok && sharing.MayWrite(caller, agency)
-	case irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES:
+	if header.GetFormat() == irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES {
 		read, ok = s.readPractices, ok && mayKeepDirectory(caller, agency)
-	default:
-		return "", nil, rpc.Malformed("the hub does not read files of that form")
+	} else {
+		open := openers[header.GetFormat()]
+		if open == nil {
+			return "", nil, rpc.Malformed("the hub does not read files of that form")
+		}
+		read, ok = s.readRows(open), ok && sharing.MayWrite(caller, agency)
 	}
 	if !ok {
 		return "", nil, rpc.Denied()
@@ -103,92 +231,43 @@ func (s *Service) admit(ctx context.Context, header *irtv1.ImportHeader) (agency
 	return agency, read, nil
 }
 
+// opener begins to read a file of one form.
+type opener func(ctx context.Context, s *Service, j *job, file io.Reader) (source, error)
+
+var openers = map[irtv1.ImportFormat]opener{
+	irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT: openCohort,
+	irtv1.ImportFormat_IMPORT_FORMAT_CIN_CENSUS:    openCensus,
+	irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
+		return openRecords(j, file, childRecords)
+	},
+	irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
+		return openRecords(j, file, involvements)
+	},
+	irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS_NDJSON: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
+		return openNDJSON(j, file, childRecords), nil
+	},
+	irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS_NDJSON: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
+		return openNDJSON(j, file, involvements), nil
+	},
+}
+
+// readRows reads the files of a form that has rows of records.
+func (s *Service) readRows(open opener) reading {
+	return func(ctx context.Context, j *job, file *prefix) error {
+		src, err := open(ctx, s, j, file)
+		if err != nil {
+			return fileError(err)
+		}
+		if j.code == nil {
+			j.code = src.encoding
+		}
+		return s.takeIn(ctx, j, file, src)
+	}
+}
+
 // mayKeepDirectory says who may import agencies, and on behalf of which agency.
 func mayKeepDirectory(c identity.Caller, agency string) bool {
 	return c.Role == irtv1.Role_ROLE_DATA_MANAGER || c.Role == irtv1.Role_ROLE_HUB_OPERATOR && c.Agency == agency
-}
-
-// mayFollow says who may look at the imports of an agency. They hold no personal
-// data, but tell what the agency sends.
-func mayFollow(c identity.Caller, agency string) bool {
-	return c.Role == irtv1.Role_ROLE_DATA_MANAGER || c.Agency == agency
-}
-
-func orNotFound(err error, what string) error {
-	if err != nil {
-		return err
-	}
-	return rpc.NotFound(what)
-}
-
-// GetImport implements irtv1.ImportServiceServer.
-func (s *Service) GetImport(ctx context.Context, req *irtv1.GetImportRequest) (*irtv1.Import, error) {
-	agency, id, err := s.followed(ctx, req.GetName())
-	if err != nil {
-		return nil, err
-	}
-	found, ok, err := getImport(ctx, s.pool, agency, id)
-	if err != nil || !ok {
-		return nil, orNotFound(err, "import")
-	}
-	return found, nil
-}
-
-// followed is the import of a name, which the caller may look at if it exists.
-func (s *Service) followed(ctx context.Context, name string) (agency string, id uuid.UUID, err error) {
-	agency, id, ok := parseImportName(name)
-	if !ok {
-		return "", id, rpc.NotFound("import")
-	}
-	if !mayFollow(identity.FromContext(ctx), agency) {
-		return "", id, rpc.Denied()
-	}
-	return agency, id, nil
-}
-
-func importName(agency string, id uuid.UUID) string {
-	return agencies.Name(agency) + "/imports/" + id.String()
-}
-
-func parseImportName(name string) (agency string, id uuid.UUID, ok bool) {
-	agency, text, ok := agencies.ParseChildName(name, "imports")
-	if !ok || len(text) != 36 || strings.ToLower(text) != text { // Parse takes other forms too
-		return "", uuid.Nil, false
-	}
-	id, err := uuid.Parse(text)
-	return agency, id, err == nil
-}
-
-// ListImportRejects implements irtv1.ImportServiceServer.
-func (s *Service) ListImportRejects(ctx context.Context, req *irtv1.ListImportRejectsRequest) (*irtv1.ListImportRejectsResponse, error) {
-	const method = irtv1.ImportService_ListImportRejects_FullMethodName
-	agency, id, err := s.followed(ctx, req.GetParent())
-	if err != nil {
-		return nil, err
-	}
-	cursor, err := s.tokens.Decode(method, req, req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	if _, ok, err := getImport(ctx, s.pool, agency, id); err != nil || !ok {
-		return nil, orNotFound(err, "import")
-	}
-	var after int64
-	if len(cursor) == 8 {
-		after = int64(binary.BigEndian.Uint64(cursor)) //nolint:gosec // it was one
-	}
-	size := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))
-	rejects, err := listRejects(ctx, s.pool, id, after, size+1)
-	if err != nil {
-		return nil, err
-	}
-	out := &irtv1.ListImportRejectsResponse{ImportRejects: rejects}
-	if len(rejects) > size {
-		out.ImportRejects = rejects[:size]
-		last := binary.BigEndian.AppendUint64(nil, uint64(after)+uint64(size)) //nolint:gosec // neither is negative
-		out.NextPageToken, err = s.tokens.Encode(method, req, last)
-	}
-	return out, err
 }
 
 // endTimeout bounds what is written when an import ends, also for a caller who

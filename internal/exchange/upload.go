@@ -1,14 +1,18 @@
 package exchange
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/textfile"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -21,32 +25,77 @@ const (
 	maxRows = 1_000_000
 )
 
-// upload is the file on its way, as a reader. One chunk at a time is in memory:
-// the next is asked for when this one has been read.
+// upload is the file on its way, as a reader. Two chunks at a time are in memory:
+// the one being read and the one that has come after it.
 type upload struct {
-	stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]
-	chunk  []byte
-	total  int64
+	ctx   context.Context //nolint:containedctx // of the import, which may end while the sender says nothing
+	parts <-chan part
+	chunk []byte
+	err   error // the end, which is told as often as it is asked for
+	total int64
+	sum   hash.Hash // of all that was read
+}
+
+// part is what the stream gave: a chunk, or why there are no more.
+type part struct {
+	chunk []byte
+	err   error
+}
+
+// receive reads the chunks of a stream for as long as ctx lasts. The stream ends
+// when its handler returns, and with it what is started here.
+func receive(ctx context.Context, stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]) *upload {
+	parts := make(chan part)
+	go func() {
+		for {
+			var p part
+			request, err := stream.Recv()
+			switch {
+			case err != nil:
+				p.err = err
+			case request.GetHeader() != nil:
+				p.err = rpc.Malformed("only the first message of an upload holds a header")
+			default:
+				p.chunk = request.GetChunk()
+			}
+			select {
+			case parts <- p:
+			case <-ctx.Done():
+				return
+			}
+			if p.err != nil {
+				return
+			}
+		}
+	}()
+	return &upload{ctx: ctx, parts: parts, sum: sha256.New()}
 }
 
 // Read implements io.Reader.
 func (u *upload) Read(p []byte) (int, error) {
-	for len(u.chunk) == 0 {
-		part, err := u.stream.Recv()
-		if err != nil {
-			return 0, err
-		}
-		if part.GetHeader() != nil {
-			return 0, rpc.Malformed("only the first message of an upload holds a header")
-		}
-		u.chunk = part.GetChunk()
-		if u.total += int64(len(u.chunk)); u.total > maxFile {
-			return 0, tooMuch("The file has more than 1 GiB")
-		}
+	for len(u.chunk) == 0 && u.err == nil {
+		u.next()
+	}
+	if u.err != nil {
+		return 0, u.err
 	}
 	n := copy(p, u.chunk)
 	u.chunk = u.chunk[n:]
 	return n, nil
+}
+
+// next waits for the next chunk.
+func (u *upload) next() {
+	select {
+	case p := <-u.parts:
+		u.chunk, u.err = p.chunk, p.err
+	case <-u.ctx.Done():
+		u.err = u.ctx.Err()
+	}
+	if u.total += int64(len(u.chunk)); u.total > maxFile {
+		u.err = tooMuch("The file has more than 1 GiB")
+	}
+	_, _ = u.sum.Write(u.chunk) // never fails
 }
 
 // tooMuch says that a bound was met on the way.
@@ -57,8 +106,8 @@ func tooMuch(what string) error {
 
 // fileError puts what is wrong with a file as a whole into the words of the API.
 func fileError(err error) error {
-	var f *csvfile.FormatError
-	if !errors.As(err, &f) {
+	var f *textfile.FormatError
+	if !errors.As(err, &f) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("exchange: reading the file: %w", err)
 	}
 	return rpc.Invalid([]standard.Fault{{Field: "file", RuleID: f.RuleID, Description: f.Description, Action: f.Action}})

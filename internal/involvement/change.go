@@ -59,8 +59,9 @@ type leading struct {
 
 // answer is what became of a change.
 type answer struct {
-	shown  shown
-	period *period // of the lead professional, for leading
+	shown     shown
+	period    *period // of the lead professional, for leading
+	unchanged bool    // the hub had exactly this already
 }
 
 type outcome = batch.Outcome[*answer]
@@ -171,7 +172,9 @@ func (w *write) decideEnd(c *change) (*answer, error) {
 // same.
 func (w *write) replace(cur, next *version) *answer {
 	if cur != nil && next.says(cur) {
-		return w.answer(cur)
+		a := w.answer(cur)
+		a.unchanged = true
+		return a
 	}
 	next.created, next.knownFrom, next.revision = w.now, w.now, 1
 	if cur != nil {

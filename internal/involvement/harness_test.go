@@ -2,6 +2,7 @@ package involvement_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -72,9 +73,11 @@ func onPool(t testing.TB, pool *pgxpool.Pool) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := involvement.New(pool, directory, tokens)
+	writer := audit.NewWriter(pool)
+	s := involvement.New(pool, directory, tokens, writer)
 	t.Cleanup(func() {
-		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {
+		ctx := context.WithoutCancel(t.Context())
+		if err := errors.Join(s.Close(ctx), writer.Close(ctx)); err != nil {
 			t.Error(err)
 		}
 		directory.Close()

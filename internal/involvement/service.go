@@ -33,6 +33,7 @@ type Service struct {
 	pool      *pgxpool.Pool
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
+	access    *audit.Writer
 	today     func() time.Time
 
 	writer *batch.Batcher[*change, *answer]
@@ -41,8 +42,8 @@ type Service struct {
 
 // New starts the service's write pipeline and read coalescer, which use up to
 // two connections each; Close ends them.
-func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
-	s := &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
+	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, today: standard.Today}
 	s.writer = batch.NewFair(batch.Options{
 		Name: "involvements", RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, s.run)

@@ -196,6 +196,12 @@ func Overloaded() error {
 		"The hub has too much waiting. Nothing was done; send it again in a second or later.", retryAfter(time.Second)).Err()
 }
 
+// RetryLater says that the call cannot be done yet, for a reason that passes; the
+// same request may be sent again after a delay.
+func RetryLater(code codes.Code, reason irtv1.ErrorReason, msg string, after time.Duration) error {
+	return newStatus(code, reason, nil, msg, retryAfter(after)).Err()
+}
+
 // Unavailable says that the hub cannot reach what it needs just now. cause goes
 // to the log only; msg says what was not done and what to do.
 func Unavailable(cause error, msg string) error {

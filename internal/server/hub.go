@@ -41,8 +41,8 @@ type Hub struct {
 	Children     *children.Service
 	Involvements *involvement.Service
 	Consents     *consent.Service
-	Imports      *exchange.Service
 	Retention    *retention.Service
+	Exchange     *exchange.Service
 	Standard     *dictionary.Service
 	Accesses     *accesses.Service
 	Quality      *quality.Service
@@ -89,11 +89,14 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Quality = quality.New(db.Pool, tokens)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
-	h.Involvements = involvement.New(db.Pool, h.Directory, tokens)
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
-	h.Imports = exchange.New(db.Pool, h.Directory, h.Children, tokens, c.Log)
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
+	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
+	h.Exchange = exchange.New(exchange.Options{
+		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Accesses: h.Accesses,
+		Tokens: tokens, Log: c.Log,
+	})
 	h.Standard = &dictionary.Service{}
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
 	h.Events = feed.New(ctx, db.Pool, h.Directory, tokens, c.Log)
@@ -114,7 +117,8 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterChildServiceServer(r, h.Children)
 	irtv1.RegisterConsentServiceServer(r, h.Consents)
 	irtv1.RegisterEventServiceServer(r, h.Events)
-	irtv1.RegisterImportServiceServer(r, h.Imports)
+	irtv1.RegisterExportServiceServer(r, h.Exchange)
+	irtv1.RegisterImportServiceServer(r, h.Exchange)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
 	irtv1.RegisterQualityServiceServer(r, h.Quality)
@@ -174,6 +178,7 @@ func newAuditWriter(c Config, db *Database) *audit.Writer {
 // close writes what was accepted, the access log and its tree last, and lets go of
 // everything but the database.
 func (h *Hub) close(ctx context.Context) error {
+	h.Exchange.Close()
 	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()

@@ -35,6 +35,17 @@ const (
 	ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT ImportFormat = 1
 	// The NHS register of GP practices, epraccur.csv, which makes agencies.
 	ImportFormat_IMPORT_FORMAT_GP_PRACTICES ImportFormat = 2
+	// Child records, CSV: the hub's own form, a column for each field of ChildRecord.
+	ImportFormat_IMPORT_FORMAT_CHILD_RECORDS ImportFormat = 3
+	// Involvements, CSV: the hub's own form.
+	ImportFormat_IMPORT_FORMAT_INVOLVEMENTS ImportFormat = 4
+	// Child records, one JSON object a line.
+	ImportFormat_IMPORT_FORMAT_CHILD_RECORDS_NDJSON ImportFormat = 5
+	// Involvements, one JSON object a line.
+	ImportFormat_IMPORT_FORMAT_INVOLVEMENTS_NDJSON ImportFormat = 6
+	// The DfE children in need census, XML: children, and when social care works
+	// with them.
+	ImportFormat_IMPORT_FORMAT_CIN_CENSUS ImportFormat = 7
 )
 
 // Enum value maps for ImportFormat.
@@ -43,11 +54,21 @@ var (
 		0: "IMPORT_FORMAT_UNSPECIFIED",
 		1: "IMPORT_FORMAT_SCHOOL_COHORT",
 		2: "IMPORT_FORMAT_GP_PRACTICES",
+		3: "IMPORT_FORMAT_CHILD_RECORDS",
+		4: "IMPORT_FORMAT_INVOLVEMENTS",
+		5: "IMPORT_FORMAT_CHILD_RECORDS_NDJSON",
+		6: "IMPORT_FORMAT_INVOLVEMENTS_NDJSON",
+		7: "IMPORT_FORMAT_CIN_CENSUS",
 	}
 	ImportFormat_value = map[string]int32{
-		"IMPORT_FORMAT_UNSPECIFIED":   0,
-		"IMPORT_FORMAT_SCHOOL_COHORT": 1,
-		"IMPORT_FORMAT_GP_PRACTICES":  2,
+		"IMPORT_FORMAT_UNSPECIFIED":          0,
+		"IMPORT_FORMAT_SCHOOL_COHORT":        1,
+		"IMPORT_FORMAT_GP_PRACTICES":         2,
+		"IMPORT_FORMAT_CHILD_RECORDS":        3,
+		"IMPORT_FORMAT_INVOLVEMENTS":         4,
+		"IMPORT_FORMAT_CHILD_RECORDS_NDJSON": 5,
+		"IMPORT_FORMAT_INVOLVEMENTS_NDJSON":  6,
+		"IMPORT_FORMAT_CIN_CENSUS":           7,
 	}
 )
 
@@ -84,13 +105,17 @@ type ImportState int32
 const (
 	// Not stated.
 	ImportState_IMPORT_STATE_UNSPECIFIED ImportState = 0
-	// Reading; or broken off by a fault of the hub or the sender, in which case
-	// the rows counted so far are in, and the file can be sent again.
+	// Reading.
 	ImportState_IMPORT_STATE_RUNNING ImportState = 1
 	// Read to the end.
 	ImportState_IMPORT_STATE_SUCCEEDED ImportState = 2
-	// The file as a whole could not be read, or the sender broke off.
+	// The file as a whole could not be read, or was over a bound.
 	ImportState_IMPORT_STATE_FAILED ImportState = 3
+	// The sender or the hub broke off. What is acknowledged is in; send the same
+	// file again under the import's name for the rest.
+	ImportState_IMPORT_STATE_INTERRUPTED ImportState = 4
+	// Stopped by CancelImport. What was acknowledged stays.
+	ImportState_IMPORT_STATE_CANCELLED ImportState = 5
 )
 
 // Enum value maps for ImportState.
@@ -100,12 +125,16 @@ var (
 		1: "IMPORT_STATE_RUNNING",
 		2: "IMPORT_STATE_SUCCEEDED",
 		3: "IMPORT_STATE_FAILED",
+		4: "IMPORT_STATE_INTERRUPTED",
+		5: "IMPORT_STATE_CANCELLED",
 	}
 	ImportState_value = map[string]int32{
 		"IMPORT_STATE_UNSPECIFIED": 0,
 		"IMPORT_STATE_RUNNING":     1,
 		"IMPORT_STATE_SUCCEEDED":   2,
 		"IMPORT_STATE_FAILED":      3,
+		"IMPORT_STATE_INTERRUPTED": 4,
+		"IMPORT_STATE_CANCELLED":   5,
 	}
 )
 
@@ -136,9 +165,10 @@ func (ImportState) EnumDescriptor() ([]byte, []int) {
 	return file_irt_v1_import_proto_rawDescGZIP(), []int{1}
 }
 
-// An import: one file that an agency sent, and what became of its rows. Good
+// An import: one file that an agency sends, and what becomes of its rows. Good
 // rows go in, bad rows are listed as rejects; sending the file again imports
-// nothing twice.
+// nothing twice. One that was interrupted goes on from its last acknowledged row
+// when the same file is sent again under its name.
 type Import struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name: agencies/{agency}/imports/{import}.
@@ -165,10 +195,32 @@ type Import struct {
 	IgnoredColumns []string `protobuf:"bytes,11,rep,name=ignored_columns,json=ignoredColumns,proto3" json:"ignored_columns,omitempty"`
 	// When it began.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it came to its present state.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// When it came to its present state, or its progress was last stored.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// The number of the last row of which it is settled, and durable, what became
+	// of it and of every row before it: where an interrupted import goes on.
+	AcknowledgedRow int32 `protobuf:"varint,14,opt,name=acknowledged_row,json=acknowledgedRow,proto3" json:"acknowledged_row,omitempty"`
+	// How long the file is in bytes, as its sender stated; 0 where it did not.
+	Size int64 `protobuf:"varint,15,opt,name=size,proto3" json:"size,omitempty"`
+	// How much of the file is settled, in bytes.
+	AcknowledgedBytes int64 `protobuf:"varint,16,opt,name=acknowledged_bytes,json=acknowledgedBytes,proto3" json:"acknowledged_bytes,omitempty"`
+	// Rows a second, since the import began or was resumed.
+	RowsPerSecond float64 `protobuf:"fixed64,17,opt,name=rows_per_second,json=rowsPerSecond,proto3" json:"rows_per_second,omitempty"`
+	// When it will be done if it goes on like this; absent where the size is not
+	// known, or it does not run.
+	EstimatedEndTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=estimated_end_time,json=estimatedEndTime,proto3" json:"estimated_end_time,omitempty"`
+	// What the file is like: how often each rule of the standard was broken, errors
+	// first. Of a rehearsal (validate_only) this is what would be.
+	RuleCounts []*ImportRuleCount `protobuf:"bytes,19,rep,name=rule_counts,json=ruleCounts,proto3" json:"rule_counts,omitempty"`
+	// Why it failed, in words.
+	Failure string `protobuf:"bytes,20,opt,name=failure,proto3" json:"failure,omitempty"`
+	// The SHA-256 of the file in hexadecimal, once it was read to the end.
+	Sha256 string `protobuf:"bytes,21,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Until when the original rows of its rejects are kept; absent where there are
+	// none, or no longer.
+	RejectedRowsExpireTime *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=rejected_rows_expire_time,json=rejectedRowsExpireTime,proto3" json:"rejected_rows_expire_time,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Import) Reset() {
@@ -292,6 +344,199 @@ func (x *Import) GetUpdateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Import) GetAcknowledgedRow() int32 {
+	if x != nil {
+		return x.AcknowledgedRow
+	}
+	return 0
+}
+
+func (x *Import) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Import) GetAcknowledgedBytes() int64 {
+	if x != nil {
+		return x.AcknowledgedBytes
+	}
+	return 0
+}
+
+func (x *Import) GetRowsPerSecond() float64 {
+	if x != nil {
+		return x.RowsPerSecond
+	}
+	return 0
+}
+
+func (x *Import) GetEstimatedEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EstimatedEndTime
+	}
+	return nil
+}
+
+func (x *Import) GetRuleCounts() []*ImportRuleCount {
+	if x != nil {
+		return x.RuleCounts
+	}
+	return nil
+}
+
+func (x *Import) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
+func (x *Import) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *Import) GetRejectedRowsExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RejectedRowsExpireTime
+	}
+	return nil
+}
+
+// How often the rows of an import broke a rule.
+type ImportRuleCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rule.
+	RuleId string `protobuf:"bytes,1,opt,name=rule_id,json=ruleId,proto3" json:"rule_id,omitempty"`
+	// Whether it rejected the row, or was kept with it as a query.
+	Grade RuleGrade `protobuf:"varint,2,opt,name=grade,proto3,enum=irt.v1.RuleGrade" json:"grade,omitempty"`
+	// How often.
+	Count int32 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// What the rule says.
+	Description   string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportRuleCount) Reset() {
+	*x = ImportRuleCount{}
+	mi := &file_irt_v1_import_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportRuleCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportRuleCount) ProtoMessage() {}
+
+func (x *ImportRuleCount) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportRuleCount.ProtoReflect.Descriptor instead.
+func (*ImportRuleCount) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ImportRuleCount) GetRuleId() string {
+	if x != nil {
+		return x.RuleId
+	}
+	return ""
+}
+
+func (x *ImportRuleCount) GetGrade() RuleGrade {
+	if x != nil {
+		return x.Grade
+	}
+	return RuleGrade_RULE_GRADE_UNSPECIFIED
+}
+
+func (x *ImportRuleCount) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ImportRuleCount) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// A template: the header of a file that the hub reads, made from the schema, with
+// a row that says what belongs in each column and one of an invented example.
+type ImportTemplate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resource name: importTemplates/child-records, importTemplates/involvements
+	// or importTemplates/school-cohort.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The file, CSV in UTF-8.
+	Content       string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportTemplate) Reset() {
+	*x = ImportTemplate{}
+	mi := &file_irt_v1_import_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportTemplate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportTemplate) ProtoMessage() {}
+
+func (x *ImportTemplate) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportTemplate.ProtoReflect.Descriptor instead.
+func (*ImportTemplate) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ImportTemplate) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ImportTemplate) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
 // A reject: one fault of one row that was refused.
 type ImportReject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -311,7 +556,7 @@ type ImportReject struct {
 
 func (x *ImportReject) Reset() {
 	*x = ImportReject{}
-	mi := &file_irt_v1_import_proto_msgTypes[1]
+	mi := &file_irt_v1_import_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -323,7 +568,7 @@ func (x *ImportReject) String() string {
 func (*ImportReject) ProtoMessage() {}
 
 func (x *ImportReject) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_import_proto_msgTypes[1]
+	mi := &file_irt_v1_import_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -336,7 +581,7 @@ func (x *ImportReject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportReject.ProtoReflect.Descriptor instead.
 func (*ImportReject) Descriptor() ([]byte, []int) {
-	return file_irt_v1_import_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_import_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ImportReject) GetRow() int32 {
@@ -378,7 +623,7 @@ var File_irt_v1_import_proto protoreflect.FileDescriptor
 
 const file_irt_v1_import_proto_rawDesc = "" +
 	"\n" +
-	"\x13irt/v1/import.proto\x12\x06irt.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xaf\x05\n" +
+	"\x13irt/v1/import.proto\x12\x06irt.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\x1a\x15irt/v1/standard.proto\"\xb5\t\n" +
 	"\x06Import\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xe0A\b\xca\xda\x18\x02\b\x01R\x04name\x127\n" +
 	"\x06format\x18\x02 \x01(\x0e2\x14.irt.v1.ImportFormatB\t\xe0A\x02\xca\xda\x18\x02\b\x01R\x06format\x12+\n" +
@@ -395,24 +640,52 @@ const file_irt_v1_import_proto_rawDesc = "" +
 	"\vcreate_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
 	"createTime\x12F\n" +
 	"\vupdate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
-	"updateTime:D\xeaAA\n" +
+	"updateTime\x124\n" +
+	"\x10acknowledged_row\x18\x0e \x01(\x05B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x0facknowledgedRow\x12\x1d\n" +
+	"\x04size\x18\x0f \x01(\x03B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x04size\x128\n" +
+	"\x12acknowledged_bytes\x18\x10 \x01(\x03B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x11acknowledgedBytes\x121\n" +
+	"\x0frows_per_second\x18\x11 \x01(\x01B\t\xe0A\x03\xca\xda\x18\x02\b\x01R\rrowsPerSecond\x12S\n" +
+	"\x12estimated_end_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x10estimatedEndTime\x12C\n" +
+	"\vrule_counts\x18\x13 \x03(\v2\x17.irt.v1.ImportRuleCountB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
+	"ruleCounts\x12#\n" +
+	"\afailure\x18\x14 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\afailure\x12!\n" +
+	"\x06sha256\x18\x15 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x06sha256\x12`\n" +
+	"\x19rejected_rows_expire_time\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\x16rejectedRowsExpireTime:D\xeaAA\n" +
 	"\n" +
-	"irt/Import\x12\"agencies/{agency}/imports/{import}*\aimports2\x06import\"\xb3\x01\n" +
+	"irt/Import\x12\"agencies/{agency}/imports/{import}*\aimports2\x06import\"\xab\x01\n" +
+	"\x0fImportRuleCount\x12\x1f\n" +
+	"\arule_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06ruleId\x12/\n" +
+	"\x05grade\x18\x02 \x01(\x0e2\x11.irt.v1.RuleGradeB\x06\xca\xda\x18\x02\b\x01R\x05grade\x12\x1c\n" +
+	"\x05count\x18\x03 \x01(\x05B\x06\xca\xda\x18\x02\b\x01R\x05count\x12(\n" +
+	"\vdescription\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\vdescription\"\xb1\x01\n" +
+	"\x0eImportTemplate\x12\x1d\n" +
+	"\x04name\x18\x01 \x01(\tB\t\xe0A\b\xca\xda\x18\x02\b\n" +
+	"R\x04name\x12#\n" +
+	"\acontent\x18\x02 \x01(\tB\t\xe0A\x03\xca\xda\x18\x02\b\n" +
+	"R\acontent:[\xeaAX\n" +
+	"\x12irt/ImportTemplate\x12!importTemplates/{import_template}*\x0fimportTemplates2\x0eimportTemplate\"\xb3\x01\n" +
 	"\fImportReject\x12\x18\n" +
 	"\x03row\x18\x01 \x01(\x05B\x06\xca\xda\x18\x02\b\x01R\x03row\x12\x1e\n" +
 	"\x06column\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06column\x12\x1f\n" +
 	"\arule_id\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06ruleId\x12(\n" +
 	"\vdescription\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\vdescription\x12\x1e\n" +
-	"\x06action\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06action*n\n" +
+	"\x06action\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06action*\x9c\x02\n" +
 	"\fImportFormat\x12\x1d\n" +
 	"\x19IMPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bIMPORT_FORMAT_SCHOOL_COHORT\x10\x01\x12\x1e\n" +
-	"\x1aIMPORT_FORMAT_GP_PRACTICES\x10\x02*z\n" +
+	"\x1aIMPORT_FORMAT_GP_PRACTICES\x10\x02\x12\x1f\n" +
+	"\x1bIMPORT_FORMAT_CHILD_RECORDS\x10\x03\x12\x1e\n" +
+	"\x1aIMPORT_FORMAT_INVOLVEMENTS\x10\x04\x12&\n" +
+	"\"IMPORT_FORMAT_CHILD_RECORDS_NDJSON\x10\x05\x12%\n" +
+	"!IMPORT_FORMAT_INVOLVEMENTS_NDJSON\x10\x06\x12\x1c\n" +
+	"\x18IMPORT_FORMAT_CIN_CENSUS\x10\a*\xb4\x01\n" +
 	"\vImportState\x12\x1c\n" +
 	"\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14IMPORT_STATE_RUNNING\x10\x01\x12\x1a\n" +
 	"\x16IMPORT_STATE_SUCCEEDED\x10\x02\x12\x17\n" +
-	"\x13IMPORT_STATE_FAILED\x10\x03B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x13IMPORT_STATE_FAILED\x10\x03\x12\x1c\n" +
+	"\x18IMPORT_STATE_INTERRUPTED\x10\x04\x12\x1a\n" +
+	"\x16IMPORT_STATE_CANCELLED\x10\x05B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_import_proto_rawDescOnce sync.Once
@@ -427,24 +700,31 @@ func file_irt_v1_import_proto_rawDescGZIP() []byte {
 }
 
 var file_irt_v1_import_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_irt_v1_import_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_irt_v1_import_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_irt_v1_import_proto_goTypes = []any{
 	(ImportFormat)(0),             // 0: irt.v1.ImportFormat
 	(ImportState)(0),              // 1: irt.v1.ImportState
 	(*Import)(nil),                // 2: irt.v1.Import
-	(*ImportReject)(nil),          // 3: irt.v1.ImportReject
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*ImportRuleCount)(nil),       // 3: irt.v1.ImportRuleCount
+	(*ImportTemplate)(nil),        // 4: irt.v1.ImportTemplate
+	(*ImportReject)(nil),          // 5: irt.v1.ImportReject
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(RuleGrade)(0),                // 7: irt.v1.RuleGrade
 }
 var file_irt_v1_import_proto_depIdxs = []int32{
 	0, // 0: irt.v1.Import.format:type_name -> irt.v1.ImportFormat
 	1, // 1: irt.v1.Import.state:type_name -> irt.v1.ImportState
-	4, // 2: irt.v1.Import.create_time:type_name -> google.protobuf.Timestamp
-	4, // 3: irt.v1.Import.update_time:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 2: irt.v1.Import.create_time:type_name -> google.protobuf.Timestamp
+	6, // 3: irt.v1.Import.update_time:type_name -> google.protobuf.Timestamp
+	6, // 4: irt.v1.Import.estimated_end_time:type_name -> google.protobuf.Timestamp
+	3, // 5: irt.v1.Import.rule_counts:type_name -> irt.v1.ImportRuleCount
+	6, // 6: irt.v1.Import.rejected_rows_expire_time:type_name -> google.protobuf.Timestamp
+	7, // 7: irt.v1.ImportRuleCount.grade:type_name -> irt.v1.RuleGrade
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_import_proto_init() }
@@ -453,13 +733,14 @@ func file_irt_v1_import_proto_init() {
 		return
 	}
 	file_irt_v1_options_proto_init()
+	file_irt_v1_standard_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_import_proto_rawDesc), len(file_irt_v1_import_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

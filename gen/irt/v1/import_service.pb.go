@@ -121,7 +121,14 @@ type ImportHeader struct {
 	// The form of the file.
 	Format ImportFormat `protobuf:"varint,2,opt,name=format,proto3,enum=irt.v1.ImportFormat" json:"format,omitempty"`
 	// Only check the rows; write nothing but the import itself.
-	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	ValidateOnly bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	// The import to go on with: agencies/{agency}/imports/{import}. Send the whole
+	// file again, with the same format: what is acknowledged is passed over. An
+	// import that has succeeded is answered at once.
+	Import string `protobuf:"bytes,4,opt,name=import,proto3" json:"import,omitempty"`
+	// How long the file is in bytes, where that is known: only to tell how far the
+	// import has come.
+	Size          int64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -175,6 +182,20 @@ func (x *ImportHeader) GetValidateOnly() bool {
 		return x.ValidateOnly
 	}
 	return false
+}
+
+func (x *ImportHeader) GetImport() string {
+	if x != nil {
+		return x.Import
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
 }
 
 // A request for one import.
@@ -342,6 +363,309 @@ func (x *ListImportRejectsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// A request for the imports of an agency.
+type ListImportsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// agencies/{agency}, or agencies/- for the caller's own.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// At most this many: 50 if 0, never more than 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListImportsRequest) Reset() {
+	*x = ListImportsRequest{}
+	mi := &file_irt_v1_import_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListImportsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListImportsRequest) ProtoMessage() {}
+
+func (x *ListImportsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListImportsRequest.ProtoReflect.Descriptor instead.
+func (*ListImportsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListImportsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *ListImportsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListImportsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// A page of imports.
+type ListImportsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The imports, the newest first.
+	Imports []*Import `protobuf:"bytes,1,rep,name=imports,proto3" json:"imports,omitempty"`
+	// Asks for the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListImportsResponse) Reset() {
+	*x = ListImportsResponse{}
+	mi := &file_irt_v1_import_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListImportsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListImportsResponse) ProtoMessage() {}
+
+func (x *ListImportsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListImportsResponse.ProtoReflect.Descriptor instead.
+func (*ListImportsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListImportsResponse) GetImports() []*Import {
+	if x != nil {
+		return x.Imports
+	}
+	return nil
+}
+
+func (x *ListImportsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// A request to cancel an import.
+type CancelImportRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// agencies/{agency}/imports/{import}
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelImportRequest) Reset() {
+	*x = CancelImportRequest{}
+	mi := &file_irt_v1_import_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelImportRequest) ProtoMessage() {}
+
+func (x *CancelImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelImportRequest.ProtoReflect.Descriptor instead.
+func (*CancelImportRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CancelImportRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// A request for the rejects of an import as a file.
+type DownloadImportRejectsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// agencies/{agency}/imports/{import}
+	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DownloadImportRejectsRequest) Reset() {
+	*x = DownloadImportRejectsRequest{}
+	mi := &file_irt_v1_import_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DownloadImportRejectsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DownloadImportRejectsRequest) ProtoMessage() {}
+
+func (x *DownloadImportRejectsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DownloadImportRejectsRequest.ProtoReflect.Descriptor instead.
+func (*DownloadImportRejectsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DownloadImportRejectsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+// A part of the file.
+type DownloadImportRejectsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes of it.
+	Chunk         []byte `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DownloadImportRejectsResponse) Reset() {
+	*x = DownloadImportRejectsResponse{}
+	mi := &file_irt_v1_import_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DownloadImportRejectsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DownloadImportRejectsResponse) ProtoMessage() {}
+
+func (x *DownloadImportRejectsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DownloadImportRejectsResponse.ProtoReflect.Descriptor instead.
+func (*DownloadImportRejectsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DownloadImportRejectsResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// A request for a template.
+type GetImportTemplateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// importTemplates/{template}, such as importTemplates/child-records
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetImportTemplateRequest) Reset() {
+	*x = GetImportTemplateRequest{}
+	mi := &file_irt_v1_import_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetImportTemplateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetImportTemplateRequest) ProtoMessage() {}
+
+func (x *GetImportTemplateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_import_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetImportTemplateRequest.ProtoReflect.Descriptor instead.
+func (*GetImportTemplateRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_import_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *GetImportTemplateRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 var File_irt_v1_import_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_import_service_proto_rawDesc = "" +
@@ -350,11 +674,13 @@ const file_irt_v1_import_service_proto_rawDesc = "" +
 	"\x13CreateImportRequest\x126\n" +
 	"\x06header\x18\x01 \x01(\v2\x14.irt.v1.ImportHeaderB\x06\xca\xda\x18\x02\b\x01H\x00R\x06header\x12'\n" +
 	"\x05chunk\x18\x02 \x01(\fB\x0f\xbaH\x06z\x04\x18\x80\x80@\xca\xda\x18\x02\b\x02H\x00R\x05chunkB\x06\n" +
-	"\x04part\"\xaa\x01\n" +
+	"\x04part\"\xf4\x01\n" +
 	"\fImportHeader\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\x12A\n" +
 	"\x06format\x18\x02 \x01(\x0e2\x14.irt.v1.ImportFormatB\x13\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\x01R\x06format\x12+\n" +
-	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\":\n" +
+	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\x12%\n" +
+	"\x06import\x18\x04 \x01(\tB\r\xbaH\x04r\x02\x18x\xca\xda\x18\x02\b\x01R\x06import\x12!\n" +
+	"\x04size\x18\x05 \x01(\x03B\r\xbaH\x04\"\x02(\x00\xca\xda\x18\x02\b\x01R\x04size\":\n" +
 	"\x10GetImportRequest\x12&\n" +
 	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18x\xca\xda\x18\x02\b\x01R\x04name\"\xa1\x01\n" +
 	"\x18ListImportRejectsRequest\x12*\n" +
@@ -364,12 +690,32 @@ const file_irt_v1_import_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\"\x90\x01\n" +
 	"\x19ListImportRejectsResponse\x12C\n" +
 	"\x0eimport_rejects\x18\x01 \x03(\v2\x14.irt.v1.ImportRejectB\x06\xca\xda\x18\x02\b\x01R\rimportRejects\x12.\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken2\xdc\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken\"\x9b\x01\n" +
+	"\x12ListImportsRequest\x12*\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\x12*\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\r\xbaH\x04\x1a\x02(\x00\xca\xda\x18\x02\b\x01R\bpageSize\x12-\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\"w\n" +
+	"\x13ListImportsResponse\x120\n" +
+	"\aimports\x18\x01 \x03(\v2\x0e.irt.v1.ImportB\x06\xca\xda\x18\x02\b\x01R\aimports\x12.\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken\"=\n" +
+	"\x13CancelImportRequest\x12&\n" +
+	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18x\xca\xda\x18\x02\b\x01R\x04name\"J\n" +
+	"\x1cDownloadImportRejectsRequest\x12*\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18x\xca\xda\x18\x02\b\x01R\x06parent\"=\n" +
+	"\x1dDownloadImportRejectsResponse\x12\x1c\n" +
+	"\x05chunk\x18\x01 \x01(\fB\x06\xca\xda\x18\x02\b\x02R\x05chunk\"B\n" +
+	"\x18GetImportTemplateRequest\x12&\n" +
+	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x04name2\xfd\x06\n" +
 	"\rImportService\x12I\n" +
 	"\fCreateImport\x12\x1b.irt.v1.CreateImportRequest\x1a\x0e.irt.v1.Import\"\n" +
 	"\xd2\xda\x18\x06\x12\x04\x01\x02\x03\x06(\x01\x12h\n" +
-	"\tGetImport\x12\x18.irt.v1.GetImportRequest\x1a\x0e.irt.v1.Import\"1\xd2\xda\x18\x06\x12\x04\x01\x02\x03\x06\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{name=agencies/*/imports/*}\x12\x95\x01\n" +
-	"\x11ListImportRejects\x12 .irt.v1.ListImportRejectsRequest\x1a!.irt.v1.ListImportRejectsResponse\";\xd2\xda\x18\x06\x12\x04\x01\x02\x03\x06\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=agencies/*/imports/*}/rejectsB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\tGetImport\x12\x18.irt.v1.GetImportRequest\x1a\x0e.irt.v1.Import\"1\xd2\xda\x18\x06\x12\x04\x01\x02\x03\x06\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{name=agencies/*/imports/*}\x12y\n" +
+	"\vListImports\x12\x1a.irt.v1.ListImportsRequest\x1a\x1b.irt.v1.ListImportsResponse\"1\xd2\xda\x18\x06\x12\x04\x01\x02\x03\x06\x82\xd3\xe4\x93\x02!\x12\x1f/v1/{parent=agencies/*}/imports\x12x\n" +
+	"\fCancelImport\x12\x1b.irt.v1.CancelImportRequest\x1a\x0e.irt.v1.Import\";\xd2\xda\x18\x06\x12\x04\x01\x02\x03\x06\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{name=agencies/*/imports/*}:cancel\x12\x95\x01\n" +
+	"\x11ListImportRejects\x12 .irt.v1.ListImportRejectsRequest\x1a!.irt.v1.ListImportRejectsResponse\";\xd2\xda\x18\x06\x12\x04\x01\x02\x03\x06\x82\xd3\xe4\x93\x02+\x12)/v1/{parent=agencies/*/imports/*}/rejects\x12\xae\x01\n" +
+	"\x15DownloadImportRejects\x12$.irt.v1.DownloadImportRejectsRequest\x1a%.irt.v1.DownloadImportRejectsResponse\"F\xd2\xda\x18\b\x12\x04\x01\x02\x03\x06\x18\x01\x82\xd3\xe4\x93\x024\x122/v1/{parent=agencies/*/imports/*}/rejects:download0\x01\x12y\n" +
+	"\x11GetImportTemplate\x12 .irt.v1.GetImportTemplateRequest\x1a\x16.irt.v1.ImportTemplate\"*\xd2\xda\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/{name=importTemplates/*}B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_import_service_proto_rawDescOnce sync.Once
@@ -383,32 +729,48 @@ func file_irt_v1_import_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_import_service_proto_rawDescData
 }
 
-var file_irt_v1_import_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_irt_v1_import_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_irt_v1_import_service_proto_goTypes = []any{
-	(*CreateImportRequest)(nil),       // 0: irt.v1.CreateImportRequest
-	(*ImportHeader)(nil),              // 1: irt.v1.ImportHeader
-	(*GetImportRequest)(nil),          // 2: irt.v1.GetImportRequest
-	(*ListImportRejectsRequest)(nil),  // 3: irt.v1.ListImportRejectsRequest
-	(*ListImportRejectsResponse)(nil), // 4: irt.v1.ListImportRejectsResponse
-	(ImportFormat)(0),                 // 5: irt.v1.ImportFormat
-	(*ImportReject)(nil),              // 6: irt.v1.ImportReject
-	(*Import)(nil),                    // 7: irt.v1.Import
+	(*CreateImportRequest)(nil),           // 0: irt.v1.CreateImportRequest
+	(*ImportHeader)(nil),                  // 1: irt.v1.ImportHeader
+	(*GetImportRequest)(nil),              // 2: irt.v1.GetImportRequest
+	(*ListImportRejectsRequest)(nil),      // 3: irt.v1.ListImportRejectsRequest
+	(*ListImportRejectsResponse)(nil),     // 4: irt.v1.ListImportRejectsResponse
+	(*ListImportsRequest)(nil),            // 5: irt.v1.ListImportsRequest
+	(*ListImportsResponse)(nil),           // 6: irt.v1.ListImportsResponse
+	(*CancelImportRequest)(nil),           // 7: irt.v1.CancelImportRequest
+	(*DownloadImportRejectsRequest)(nil),  // 8: irt.v1.DownloadImportRejectsRequest
+	(*DownloadImportRejectsResponse)(nil), // 9: irt.v1.DownloadImportRejectsResponse
+	(*GetImportTemplateRequest)(nil),      // 10: irt.v1.GetImportTemplateRequest
+	(ImportFormat)(0),                     // 11: irt.v1.ImportFormat
+	(*ImportReject)(nil),                  // 12: irt.v1.ImportReject
+	(*Import)(nil),                        // 13: irt.v1.Import
+	(*ImportTemplate)(nil),                // 14: irt.v1.ImportTemplate
 }
 var file_irt_v1_import_service_proto_depIdxs = []int32{
-	1, // 0: irt.v1.CreateImportRequest.header:type_name -> irt.v1.ImportHeader
-	5, // 1: irt.v1.ImportHeader.format:type_name -> irt.v1.ImportFormat
-	6, // 2: irt.v1.ListImportRejectsResponse.import_rejects:type_name -> irt.v1.ImportReject
-	0, // 3: irt.v1.ImportService.CreateImport:input_type -> irt.v1.CreateImportRequest
-	2, // 4: irt.v1.ImportService.GetImport:input_type -> irt.v1.GetImportRequest
-	3, // 5: irt.v1.ImportService.ListImportRejects:input_type -> irt.v1.ListImportRejectsRequest
-	7, // 6: irt.v1.ImportService.CreateImport:output_type -> irt.v1.Import
-	7, // 7: irt.v1.ImportService.GetImport:output_type -> irt.v1.Import
-	4, // 8: irt.v1.ImportService.ListImportRejects:output_type -> irt.v1.ListImportRejectsResponse
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	1,  // 0: irt.v1.CreateImportRequest.header:type_name -> irt.v1.ImportHeader
+	11, // 1: irt.v1.ImportHeader.format:type_name -> irt.v1.ImportFormat
+	12, // 2: irt.v1.ListImportRejectsResponse.import_rejects:type_name -> irt.v1.ImportReject
+	13, // 3: irt.v1.ListImportsResponse.imports:type_name -> irt.v1.Import
+	0,  // 4: irt.v1.ImportService.CreateImport:input_type -> irt.v1.CreateImportRequest
+	2,  // 5: irt.v1.ImportService.GetImport:input_type -> irt.v1.GetImportRequest
+	5,  // 6: irt.v1.ImportService.ListImports:input_type -> irt.v1.ListImportsRequest
+	7,  // 7: irt.v1.ImportService.CancelImport:input_type -> irt.v1.CancelImportRequest
+	3,  // 8: irt.v1.ImportService.ListImportRejects:input_type -> irt.v1.ListImportRejectsRequest
+	8,  // 9: irt.v1.ImportService.DownloadImportRejects:input_type -> irt.v1.DownloadImportRejectsRequest
+	10, // 10: irt.v1.ImportService.GetImportTemplate:input_type -> irt.v1.GetImportTemplateRequest
+	13, // 11: irt.v1.ImportService.CreateImport:output_type -> irt.v1.Import
+	13, // 12: irt.v1.ImportService.GetImport:output_type -> irt.v1.Import
+	6,  // 13: irt.v1.ImportService.ListImports:output_type -> irt.v1.ListImportsResponse
+	13, // 14: irt.v1.ImportService.CancelImport:output_type -> irt.v1.Import
+	4,  // 15: irt.v1.ImportService.ListImportRejects:output_type -> irt.v1.ListImportRejectsResponse
+	9,  // 16: irt.v1.ImportService.DownloadImportRejects:output_type -> irt.v1.DownloadImportRejectsResponse
+	14, // 17: irt.v1.ImportService.GetImportTemplate:output_type -> irt.v1.ImportTemplate
+	11, // [11:18] is the sub-list for method output_type
+	4,  // [4:11] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_import_service_proto_init() }
@@ -428,7 +790,7 @@ func file_irt_v1_import_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_import_service_proto_rawDesc), len(file_irt_v1_import_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,9 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ImportService_CreateImport_FullMethodName      = "/irt.v1.ImportService/CreateImport"
-	ImportService_GetImport_FullMethodName         = "/irt.v1.ImportService/GetImport"
-	ImportService_ListImportRejects_FullMethodName = "/irt.v1.ImportService/ListImportRejects"
+	ImportService_CreateImport_FullMethodName          = "/irt.v1.ImportService/CreateImport"
+	ImportService_GetImport_FullMethodName             = "/irt.v1.ImportService/GetImport"
+	ImportService_ListImports_FullMethodName           = "/irt.v1.ImportService/ListImports"
+	ImportService_CancelImport_FullMethodName          = "/irt.v1.ImportService/CancelImport"
+	ImportService_ListImportRejects_FullMethodName     = "/irt.v1.ImportService/ListImportRejects"
+	ImportService_DownloadImportRejects_FullMethodName = "/irt.v1.ImportService/DownloadImportRejects"
+	ImportService_GetImportTemplate_FullMethodName     = "/irt.v1.ImportService/GetImportTemplate"
 )
 
 // ImportServiceClient is the client API for ImportService service.
@@ -36,21 +40,46 @@ const (
 type ImportServiceClient interface {
 	// Uploads a file and takes its rows in as they arrive. The answer comes when
 	// the last row is durable; the metadata irt-import names the import from its
-	// start, to follow it by. At most 1 GiB and 1 million rows; a row at most 64 KiB;
-	// at most 200 columns.
+	// start, to follow it by, and to go on with if the upload breaks off. At most
+	// 1 GiB and 1 million rows; a row at most 64 KiB (256 KiB for one child of a
+	// census); at most 200 columns.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED: the file as a whole cannot be
-	// read, and nothing of it went in), RESOURCE_EXHAUSTED (TOO_LARGE: what came
-	// before the bound went in), NOT_FOUND (no such agency), PERMISSION_DENIED.
+	// read, and nothing of it went in; or it is not the file that the import began
+	// with), RESOURCE_EXHAUSTED (TOO_LARGE: what came before the bound went in),
+	// ABORTED (IMPORT_CANCELLED; IMPORT_RUNNING: the import to go on with still
+	// runs, try again after RetryInfo), FAILED_PRECONDITION (it has failed or was
+	// cancelled), NOT_FOUND (no such agency or import), PERMISSION_DENIED.
 	CreateImport(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CreateImportRequest, Import], error)
 	// Gets an import, also while it runs.
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED.
 	GetImport(ctx context.Context, in *GetImportRequest, opts ...grpc.CallOption) (*Import, error)
+	// Lists the imports of an agency, the newest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+	ListImports(ctx context.Context, in *ListImportsRequest, opts ...grpc.CallOption) (*ListImportsResponse, error)
+	// Cancels an import that runs or was interrupted. A running one stops within
+	// seconds; rows that went in stay. One that has ended is answered as it is.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED.
+	CancelImport(ctx context.Context, in *CancelImportRequest, opts ...grpc.CallOption) (*Import, error)
 	// Lists the faults of the rows that were refused, in the order of the file.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID), PERMISSION_DENIED.
 	ListImportRejects(ctx context.Context, in *ListImportRejectsRequest, opts ...grpc.CallOption) (*ListImportRejectsResponse, error)
+	// Gives the rejects as CSV: row, column, rule, description, action, and the row
+	// as it was sent. Only the agency whose file it was may have it, for 7 days;
+	// after that, and of rows beyond the first 16 MiB, the original is left empty.
+	// Over REST the file is the body.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	DownloadImportRejects(ctx context.Context, in *DownloadImportRejectsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadImportRejectsResponse], error)
+	// Gets the template of a form of file. Over REST with Accept: text/csv the file
+	// itself is the answer.
+	//
+	// Errors: NOT_FOUND.
+	GetImportTemplate(ctx context.Context, in *GetImportTemplateRequest, opts ...grpc.CallOption) (*ImportTemplate, error)
 }
 
 type importServiceClient struct {
@@ -84,10 +113,59 @@ func (c *importServiceClient) GetImport(ctx context.Context, in *GetImportReques
 	return out, nil
 }
 
+func (c *importServiceClient) ListImports(ctx context.Context, in *ListImportsRequest, opts ...grpc.CallOption) (*ListImportsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListImportsResponse)
+	err := c.cc.Invoke(ctx, ImportService_ListImports_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *importServiceClient) CancelImport(ctx context.Context, in *CancelImportRequest, opts ...grpc.CallOption) (*Import, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Import)
+	err := c.cc.Invoke(ctx, ImportService_CancelImport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *importServiceClient) ListImportRejects(ctx context.Context, in *ListImportRejectsRequest, opts ...grpc.CallOption) (*ListImportRejectsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListImportRejectsResponse)
 	err := c.cc.Invoke(ctx, ImportService_ListImportRejects_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *importServiceClient) DownloadImportRejects(ctx context.Context, in *DownloadImportRejectsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadImportRejectsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ImportService_ServiceDesc.Streams[1], ImportService_DownloadImportRejects_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DownloadImportRejectsRequest, DownloadImportRejectsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ImportService_DownloadImportRejectsClient = grpc.ServerStreamingClient[DownloadImportRejectsResponse]
+
+func (c *importServiceClient) GetImportTemplate(ctx context.Context, in *GetImportTemplateRequest, opts ...grpc.CallOption) (*ImportTemplate, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportTemplate)
+	err := c.cc.Invoke(ctx, ImportService_GetImportTemplate_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -104,21 +182,46 @@ func (c *importServiceClient) ListImportRejects(ctx context.Context, in *ListImp
 type ImportServiceServer interface {
 	// Uploads a file and takes its rows in as they arrive. The answer comes when
 	// the last row is durable; the metadata irt-import names the import from its
-	// start, to follow it by. At most 1 GiB and 1 million rows; a row at most 64 KiB;
-	// at most 200 columns.
+	// start, to follow it by, and to go on with if the upload breaks off. At most
+	// 1 GiB and 1 million rows; a row at most 64 KiB (256 KiB for one child of a
+	// census); at most 200 columns.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED: the file as a whole cannot be
-	// read, and nothing of it went in), RESOURCE_EXHAUSTED (TOO_LARGE: what came
-	// before the bound went in), NOT_FOUND (no such agency), PERMISSION_DENIED.
+	// read, and nothing of it went in; or it is not the file that the import began
+	// with), RESOURCE_EXHAUSTED (TOO_LARGE: what came before the bound went in),
+	// ABORTED (IMPORT_CANCELLED; IMPORT_RUNNING: the import to go on with still
+	// runs, try again after RetryInfo), FAILED_PRECONDITION (it has failed or was
+	// cancelled), NOT_FOUND (no such agency or import), PERMISSION_DENIED.
 	CreateImport(grpc.ClientStreamingServer[CreateImportRequest, Import]) error
 	// Gets an import, also while it runs.
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED.
 	GetImport(context.Context, *GetImportRequest) (*Import, error)
+	// Lists the imports of an agency, the newest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+	ListImports(context.Context, *ListImportsRequest) (*ListImportsResponse, error)
+	// Cancels an import that runs or was interrupted. A running one stops within
+	// seconds; rows that went in stay. One that has ended is answered as it is.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED.
+	CancelImport(context.Context, *CancelImportRequest) (*Import, error)
 	// Lists the faults of the rows that were refused, in the order of the file.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID), PERMISSION_DENIED.
 	ListImportRejects(context.Context, *ListImportRejectsRequest) (*ListImportRejectsResponse, error)
+	// Gives the rejects as CSV: row, column, rule, description, action, and the row
+	// as it was sent. Only the agency whose file it was may have it, for 7 days;
+	// after that, and of rows beyond the first 16 MiB, the original is left empty.
+	// Over REST the file is the body.
+	//
+	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	DownloadImportRejects(*DownloadImportRejectsRequest, grpc.ServerStreamingServer[DownloadImportRejectsResponse]) error
+	// Gets the template of a form of file. Over REST with Accept: text/csv the file
+	// itself is the answer.
+	//
+	// Errors: NOT_FOUND.
+	GetImportTemplate(context.Context, *GetImportTemplateRequest) (*ImportTemplate, error)
 	mustEmbedUnimplementedImportServiceServer()
 }
 
@@ -135,8 +238,20 @@ func (UnimplementedImportServiceServer) CreateImport(grpc.ClientStreamingServer[
 func (UnimplementedImportServiceServer) GetImport(context.Context, *GetImportRequest) (*Import, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetImport not implemented")
 }
+func (UnimplementedImportServiceServer) ListImports(context.Context, *ListImportsRequest) (*ListImportsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListImports not implemented")
+}
+func (UnimplementedImportServiceServer) CancelImport(context.Context, *CancelImportRequest) (*Import, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelImport not implemented")
+}
 func (UnimplementedImportServiceServer) ListImportRejects(context.Context, *ListImportRejectsRequest) (*ListImportRejectsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListImportRejects not implemented")
+}
+func (UnimplementedImportServiceServer) DownloadImportRejects(*DownloadImportRejectsRequest, grpc.ServerStreamingServer[DownloadImportRejectsResponse]) error {
+	return status.Error(codes.Unimplemented, "method DownloadImportRejects not implemented")
+}
+func (UnimplementedImportServiceServer) GetImportTemplate(context.Context, *GetImportTemplateRequest) (*ImportTemplate, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetImportTemplate not implemented")
 }
 func (UnimplementedImportServiceServer) mustEmbedUnimplementedImportServiceServer() {}
 func (UnimplementedImportServiceServer) testEmbeddedByValue()                       {}
@@ -184,6 +299,42 @@ func _ImportService_GetImport_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ImportService_ListImports_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListImportsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ImportServiceServer).ListImports(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ImportService_ListImports_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ImportServiceServer).ListImports(ctx, req.(*ListImportsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ImportService_CancelImport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelImportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ImportServiceServer).CancelImport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ImportService_CancelImport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ImportServiceServer).CancelImport(ctx, req.(*CancelImportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ImportService_ListImportRejects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListImportRejectsRequest)
 	if err := dec(in); err != nil {
@@ -202,6 +353,35 @@ func _ImportService_ListImportRejects_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ImportService_DownloadImportRejects_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DownloadImportRejectsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ImportServiceServer).DownloadImportRejects(m, &grpc.GenericServerStream[DownloadImportRejectsRequest, DownloadImportRejectsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ImportService_DownloadImportRejectsServer = grpc.ServerStreamingServer[DownloadImportRejectsResponse]
+
+func _ImportService_GetImportTemplate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetImportTemplateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ImportServiceServer).GetImportTemplate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ImportService_GetImportTemplate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ImportServiceServer).GetImportTemplate(ctx, req.(*GetImportTemplateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ImportService_ServiceDesc is the grpc.ServiceDesc for ImportService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -214,8 +394,20 @@ var ImportService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ImportService_GetImport_Handler,
 		},
 		{
+			MethodName: "ListImports",
+			Handler:    _ImportService_ListImports_Handler,
+		},
+		{
+			MethodName: "CancelImport",
+			Handler:    _ImportService_CancelImport_Handler,
+		},
+		{
 			MethodName: "ListImportRejects",
 			Handler:    _ImportService_ListImportRejects_Handler,
+		},
+		{
+			MethodName: "GetImportTemplate",
+			Handler:    _ImportService_GetImportTemplate_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
@@ -223,6 +415,11 @@ var ImportService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "CreateImport",
 			Handler:       _ImportService_CreateImport_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "DownloadImportRejects",
+			Handler:       _ImportService_DownloadImportRejects_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "irt/v1/import_service.proto",

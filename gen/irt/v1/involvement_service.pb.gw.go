@@ -94,6 +94,49 @@ func local_request_InvolvementService_SubmitInvolvement_0(ctx context.Context, m
 	return msg, metadata, err
 }
 
+func request_InvolvementService_SubmitInvolvements_0(ctx context.Context, marshaler runtime.Marshaler, client InvolvementServiceClient, req *http.Request, pathParams map[string]string) (InvolvementService_SubmitInvolvementsClient, runtime.ServerMetadata, error) {
+	var metadata runtime.ServerMetadata
+	stream, err := client.SubmitInvolvements(ctx)
+	if err != nil {
+		grpclog.Errorf("Failed to start streaming: %v", err)
+		return nil, metadata, err
+	}
+	dec := marshaler.NewDecoder(req.Body)
+	handleSend := func() error {
+		var protoReq SubmitInvolvementsRequest
+		err := dec.Decode(&protoReq)
+		if errors.Is(err, io.EOF) {
+			return err
+		}
+		if err != nil {
+			grpclog.Errorf("Failed to decode request: %v", err)
+			return status.Errorf(codes.InvalidArgument, "Failed to decode request: %v", err)
+		}
+		if err := stream.Send(&protoReq); err != nil {
+			grpclog.Errorf("Failed to send request: %v", err)
+			return err
+		}
+		return nil
+	}
+	go func() {
+		for {
+			if err := handleSend(); err != nil {
+				break
+			}
+		}
+		if err := stream.CloseSend(); err != nil {
+			grpclog.Errorf("Failed to terminate client stream: %v", err)
+		}
+	}()
+	header, err := stream.Header()
+	if err != nil {
+		grpclog.Errorf("Failed to get header from client: %v", err)
+		return nil, metadata, err
+	}
+	metadata.HeaderMD = header
+	return stream, metadata, nil
+}
+
 func request_InvolvementService_GetInvolvement_0(ctx context.Context, marshaler runtime.Marshaler, client InvolvementServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq GetInvolvementRequest
@@ -341,6 +384,13 @@ func RegisterInvolvementServiceHandlerServer(ctx context.Context, mux *runtime.S
 		}
 		forward_InvolvementService_SubmitInvolvement_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+
+	mux.Handle(http.MethodPost, pattern_InvolvementService_SubmitInvolvements_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
+		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+		return
+	})
 	mux.Handle(http.MethodGet, pattern_InvolvementService_GetInvolvement_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -498,6 +548,23 @@ func RegisterInvolvementServiceHandlerClient(ctx context.Context, mux *runtime.S
 		}
 		forward_InvolvementService_SubmitInvolvement_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_InvolvementService_SubmitInvolvements_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/irt.v1.InvolvementService/SubmitInvolvements", runtime.WithHTTPPathPattern("/v1/involvements:submit"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_InvolvementService_SubmitInvolvements_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_InvolvementService_SubmitInvolvements_0(annotatedContext, mux, outboundMarshaler, w, req, func() (proto.Message, error) { return resp.Recv() }, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_InvolvementService_GetInvolvement_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -588,6 +655,7 @@ func RegisterInvolvementServiceHandlerClient(ctx context.Context, mux *runtime.S
 
 var (
 	pattern_InvolvementService_SubmitInvolvement_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "involvements", "involvement.name"}, ""))
+	pattern_InvolvementService_SubmitInvolvements_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "involvements"}, "submit"))
 	pattern_InvolvementService_GetInvolvement_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "involvements", "name"}, ""))
 	pattern_InvolvementService_EndInvolvement_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "involvements", "name"}, "end"))
 	pattern_InvolvementService_ListInvolvements_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "children", "parent", "involvements"}, ""))
@@ -597,6 +665,7 @@ var (
 
 var (
 	forward_InvolvementService_SubmitInvolvement_0     = runtime.ForwardResponseMessage
+	forward_InvolvementService_SubmitInvolvements_0    = runtime.ForwardResponseStream
 	forward_InvolvementService_GetInvolvement_0        = runtime.ForwardResponseMessage
 	forward_InvolvementService_EndInvolvement_0        = runtime.ForwardResponseMessage
 	forward_InvolvementService_ListInvolvements_0      = runtime.ForwardResponseMessage

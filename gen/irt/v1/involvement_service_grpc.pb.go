@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	InvolvementService_SubmitInvolvement_FullMethodName     = "/irt.v1.InvolvementService/SubmitInvolvement"
+	InvolvementService_SubmitInvolvements_FullMethodName    = "/irt.v1.InvolvementService/SubmitInvolvements"
 	InvolvementService_GetInvolvement_FullMethodName        = "/irt.v1.InvolvementService/GetInvolvement"
 	InvolvementService_EndInvolvement_FullMethodName        = "/irt.v1.InvolvementService/EndInvolvement"
 	InvolvementService_ListInvolvements_FullMethodName      = "/irt.v1.InvolvementService/ListInvolvements"
@@ -43,6 +44,14 @@ type InvolvementServiceClient interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), NOT_FOUND (no such child or
 	// record), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitInvolvement(ctx context.Context, in *SubmitInvolvementRequest, opts ...grpc.CallOption) (*Involvement, error)
+	// Submits many involvements over one stream. Each request is answered by one
+	// response, in order, with the involvement or its error; one error does not touch
+	// the others. An answer means that the involvement is durable. A client that does
+	// not read answers is slowed down, then stopped. Over REST requests and answers
+	// are one JSON object a line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitInvolvement, before any involvement.
+	SubmitInvolvements(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitInvolvementsRequest, SubmitInvolvementsResponse], error)
 	// Gets one of the caller's agency's involvements; data managers any.
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED.
@@ -94,6 +103,19 @@ func (c *involvementServiceClient) SubmitInvolvement(ctx context.Context, in *Su
 	}
 	return out, nil
 }
+
+func (c *involvementServiceClient) SubmitInvolvements(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitInvolvementsRequest, SubmitInvolvementsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &InvolvementService_ServiceDesc.Streams[0], InvolvementService_SubmitInvolvements_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SubmitInvolvementsRequest, SubmitInvolvementsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InvolvementService_SubmitInvolvementsClient = grpc.BidiStreamingClient[SubmitInvolvementsRequest, SubmitInvolvementsResponse]
 
 func (c *involvementServiceClient) GetInvolvement(ctx context.Context, in *GetInvolvementRequest, opts ...grpc.CallOption) (*Involvement, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -159,6 +181,14 @@ type InvolvementServiceServer interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), NOT_FOUND (no such child or
 	// record), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitInvolvement(context.Context, *SubmitInvolvementRequest) (*Involvement, error)
+	// Submits many involvements over one stream. Each request is answered by one
+	// response, in order, with the involvement or its error; one error does not touch
+	// the others. An answer means that the involvement is durable. A client that does
+	// not read answers is slowed down, then stopped. Over REST requests and answers
+	// are one JSON object a line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitInvolvement, before any involvement.
+	SubmitInvolvements(grpc.BidiStreamingServer[SubmitInvolvementsRequest, SubmitInvolvementsResponse]) error
 	// Gets one of the caller's agency's involvements; data managers any.
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED.
@@ -203,6 +233,9 @@ type UnimplementedInvolvementServiceServer struct{}
 
 func (UnimplementedInvolvementServiceServer) SubmitInvolvement(context.Context, *SubmitInvolvementRequest) (*Involvement, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitInvolvement not implemented")
+}
+func (UnimplementedInvolvementServiceServer) SubmitInvolvements(grpc.BidiStreamingServer[SubmitInvolvementsRequest, SubmitInvolvementsResponse]) error {
+	return status.Error(codes.Unimplemented, "method SubmitInvolvements not implemented")
 }
 func (UnimplementedInvolvementServiceServer) GetInvolvement(context.Context, *GetInvolvementRequest) (*Involvement, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetInvolvement not implemented")
@@ -257,6 +290,13 @@ func _InvolvementService_SubmitInvolvement_Handler(srv interface{}, ctx context.
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _InvolvementService_SubmitInvolvements_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(InvolvementServiceServer).SubmitInvolvements(&grpc.GenericServerStream[SubmitInvolvementsRequest, SubmitInvolvementsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InvolvementService_SubmitInvolvementsServer = grpc.BidiStreamingServer[SubmitInvolvementsRequest, SubmitInvolvementsResponse]
 
 func _InvolvementService_GetInvolvement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetInvolvementRequest)
@@ -380,6 +420,13 @@ var InvolvementService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _InvolvementService_ListLeadProfessionals_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SubmitInvolvements",
+			Handler:       _InvolvementService_SubmitInvolvements_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "irt/v1/involvement_service.proto",
 }

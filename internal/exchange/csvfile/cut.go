@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"irthub/internal/exchange/textfile"
 )
 
 // cut finds the next row in the file: how many bytes it has, with the line break.
 // They stay in the buffer. Where the row is damaged it is the first line alone,
 // so that whatever is lost it is not the rows after it.
-func (r *Reader) cut() (size int, fault *FormatError, err error) {
+func (r *Reader) cut() (size int, fault *textfile.FormatError, err error) {
 	var c cutter
 	for {
 		have, _ := r.in.Peek(min(r.in.Buffered(), MaxRow))
@@ -75,7 +77,7 @@ func (c *cutter) end() int {
 	return c.at
 }
 
-func (c *cutter) fault() *FormatError {
+func (c *cutter) fault() *textfile.FormatError {
 	if c.state == damaged {
 		return errQuotes
 	}
@@ -122,7 +124,7 @@ func (s state) after(b byte) state {
 
 // overlong is a row that has not ended within the limit: a cell that nothing
 // closes, or a line that is too long.
-func (c *cutter) overlong(size int) (int, *FormatError, error) {
+func (c *cutter) overlong(size int) (int, *textfile.FormatError, error) {
 	if c.firstLF > 0 {
 		return c.firstLF, errQuotes, nil
 	}
@@ -130,7 +132,7 @@ func (c *cutter) overlong(size int) (int, *FormatError, error) {
 }
 
 // last is what stands after the last line break.
-func (c *cutter) last(size int, err error) (int, *FormatError, error) {
+func (c *cutter) last(size int, err error) (int, *textfile.FormatError, error) {
 	switch {
 	case !errors.Is(err, io.EOF) || size == 0:
 		return 0, nil, err

@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
+
+	"irthub/internal/exchange/textfile"
 )
 
 var byteOrderMark = []byte("\xEF\xBB\xBF")
@@ -88,13 +90,9 @@ func ascii(text []byte) bool {
 
 // unreadable tells from the beginning of a file that it is none that this
 // package reads.
-func unreadable(head []byte) *FormatError {
+func unreadable(head []byte) *textfile.FormatError {
 	nulls := bytes.Count(head, []byte{0})
 	switch {
-	case bytes.HasPrefix(head, []byte("\xFF\xFE")), bytes.HasPrefix(head, []byte("\xFE\xFF")), nulls > len(head)/4:
-		return errUTF16
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("\xD0\xCF\x11\xE0")):
-		return errSpreadsheet
 	case nulls > 0:
 		return errBinary
 	case !bytes.ContainsRune(head, '\n') && bytes.Count(head, []byte{'\r'}) > 1:
@@ -104,20 +102,14 @@ func unreadable(head []byte) *FormatError {
 }
 
 var (
-	errUTF16 = &FormatError{
-		"IMPORT_ENCODING", "The file is in UTF-16, which is not read.",
-		`Save it as "CSV UTF-8 (comma delimited)" and send that.`,
+	errBinary = &textfile.FormatError{
+		RuleID:      "IMPORT_NOT_CSV",
+		Description: "The file holds null characters, so it is no text.",
+		Action:      `Save it as "CSV UTF-8 (comma delimited)" and send that.`,
 	}
-	errSpreadsheet = &FormatError{
-		"IMPORT_NOT_CSV", "The file is a workbook of a spreadsheet, or a zip archive.",
-		`Save the sheet as "CSV UTF-8 (comma delimited)" and send that.`,
-	}
-	errBinary = &FormatError{
-		"IMPORT_NOT_CSV", "The file holds null characters, so it is no text.",
-		`Save it as "CSV UTF-8 (comma delimited)" and send that.`,
-	}
-	errLineBreaks = &FormatError{
-		"IMPORT_LINE_BREAKS", "The lines of the file end with a carriage return alone.",
-		`Save it as "CSV UTF-8 (comma delimited)", not as "CSV (Macintosh)", and send that.`,
+	errLineBreaks = &textfile.FormatError{
+		RuleID:      "IMPORT_LINE_BREAKS",
+		Description: "The lines of the file end with a carriage return alone.",
+		Action:      `Save it as "CSV UTF-8 (comma delimited)", not as "CSV (Macintosh)", and send that.`,
 	}
 )

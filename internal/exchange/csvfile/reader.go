@@ -11,6 +11,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"irthub/internal/exchange/textfile"
 )
 
 const (
@@ -18,16 +20,9 @@ const (
 	MaxRow = 64 << 10
 	// MaxColumns is how many cells a row may have.
 	MaxColumns = 200
+	// beginning is how much is told of a row that is too long.
+	beginning = 1 << 10
 )
-
-// FormatError is why a file, or one row of it, cannot be read. It repeats nothing of
-// the file.
-type FormatError struct {
-	RuleID, Description, Action string
-}
-
-// Error implements error.
-func (f *FormatError) Error() string { return f.Description + " " + f.Action }
 
 // Row is one row.
 type Row struct {
@@ -39,7 +34,7 @@ type Row struct {
 	Cells []string
 	// Fault is set where the row cannot be read. There are no Cells then, and the
 	// next Read goes on with the line after Line.
-	Fault *FormatError
+	Fault *textfile.FormatError
 }
 
 // Reader reads rows one after another. Damage stays where it is: a row with a
@@ -49,6 +44,8 @@ type Reader struct {
 	in      *bufio.Reader
 	started bool
 	line    int32 // at which the next row begins
+	read    int64 // bytes of the file that rows so far take up
+	raw     []byte
 	text    encoding
 	latin   []byte // decoded row, used again
 
@@ -73,12 +70,19 @@ func (r *Reader) restart() {
 	r.offset = 0
 }
 
+// Offset is where in the file the row last read ends, in bytes.
+func (r *Reader) Offset() int64 { return r.read }
+
+// Raw is the row last read as it stands in the file, in UTF-8. It holds until the
+// next Read. Of a row that is too long it is the beginning.
+func (r *Reader) Raw() []byte { return r.raw }
+
 // Encoding names the encoding that the file was found to be in so far: "UTF-8"
 // (also for plain ASCII), "ISO-8859-1" or "Windows-1252".
 func (r *Reader) Encoding() string { return r.text.String() }
 
 // Read returns the next row that is not blank, and io.EOF after the last. Any
-// other error ends the reading: a *FormatError where the file as a whole cannot be
+// other error ends the reading: a *textfile.FormatError where the file as a whole cannot be
 // read, which the first Read says, or an error of the underlying reader.
 func (r *Reader) Read() (Row, error) {
 	if !r.started {
@@ -107,6 +111,7 @@ func (r *Reader) start() error {
 	if bytes.HasPrefix(head, byteOrderMark) {
 		r.text.kind = utf8Text
 		_, _ = r.in.Discard(len(byteOrderMark)) // it is in the buffer
+		r.read = int64(len(byteOrderMark))
 		return nil
 	}
 	r.text.decide(head)
@@ -120,6 +125,7 @@ func (r *Reader) next() (Row, error) {
 	}
 	raw, _ := r.in.Peek(size) // it is in the buffer
 	row := Row{Line: r.line, Fault: fault}
+	r.raw, r.read = raw, r.read+int64(size)
 	if fault == nil {
 		row.Cells, row.Fault = r.parse(raw)
 	}
@@ -128,6 +134,7 @@ func (r *Reader) next() (Row, error) {
 		return Row{}, err
 	}
 	if fault == errTooLong {
+		r.raw = bytes.Clone(raw[:beginning]) // what is skipped goes where raw is
 		err = r.skipLine()
 	}
 	return row, err
@@ -136,7 +143,8 @@ func (r *Reader) next() (Row, error) {
 // skipLine passes over the rest of a line that is too long to be looked at.
 func (r *Reader) skipLine() error {
 	for {
-		_, err := r.in.ReadSlice('\n')
+		skipped, err := r.in.ReadSlice('\n')
+		r.read += int64(len(skipped))
 		switch {
 		case err == nil:
 			r.line++
@@ -152,11 +160,12 @@ func (r *Reader) skipLine() error {
 var newline = []byte{'\n'}
 
 // parse takes the cells of one row apart.
-func (r *Reader) parse(raw []byte) ([]string, *FormatError) {
+func (r *Reader) parse(raw []byte) ([]string, *textfile.FormatError) {
 	if len(bytes.TrimRight(raw, "\r\n")) == 0 {
 		return nil, nil // csv would go on to the next row
 	}
 	text := r.decode(raw)
+	r.raw = text
 	r.record.Reset(text)
 	cells, err := r.csv.Read()
 	read := r.csv.InputOffset() - r.offset
@@ -183,19 +192,19 @@ func blank(cells []string) bool {
 }
 
 var (
-	errQuotes = &FormatError{
-		"IMPORT_ROW_QUOTES",
-		"A quotation mark is out of place, or opens a cell and nothing closes it.",
-		`Put the whole cell between quotation marks and double those within it: "the ""Rec"", Norwich".`,
+	errQuotes = &textfile.FormatError{
+		RuleID:      "IMPORT_ROW_QUOTES",
+		Description: "A quotation mark is out of place, or opens a cell and nothing closes it.",
+		Action:      `Put the whole cell between quotation marks and double those within it: "the ""Rec"", Norwich".`,
 	}
-	errTooLong = &FormatError{
-		"IMPORT_ROW_TOO_LONG",
-		"The row is longer than 64 KiB.",
-		"Check that the line break at its end is not missing.",
+	errTooLong = &textfile.FormatError{
+		RuleID:      "IMPORT_ROW_TOO_LONG",
+		Description: "The row is longer than 64 KiB.",
+		Action:      "Check that the line break at its end is not missing.",
 	}
-	errTooWide = &FormatError{
-		"IMPORT_ROW_TOO_WIDE",
-		"The row has more than 200 cells.",
-		"Leave out the columns that are not needed, and check that no line break is missing.",
+	errTooWide = &textfile.FormatError{
+		RuleID:      "IMPORT_ROW_TOO_WIDE",
+		Description: "The row has more than 200 cells.",
+		Action:      "Leave out the columns that are not needed, and check that no line break is missing.",
 	}
 )

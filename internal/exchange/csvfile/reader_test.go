@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/textfile"
 )
 
 // read is a file as it is understood: "line: a|b" for a row, "line: RULE_ID" for
@@ -95,16 +96,11 @@ func TestQuotedRowThatIsTooLongLosesItsFirstLineOnly(t *testing.T) {
 func TestFilesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ file, rule string }{
-		"UTF-16, little-endian":    {"\xFF\xFEa\x00,\x00b\x00\n\x00", "IMPORT_ENCODING"},
-		"UTF-16, big-endian":       {"\xFE\xFF\x00a\x00,\x00b\x00\n", "IMPORT_ENCODING"},
-		"UTF-16 without a mark":    {"a\x00,\x00b\x00\n\x00", "IMPORT_ENCODING"},
-		"workbook":                 {"PK\x03\x04rest", "IMPORT_NOT_CSV"},
-		"old workbook":             {"\xD0\xCF\x11\xE0rest", "IMPORT_NOT_CSV"},
 		"null character":           {"a,b\n1,2\x00\n3,4\n", "IMPORT_NOT_CSV"},
 		"line breaks of Macintosh": {"a,b\r1,2\r3,4\r", "IMPORT_LINE_BREAKS"},
 	} {
 		_, _, err := read(t, strings.NewReader(tt.file))
-		if f := (*csvfile.FormatError)(nil); !errors.As(err, &f) || f.RuleID != tt.rule || f.Action == "" {
+		if f := (*textfile.FormatError)(nil); !errors.As(err, &f) || f.RuleID != tt.rule || f.Action == "" {
 			t.Errorf("%s: error %v, want %s", name, err, tt.rule)
 		}
 	}
@@ -138,7 +134,7 @@ func FuzzRead(f *testing.F) {
 		for {
 			row, err := r.Read()
 			if err != nil {
-				if f := (*csvfile.FormatError)(nil); !errors.Is(err, io.EOF) && !errors.As(err, &f) {
+				if f := (*textfile.FormatError)(nil); !errors.Is(err, io.EOF) && !errors.As(err, &f) {
 					t.Fatalf("error %v", err)
 				}
 				damaged = damaged || !errors.Is(err, io.EOF)

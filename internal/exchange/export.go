@@ -1,0 +1,118 @@
+package exchange
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+)
+
+// exportBatch is how many records are read, recorded in the access log and sent at
+// once.
+const exportBatch = 200
+
+// exported decides whether the caller may have the records of an agency, and which
+// agency that is.
+func exported(ctx context.Context, parent string) (agency string, err error) {
+	caller := identity.FromContext(ctx)
+	agency, ok := agencies.ParseName(parent)
+	if parent == "agencies/-" {
+		agency, ok = caller.Agency, true
+	}
+	if !ok || !sharing.MayReadRecord(caller, agency) {
+		return "", rpc.Denied()
+	}
+	return agency, nil
+}
+
+// ExportChildRecords implements irtv1.ExportServiceServer. What is added to the
+// access entry before a message is sent is durable before it leaves.
+func (s *Service) ExportChildRecords(
+	req *irtv1.ExportChildRecordsRequest, stream grpc.ServerStreamingServer[irtv1.ExportChildRecordsResponse],
+) error {
+	ctx := stream.Context()
+	agency, err := exported(ctx, req.GetParent())
+	if err != nil {
+		return err
+	}
+	entry := audit.FromContext(ctx)
+	for after := []byte(nil); ; {
+		held, err := s.records.Export(ctx, agency, after, exportBatch)
+		if err != nil || len(held) == 0 {
+			return err
+		}
+		out := &irtv1.ExportChildRecordsResponse{}
+		for _, h := range held {
+			entry.AddChild(h.Child)
+			entry.AddReturned(h.Record.GetName())
+			out.ChildRecords = append(out.ChildRecords, h.Record)
+		}
+		if err := stream.Send(out); err != nil {
+			return err
+		}
+		after = held[len(held)-1].Place
+	}
+}
+
+// ExportInvolvements implements irtv1.ExportServiceServer.
+func (s *Service) ExportInvolvements(
+	req *irtv1.ExportInvolvementsRequest, stream grpc.ServerStreamingServer[irtv1.ExportInvolvementsResponse],
+) error {
+	ctx := stream.Context()
+	agency, err := exported(ctx, req.GetParent())
+	if err != nil {
+		return err
+	}
+	entry := audit.FromContext(ctx)
+	for after := []byte(nil); ; {
+		list, last, err := s.involvements.Export(ctx, agency, after, exportBatch)
+		if err != nil || last == nil {
+			return err
+		}
+		for _, i := range list {
+			if child, err := rpc.ParseChildName(i.GetChild()); err == nil {
+				entry.AddChild(child)
+			}
+			entry.AddReturned(i.GetName())
+		}
+		if len(list) > 0 {
+			if err := stream.Send(&irtv1.ExportInvolvementsResponse{Involvements: list}); err != nil {
+				return err
+			}
+		}
+		after = last
+	}
+}
+
+// ExportAccesses implements irtv1.ExportServiceServer: ListAccesses, page after
+// page, by its rules.
+func (s *Service) ExportAccesses(
+	req *irtv1.ExportAccessesRequest, stream grpc.ServerStreamingServer[irtv1.ExportAccessesResponse],
+) error {
+	if _, err := rpc.ParseChildName(req.GetParent()); err != nil {
+		return rpc.Denied()
+	}
+	page := &irtv1.ListAccessesRequest{
+		Parent: req.GetParent(), Since: req.GetSince(), Until: req.GetUntil(), PageSize: exportBatch,
+	}
+	for {
+		list, err := s.accesses.ListAccesses(stream.Context(), page)
+		if err != nil {
+			return err
+		}
+		if len(list.GetAccesses()) > 0 {
+			if err := stream.Send(&irtv1.ExportAccessesResponse{Accesses: list.GetAccesses()}); err != nil {
+				return err
+			}
+		}
+		if page.PageToken = list.GetNextPageToken(); page.GetPageToken() == "" {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package exchange
+
+import (
+	"io"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/recordfile"
+	"irthub/internal/exchange/textfile"
+	"irthub/internal/standard"
+)
+
+// records is the reading of the hub's own form of child records or involvements.
+type records struct {
+	table
+	agency string
+	layout *recordfile.Layout
+	width  int
+	kind   kind
+	rows   int // read
+}
+
+// kind is what a file of the hub's own forms holds.
+type kind struct {
+	form       *recordfile.Form
+	collection string // of the names of its records
+	empty      func() proto.Message
+}
+
+var (
+	childRecords = kind{recordfile.ChildRecords(), "childRecords", func() proto.Message { return &irtv1.ChildRecord{} }}
+	involvements = kind{recordfile.Involvements(), "involvements", func() proto.Message { return &irtv1.Involvement{} }}
+)
+
+func openRecords(j *job, file io.Reader, k kind) (source, error) {
+	r := &records{table: table{csvfile.NewReader(file)}, agency: j.agency, kind: k}
+	header, err := r.header()
+	if err != nil {
+		return nil, err
+	}
+	if header.Fault != nil {
+		return nil, header.Fault
+	}
+	layout, fault := k.form.Layout(header.Cells)
+	if fault != nil {
+		return nil, fault
+	}
+	r.layout, r.width = layout, len(header.Cells)
+	j.state.IgnoredColumns, j.header = layout.Ignored, header.Cells
+	return r, nil
+}
+
+// next implements source.
+func (r *records) next() (*line, error) {
+	row, err := r.file.Read()
+	for err == nil && r.rows < instructionRows && isInstruction(row.Cells) {
+		row, err = r.file.Read()
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.rows++
+	l := r.line(row, r.width)
+	if l.fault != nil {
+		return l, nil //nolint:nilerr // it goes on with the line
+	}
+	m := r.kind.empty()
+	filled, faults := r.layout.Fill(m.ProtoReflect(), row.Cells)
+	tell := func(faults []standard.Fault) []*irtv1.ImportReject {
+		return rejectsOf(l.number, faults, func(path string) string { return r.layout.Column(path, filled) })
+	}
+	l.hold(m, r.agency, r.kind, tell)
+	if len(faults) > 0 {
+		l.rejects = append(tell(faults), l.faults()...)
+	}
+	return l, nil
+}
+
+// hold makes a message what the row is to become.
+func (l *line) hold(m proto.Message, agency string, k kind, tell func([]standard.Fault) []*irtv1.ImportReject) {
+	switch m := m.(type) {
+	case *irtv1.ChildRecord:
+		m.Name = qualified(agency, k.collection, m.GetName())
+		standard.ClearOutputOnly(m)
+		standard.Normalise(m)
+		l.record, l.tell = m, tell
+	case *irtv1.Involvement:
+		m.Name = qualified(agency, k.collection, m.GetName())
+		m.ChildRecord = qualified(agency, "childRecords", m.GetChildRecord())
+		m.Practitioner = qualified(agency, "practitioners", m.GetPractitioner())
+		standard.ClearOutputOnly(m)
+		standard.NormaliseInvolvement(m)
+		l.involvements = []*irtv1.Involvement{m}
+		l.tellOther = func(_ int, faults []standard.Fault) []*irtv1.ImportReject { return tell(faults) }
+	}
+	if owner, _, ok := agencies.ParseChildName(l.subject(), k.collection); ok && owner != agency {
+		l.fault = errForeign
+	}
+}
+
+var errForeign = &textfile.FormatError{
+	RuleID: "IMPORT_OTHER_AGENCY", Description: "The name is that of another agency's record.",
+	Action: "Give your own id of it alone, or send the file as the other agency's.",
+}
+
+// qualified is the whole name of what a file may give by the agency's own id alone.
+func qualified(agency, collection, name string) string {
+	if name = standard.CleanText(name); name == "" || strings.Contains(name, "/") {
+		return name
+	}
+	return agencies.Name(agency) + "/" + collection + "/" + name
+}
+
+// rejectsOf tells faults in the words of a file, of which column gives its own
+// names.
+func rejectsOf(row int32, faults []standard.Fault, column func(path string) string) []*irtv1.ImportReject {
+	list := make([]*irtv1.ImportReject, len(faults))
+	for i, f := range faults {
+		list[i] = &irtv1.ImportReject{
+			Row: row, Column: column(f.Field), RuleId: f.RuleID, Description: f.Description, Action: f.Action,
+		}
+	}
+	return list
+}

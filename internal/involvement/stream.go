@@ -1,0 +1,166 @@
+package involvement
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/audit"
+	"irthub/internal/batch"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// streamWindow is how many involvements of one stream may be in the pipeline at
+// once.
+const streamWindow = 512
+
+// SubmitInvolvements implements irt.v1.InvolvementService.
+func (s *Service) SubmitInvolvements(
+	stream grpc.BidiStreamingServer[irtv1.SubmitInvolvementsRequest, irtv1.SubmitInvolvementsResponse],
+) error {
+	order := &order{last: map[string]chan struct{}{}}
+	begin := func(ctx context.Context, req *irtv1.SubmitInvolvementsRequest) func() *irtv1.SubmitInvolvementsResponse {
+		before, done := order.enter(req.GetInvolvement().GetName())
+		return func() *irtv1.SubmitInvolvementsResponse {
+			defer done()
+			out := &irtv1.SubmitInvolvementsResponse{RequestId: req.GetRequestId()}
+			shown, err := s.submitAfter(ctx, before, req)
+			if err != nil {
+				out.Outcome = &irtv1.SubmitInvolvementsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
+				return out
+			}
+			out.Outcome = &irtv1.SubmitInvolvementsResponse_Result{Result: shown}
+			return out
+		}
+	}
+	return batch.Ordered(stream.Context(), streamWindow, stream.Recv, begin, stream.Send)
+}
+
+// order makes the versions of one involvement in a stream follow each other, since
+// the pipeline has two workers. Involvements otherwise wait for none.
+type order struct {
+	mu   sync.Mutex
+	last map[string]chan struct{} // closed when the last version of an involvement so far is settled
+}
+
+// enter gives what to wait for, nil where nothing, and what to call in the end.
+func (o *order) enter(name string) (before <-chan struct{}, done func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	own := make(chan struct{})
+	before = o.last[name]
+	o.last[name] = own
+	return before, func() {
+		close(own)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.last[name] == own {
+			delete(o.last, name)
+		}
+	}
+}
+
+func (s *Service) submitAfter(ctx context.Context, before <-chan struct{}, req *irtv1.SubmitInvolvementsRequest) (*irtv1.Involvement, error) {
+	if before != nil {
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	a, err := s.submitOne(ctx, req.GetInvolvement(), req.GetValidateOnly())
+	if err != nil {
+		return nil, err
+	}
+	return s.message(ctx, identity.FromContext(ctx), &a.shown)
+}
+
+// Submit takes one involvement through admission and the write pipeline, waiting
+// for a place there: for files, which are slowed down rather than refused. The
+// caller and the access entry are those of ctx; the involvement has an entry of its
+// own beside it. Errors are as of SubmitInvolvement.
+func (s *Service) Submit(ctx context.Context, i *irtv1.Involvement, validateOnly bool) (changed bool, err error) {
+	a, err := s.submitOne(ctx, i, validateOnly)
+	return err == nil && !a.unchanged, err
+}
+
+// submitOne submits one involvement of many.
+func (s *Service) submitOne(ctx context.Context, i *irtv1.Involvement, validateOnly bool) (*answer, error) {
+	a, err := s.writeOne(ctx, i, validateOnly)
+	if err == nil {
+		return a, nil
+	}
+	refusal := audit.FromContext(ctx).Fork()
+	refusal.SetQueryName(i.GetName())
+	refusal.Finish(err)
+	if auditErr := s.access.Write(ctx, refusal); auditErr != nil {
+		return nil, rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send the involvement again.")
+	}
+	return nil, err
+}
+
+func (s *Service) writeOne(ctx context.Context, i *irtv1.Involvement, validateOnly bool) (*answer, error) {
+	if i == nil {
+		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("REQUIRED", "involvement")})
+	}
+	c, err := s.admit(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	if validateOnly {
+		return s.rehearse(ctx, c)
+	}
+	c.bulk, c.access = true, c.access.Fork()
+	c.access.SetQueryName(i.GetName())
+	return s.writer.Do(ctx, c)
+}
+
+// exportSQL lists an agency's involvements by their ids, which lie together.
+var exportSQL = `
+	SELECT ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `, EXISTS (
+		SELECT 1 FROM lead_professionals l WHERE l.child_id = i.child_id AND l.involvement_id = i.involvement_id
+			AND l.start_date <= $5 AND (l.end_date IS NULL OR l.end_date >= $5))
+	FROM involvements i
+	LEFT JOIN practitioners p ON p.agency_id = i.agency_id AND p.practitioner_id = i.practitioner_id
+	WHERE i.involvement_id > $1 AND i.involvement_id <= $2 AND i.agency_id = $3
+	ORDER BY i.involvement_id LIMIT $4`
+
+// Export gives the involvements of an agency after a place, which is nil before the
+// first, in the order of their keys, and the place after them; nil where there are
+// no more. The caller must be one who may read them; sensitive ones are left out for
+// all but the agency.
+func (s *Service) Export(ctx context.Context, agency string, after []byte, limit int) (list []*irtv1.Involvement, last []byte, err error) {
+	first, end := standard.RecordRange(agency)
+	if len(after) == len(first) {
+		copy(first[:], after)
+	}
+	rows, err := s.pool.Query(ctx, exportSQL, [16]byte(first), [16]byte(end), agency, limit, s.today())
+	if err != nil {
+		return nil, nil, fmt.Errorf("involvement: exporting: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, scanShown)
+	if err != nil {
+		return nil, nil, fmt.Errorf("involvement: exporting: %w", err)
+	}
+	caller := identity.FromContext(ctx)
+	for _, v := range found {
+		last = v.id[:]
+		if s.sensitive(&v.version) && !sharing.SensitiveVisible(caller, agency) {
+			continue
+		}
+		m, err := s.message(ctx, caller, v)
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, m)
+	}
+	return list, last, nil
+}
