@@ -9,8 +9,10 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -29,6 +31,10 @@ type clientFlags struct {
 	Cert      string `placeholder:"FILE" type:"path" help:"Client certificate to present, PEM; it may stand in the place of a token."`
 	Key       string `placeholder:"FILE" type:"path" help:"Private key of the client certificate, PEM."`
 }
+
+// reconnect is how soon a lost hub is tried again: one that is started anew is back
+// in seconds.
+var reconnect = backoff.Config{BaseDelay: 500 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second}
 
 // dial connects to the hub: in plain text on this machine, with TLS elsewhere or
 // where a CA file is given. Every call on the connection carries the token, and
@@ -51,6 +57,7 @@ func (f *clientFlags) dial(purpose string) (*grpc.ClientConn, error) {
 	}
 	return grpc.NewClient(f.Addr,
 		grpc.WithTransportCredentials(transport),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: 5 * time.Second}),
 		grpc.WithUserAgent("irthub/"+strings.ReplaceAll(version(), " ", "-")),
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			return invoke(withHeaders(ctx, headers), method, req, reply, cc, opts...)
@@ -59,6 +66,20 @@ func (f *clientFlags) dial(purpose string) (*grpc.ClientConn, error) {
 			return open(withHeaders(ctx, headers), desc, cc, method, opts...)
 		}),
 	)
+}
+
+// dialAnonymous connects to the hub for what needs no token.
+func (f *clientFlags) dialAnonymous() (*grpc.ClientConn, error) {
+	transport, err := f.transport()
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient(f.Addr, grpc.WithTransportCredentials(transport))
+}
+
+// withPurpose states a purpose for one call.
+func withPurpose(ctx context.Context, purpose string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "irt-purpose", purpose)
 }
 
 // withHeaders adds the headers of the connection, unless the call has an

@@ -8,6 +8,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
+
+	irtv1 "irthub/gen/irt/v1"
 )
 
 // failure says what could not be done and why, in the hub's own words where they
@@ -37,4 +39,14 @@ func failure(doing string, err error) error {
 		b.WriteString("\nSet IRTHUB_TOKEN or give --token-file; irthub token prints a token.")
 	}
 	return errors.New(b.String())
+}
+
+// hasReason tells whether the hub gave a reason for an error.
+func hasReason(err error, reason irtv1.ErrorReason) bool {
+	for _, d := range grpcstatus.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && "ERROR_REASON_"+info.GetReason() == reason.String() {
+			return true
+		}
+	}
+	return false
 }

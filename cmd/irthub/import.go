@@ -7,20 +7,22 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
-
-	"google.golang.org/grpc"
 
 	irtv1 "irthub/gen/irt/v1"
 )
 
-// uploadChunk is how much of a file travels in one message, in bytes.
-const uploadChunk = 256 << 10
-
 type importCommand struct {
-	SchoolCohort importCohortCommand    `cmd:"" help:"Import a school's cohort or class list, CSV."`
-	GPPractices  importPracticesCommand `cmd:"" name:"gp-practices" help:"Import the NHS register of GP practices, epraccur.csv."`
+	ChildRecords importRecordsCommand      `cmd:"" help:"Import child records in the hub's own form: CSV or one JSON object a line."`
+	Involvements importInvolvementsCommand `cmd:"" help:"Import involvements in the hub's own form: CSV or one JSON object a line."`
+	SchoolCohort importCohortCommand       `cmd:"" help:"Import a school's cohort or class list, CSV."`
+	CINCensus    importCensusCommand       `cmd:"" name:"cin-census" help:"Import a children in need census, XML."`
+	GPPractices  importPracticesCommand    `cmd:"" name:"gp-practices" help:"Import the NHS register of GP practices, epraccur.csv."`
+	Template     importTemplateCommand     `cmd:"" help:"Print the template of a form, CSV, to be filled in."`
+	List         importListCommand         `cmd:"" help:"List an agency's imports, the newest first."`
+	Cancel       importCancelCommand       `cmd:"" help:"Cancel an import that runs or was interrupted."`
 }
 
 // importFlags are those of every import.
@@ -31,7 +33,72 @@ type importFlags struct {
 	Agency  string `placeholder:"ID" help:"The agency whose file it is (default: the token's own)."`
 	DryRun  bool   `help:"Only check: say what would become of each row, and write nothing."`
 	Rejects string `placeholder:"FILE" type:"path" help:"Where to write the rows that are refused, and why (default: beside the file, NAME.rejects.csv)."`
+	Resume  string `placeholder:"NAME" help:"The import to go on with, agencies/…/imports/…, as an earlier run named it."`
 	JSON    bool   `name:"json" help:"End with one line of JSON on standard output; the summary goes to standard error."`
+}
+
+type importRecordsCommand struct{ importFlags }
+
+// Help is shown by irthub import child-records --help.
+func (importRecordsCommand) Help() string {
+	return `Sends child records in the hub's own form. A file whose name ends in .ndjson or .jsonl has one ChildRecord a line, as JSON; any other is CSV with a column for each field: irthub import template child-records prints the header. name is your own id of the record.
+
+An upload that breaks off, or a hub that is started again, is waited for, and the import goes on from the last row that was acknowledged.
+
+Exit status: 0 every row is in, 3 some were refused, 1 the file could not be imported.
+
+Example:
+
+  irthub import child-records children.csv --agency social-care-1 --dry-run`
+}
+
+// Run imports the file.
+func (c *importRecordsCommand) Run(ctx context.Context, s streams) error {
+	if c.isJSON() {
+		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS_NDJSON)
+	}
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS)
+}
+
+type importInvolvementsCommand struct{ importFlags }
+
+// Help is shown by irthub import involvements --help.
+func (importInvolvementsCommand) Help() string {
+	return `Sends involvements in the hub's own form, CSV or one JSON object a line (.ndjson, .jsonl). name is your own id of the involvement, childRecord your own id of the child's record, practitioner your own id of the practitioner.
+
+Example:
+
+  irthub import involvements involvements.csv --agency social-care-1`
+}
+
+// Run imports the file.
+func (c *importInvolvementsCommand) Run(ctx context.Context, s streams) error {
+	if c.isJSON() {
+		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS_NDJSON)
+	}
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS)
+}
+
+type importCensusCommand struct{ importFlags }
+
+// Help is shown by irthub import cin-census --help.
+func (importCensusCommand) Help() string {
+	return `Sends the XML file of a children in need census. Every child becomes, or completes, the agency's record under the LA child id, and every period in need an involvement of social care. The census holds no names: a child without an earlier record gets the name Unknown, with a query. docs/EXCHANGE.md says what is taken from which element.
+
+Example:
+
+  irthub import cin-census CIN_2026.xml --agency social-care-1`
+}
+
+// Run imports the file.
+func (c *importCensusCommand) Run(ctx context.Context, s streams) error {
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CIN_CENSUS)
+}
+
+// isJSON tells a file of JSON lines by its name.
+func (f *importFlags) isJSON() bool {
+	ext := strings.ToLower(filepath.Ext(f.File))
+	return ext == ".ndjson" || ext == ".jsonl"
 }
 
 type importCohortCommand struct{ importFlags }
@@ -81,11 +148,14 @@ func (f *importFlags) run(ctx context.Context, s streams, format irtv1.ImportFor
 	}
 	defer conn.Close()
 	client := irtv1.NewImportServiceClient(conn)
-	done, err := f.upload(ctx, s, client, &irtv1.ImportHeader{
-		Parent: "agencies/" + f.Agency, Format: format, ValidateOnly: f.DryRun,
-	})
+	header := &irtv1.ImportHeader{Parent: "agencies/" + f.Agency, Format: format, ValidateOnly: f.DryRun, Import: f.Resume}
+	done, err := f.send(ctx, s, client, header)
 	if err != nil {
-		return failure("importing "+f.File, err)
+		told := failure("importing "+f.File, err)
+		if header.GetImport() != "" && (passes(err) || ctx.Err() != nil) {
+			told = fmt.Errorf("%w\nTo go on with it, add --resume %s", told, header.GetImport())
+		}
+		return told
 	}
 	rejectsFile, err := f.writeRejects(ctx, client, done, format)
 	if err != nil {
@@ -98,29 +168,6 @@ func (f *importFlags) run(ctx context.Context, s streams, format irtv1.ImportFor
 		return status{fmt.Errorf("%d of %d rows were refused", done.GetRejected(), done.GetRows()), exitRejected}
 	}
 	return nil
-}
-
-// upload sends the file and waits until its last row is durable.
-func (f *importFlags) upload(ctx context.Context, s streams, client irtv1.ImportServiceClient, header *irtv1.ImportHeader) (*irtv1.Import, error) {
-	file, size, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	stream, err := client.CreateImport(ctx)
-	if err != nil {
-		return nil, err
-	}
-	bar := newBytesBar(s.err, size)
-	defer bar.end()
-	err = stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Header{Header: header}})
-	if err == nil {
-		err = sendChunks(stream, file, bar)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return stream.CloseAndRecv() // after io.EOF it says why the hub ended the call
 }
 
 // open opens the file; the size is -1 where nobody knows it.
@@ -142,26 +189,6 @@ func (f *importFlags) open() (file io.ReadCloser, size int64, err error) {
 	return opened, info.Size(), nil
 }
 
-func sendChunks(stream grpc.ClientStreamingClient[irtv1.CreateImportRequest, irtv1.Import], file io.Reader, bar *bar) error {
-	for {
-		chunk := make([]byte, uploadChunk) // the message is handed over, so each needs its own
-		n, err := io.ReadFull(file, chunk)
-		if n > 0 {
-			part := &irtv1.CreateImportRequest_Chunk{Chunk: chunk[:n]}
-			if err := stream.Send(&irtv1.CreateImportRequest{Part: part}); err != nil {
-				return err
-			}
-			bar.add(n)
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("reading the file: %w", err)
-		}
-	}
-}
-
 // report prints what became of the rows.
 func (f *importFlags) report(s streams, done *irtv1.Import, rejectsFile string) error {
 	out := s.out
@@ -179,6 +206,13 @@ func (f *importFlags) report(s streams, done *irtv1.Import, rejectsFile string) 
 	line("unchanged", done.GetUnchanged(), "were in the hub already")
 	line("rejected", done.GetRejected(), rejectsNote(rejectsFile))
 	line("queries", done.GetQueries(), "on data quality, kept with the records")
+	for _, c := range done.GetRuleCounts() {
+		note := c.GetDescription()
+		if c.GetGrade() == irtv1.RuleGrade_RULE_GRADE_ERROR {
+			note = strings.TrimSpace("rejected: " + note)
+		}
+		line("  "+c.GetRuleId(), c.GetCount(), note)
+	}
 	if err := rows.Flush(); err != nil {
 		return err
 	}

@@ -46,6 +46,13 @@ func (b *bar) add(n int) {
 	}
 }
 
+// reset begins again.
+func (b *bar) reset() {
+	if b.shown != nil {
+		b.shown.Reset()
+	}
+}
+
 // end takes the bar away.
 func (b *bar) end() {
 	if b.shown != nil {

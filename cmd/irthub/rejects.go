@@ -13,13 +13,10 @@ import (
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange"
 	"irthub/internal/exchange/csvfile"
+	"irthub/internal/exchange/textfile"
 )
-
-// rejectColumns stand before the columns of the file. An import leaves them out
-// as columns it does not know, so that the rejects, once corrected, can be sent
-// as they are.
-var rejectColumns = []string{"row", "column", "rule", "description", "action"}
 
 // rejectsPath is where the rejects go: as told, or beside the file. "" is nowhere.
 func (f *importFlags) rejectsPath() (string, error) {
@@ -55,13 +52,16 @@ func (f *importFlags) writeRejects(
 		return "", err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
+	if !isTable(format) {
+		return path, downloadRejects(withPurpose(ctx, "DATA_QUALITY"), client, done.GetName(), out)
+	}
 	rows, err := f.originals(format)
 	if err != nil {
 		return "", err
 	}
 	defer rows.close()
 	w := csv.NewWriter(out)
-	err = errors.Join(w.Write(append(append([]string{}, rejectColumns...), rows.header...)),
+	err = errors.Join(w.Write(append(append([]string{}, exchange.RejectColumns...), rows.header...)),
 		eachReject(ctx, client, done.GetName(), func(r *irtv1.ImportReject) error {
 			line := []string{strconv.FormatInt(int64(r.GetRow()), 10), r.GetColumn(), r.GetRuleId(), r.GetDescription(), r.GetAction()}
 			return w.Write(append(line, rows.at(r.GetRow())...))
@@ -88,6 +88,16 @@ func eachReject(ctx context.Context, client irtv1.ImportServiceClient, name stri
 	}
 }
 
+// isTable tells the forms whose rows the local file has by their number.
+func isTable(format irtv1.ImportFormat) bool {
+	switch format {
+	case irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT, irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES,
+		irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS:
+		return true
+	}
+	return false
+}
+
 // originals are the rows of the local file, read once more beside the rejects,
 // which come in the same order.
 type originals struct {
@@ -109,13 +119,17 @@ func (f *importFlags) originals(format irtv1.ImportFormat) (*originals, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.file, o.rows = file, csvfile.NewReader(file)
+	text, _, err := textfile.Open(file)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the file again: %w", err), file.Close())
+	}
+	o.file, o.rows = file, csvfile.NewReader(text)
 	if o.row, err = o.rows.Read(); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(fmt.Errorf("reading the file again: %w", err), file.Close())
 	}
 	o.width = len(o.row.Cells)
-	if format == irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT {
-		if n := len(rejectColumns); len(o.row.Cells) > n && slices.Equal(o.row.Cells[:n], rejectColumns) {
+	if format != irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES { // which has no header
+		if n := len(exchange.RejectColumns); len(o.row.Cells) > n && slices.Equal(o.row.Cells[:n], exchange.RejectColumns) {
 			o.skip = n
 		}
 		o.header = slices.Clone(o.row.Cells[o.skip:])

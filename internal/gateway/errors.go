@@ -130,6 +130,13 @@ func (g *Gateway) errorOf(r *http.Request, err error) (*status.Status, errorBody
 	return st, body
 }
 
+// writeErrorLine ends an answer that has begun, of one JSON object a line, with the
+// error that it broke off with.
+func (g *Gateway) writeErrorLine(w http.ResponseWriter, r *http.Request, err error) {
+	_, body := g.errorOf(r, err)
+	_ = newJSONEncoder(w).Encode(body) // the caller has gone
+}
+
 func newJSONEncoder(w http.ResponseWriter) *json.Encoder {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

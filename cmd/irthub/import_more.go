@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	irtv1 "irthub/gen/irt/v1"
+)
+
+type importTemplateCommand struct {
+	clientFlags
+
+	Form string `arg:"" enum:"child-records,involvements,school-cohort" help:"child-records, involvements or school-cohort."`
+}
+
+// Run prints the template.
+func (c *importTemplateCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dialAnonymous()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	t, err := irtv1.NewImportServiceClient(conn).GetImportTemplate(ctx, &irtv1.GetImportTemplateRequest{Name: "importTemplates/" + c.Form})
+	if err != nil {
+		return failure("getting the template", err)
+	}
+	_, err = io.WriteString(s.out, t.GetContent())
+	return err
+}
+
+type importListCommand struct {
+	clientFlags
+
+	Agency string `placeholder:"ID" default:"-" help:"The agency whose imports they are (default: the token's own)."`
+	Most   int32  `default:"20" help:"At most this many."`
+}
+
+// Run lists imports.
+func (c *importListCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial("")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	list, err := irtv1.NewImportServiceClient(conn).ListImports(ctx, &irtv1.ListImportsRequest{Parent: "agencies/" + c.Agency, PageSize: c.Most})
+	if err != nil {
+		return failure("listing imports", err)
+	}
+	out := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "begun\tstate\tform\trows\trejected\trows/s\tname")
+	for _, i := range list.GetImports() {
+		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%.0f\t%s\n", i.GetCreateTime().AsTime().Local().Format(time.DateTime),
+			word(i.GetState().String(), "IMPORT_STATE_"), word(i.GetFormat().String(), "IMPORT_FORMAT_"),
+			i.GetRows(), i.GetRejected(), i.GetRowsPerSecond(), i.GetName())
+	}
+	return out.Flush()
+}
+
+// word is a value of the schema as people write it: school-cohort.
+func word(value, prefix string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(value, prefix)), "_", "-")
+}
+
+type importCancelCommand struct {
+	clientFlags
+
+	Name string `arg:"" help:"The import: agencies/…/imports/…."`
+}
+
+// Run cancels an import.
+func (c *importCancelCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial("")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	i, err := irtv1.NewImportServiceClient(conn).CancelImport(ctx, &irtv1.CancelImportRequest{Name: c.Name})
+	if err != nil {
+		return failure("cancelling the import", err)
+	}
+	s.say("%s: %s, %d rows settled", i.GetName(), word(i.GetState().String(), "IMPORT_STATE_"), i.GetRows())
+	return nil
+}
+
+// downloadRejects writes the rejects of an import as the hub gives them, with the
+// rows as they were sent.
+func downloadRejects(ctx context.Context, client irtv1.ImportServiceClient, name string, out io.Writer) error {
+	stream, err := client.DownloadImportRejects(ctx, &irtv1.DownloadImportRejectsRequest{Parent: name})
+	if err != nil {
+		return err
+	}
+	for {
+		part, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(part.GetChunk()); err != nil {
+			return err
+		}
+	}
+}

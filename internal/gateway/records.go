@@ -1,0 +1,235 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/rpc"
+)
+
+const (
+	// maxLine bounds one record of a stream of JSON lines, in bytes.
+	maxLine = 256 << 10
+	// unanswered is how many records may wait for their answers: more are not read.
+	unanswered = 512
+	ndjsonType = "application/x-ndjson"
+)
+
+// submission is a stream of records and their answers, whichever kind they are of.
+type submission interface {
+	// send decodes a line and sends it on.
+	send(line []byte) error
+	// receive gives the next answer.
+	receive() (proto.Message, error)
+	// refuse is the answer to a line that could not be sent on.
+	refuse(error) proto.Message
+	CloseSend() error
+}
+
+// submitRecords answers POST /v1/childRecords:submit, and submitInvolvements POST
+// /v1/involvements:submit: one JSON object a line in, one a line out, in order, as
+// they come. Nothing is read before there is room for its answer.
+func (g *Gateway) submitRecords(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	g.submit(w, r, irtv1.ChildService_SubmitChildRecords_FullMethodName, func(ctx context.Context) (submission, error) {
+		stream, err := irtv1.NewChildServiceClient(g.options.Conn).SubmitChildRecords(ctx)
+		return recordStream{stream}, err
+	})
+}
+
+func (g *Gateway) submitInvolvements(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	g.submit(w, r, irtv1.InvolvementService_SubmitInvolvements_FullMethodName, func(ctx context.Context) (submission, error) {
+		stream, err := irtv1.NewInvolvementServiceClient(g.options.Conn).SubmitInvolvements(ctx)
+		return involvementStream{stream}, err
+	})
+}
+
+func (g *Gateway) submit(w http.ResponseWriter, r *http.Request, method string, open func(context.Context) (submission, error)) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	ctx, err := runtime.AnnotateContext(ctx, g.api, r, method)
+	if err == nil && !isLines(r.Header) {
+		err = errMediaType("records are sent one JSON object a line with Content-Type: application/x-ndjson, and without Content-Encoding")
+	}
+	if err != nil {
+		g.writeError(w, r, err)
+		return
+	}
+	stream, err := open(ctx)
+	if err != nil {
+		g.writeError(w, r, err)
+		return
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.EnableFullDuplex() // HTTP/2 always is; not every ResponseWriter can
+	s := &lineStream{g: g, w: w, r: r, rc: rc, stream: stream, order: make(chan proto.Message, unanswered)}
+	go s.read(ctx, &steadyReader{Reader: r.Body, rc: rc})
+	s.answer(ctx)
+}
+
+func isLines(h http.Header) bool {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	enc := h.Get("Content-Encoding")
+	return err == nil && (mediaType == ndjsonType || mediaType == "application/jsonl" || mediaType == "application/json") &&
+		(enc == "" || enc == "identity")
+}
+
+// lineStream is a stream of lines on its way in and of answers on their way out.
+type lineStream struct {
+	g       *Gateway
+	w       http.ResponseWriter
+	r       *http.Request
+	rc      *http.ResponseController
+	stream  submission
+	order   chan proto.Message // one for each line: its refusal here, or nil for what the hub answers
+	broken  error              // why the body was not read to its end; read after order is closed
+	written bool
+}
+
+// read sends the lines on.
+func (s *lineStream) read(ctx context.Context, body io.Reader) {
+	defer close(s.order)
+	defer func() { _ = s.stream.CloseSend() }() // the hub then answers what it has
+	lines := bufio.NewReaderSize(body, maxLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			s.broken = rpc.TooLarge(len(line)+1, maxLine)
+			return
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			var answer proto.Message
+			refused := s.stream.send(line)
+			ended := errors.Is(refused, io.EOF) // by the hub: what receive gives says why
+			if refused != nil && !ended {
+				answer = s.stream.refuse(refused)
+			}
+			select {
+			case s.order <- answer:
+			case <-ctx.Done():
+				return
+			}
+			if ended {
+				return
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				s.broken = errBody(err)
+			}
+			return
+		}
+	}
+}
+
+// answer writes the answers in the order of the lines.
+func (s *lineStream) answer(ctx context.Context) {
+	for answer := range s.order {
+		if answer == nil {
+			var err error
+			if answer, err = s.stream.receive(); err != nil {
+				s.fail(ctx, err)
+				return
+			}
+		}
+		if !s.write(answer, len(s.order) == 0) {
+			return
+		}
+	}
+	if s.broken != nil {
+		s.fail(ctx, s.broken)
+		return
+	}
+	if _, err := s.stream.receive(); !errors.Is(err, io.EOF) { // how the stream itself ended
+		s.fail(ctx, err)
+		return
+	}
+	s.begin()
+}
+
+func (s *lineStream) begin() {
+	if !s.written {
+		s.written = true
+		s.w.Header().Set("Content-Type", ndjsonType)
+		s.w.WriteHeader(http.StatusOK)
+	}
+}
+
+// write writes one answer, and sends on what is written before it waits for more.
+func (s *lineStream) write(answer proto.Message, flush bool) bool {
+	s.begin()
+	_ = s.rc.SetWriteDeadline(time.Now().Add(stallTimeout)) // who does not read is cut off
+	rename(answer.ProtoReflect())
+	b, err := protojson.Marshal(answer)
+	if err != nil {
+		return false
+	}
+	if _, err = s.w.Write(append(b, '\n')); err == nil && flush {
+		err = s.rc.Flush()
+	}
+	return err == nil
+}
+
+// fail answers with an error; once answers have been written, as the last line.
+func (s *lineStream) fail(ctx context.Context, err error) {
+	if !s.written {
+		s.g.handleError(ctx, s.g.api, nil, s.w, s.r, err)
+		return
+	}
+	s.g.writeErrorLine(s.w, s.r, err)
+}
+
+type recordStream struct {
+	irtv1.ChildService_SubmitChildRecordsClient
+}
+
+func (s recordStream) send(line []byte) error {
+	m := &irtv1.SubmitChildRecordsRequest{}
+	if err := strictJSON.Unmarshal(line, m); err != nil {
+		return publicDecodeError(err)
+	}
+	return s.Send(m)
+}
+
+func (s recordStream) receive() (proto.Message, error) { return s.Recv() }
+
+func (recordStream) refuse(err error) proto.Message {
+	return &irtv1.SubmitChildRecordsResponse{Outcome: &irtv1.SubmitChildRecordsResponse_Error{
+		Error: status.Convert(rpc.Malformed(err.Error())).Proto(),
+	}}
+}
+
+type involvementStream struct {
+	grpc.BidiStreamingClient[irtv1.SubmitInvolvementsRequest, irtv1.SubmitInvolvementsResponse]
+}
+
+func (s involvementStream) send(line []byte) error {
+	m := &irtv1.SubmitInvolvementsRequest{}
+	if err := strictJSON.Unmarshal(line, m); err != nil {
+		return publicDecodeError(err)
+	}
+	return s.Send(m)
+}
+
+func (s involvementStream) receive() (proto.Message, error) { return s.Recv() }
+
+func (involvementStream) refuse(err error) proto.Message {
+	return &irtv1.SubmitInvolvementsResponse{Outcome: &irtv1.SubmitInvolvementsResponse_Error{
+		Error: status.Convert(rpc.Malformed(err.Error())).Proto(),
+	}}
+}
+
+// strictJSON reads one line.
+var strictJSON = protojson.UnmarshalOptions{RecursionLimit: 50}
