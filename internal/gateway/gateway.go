@@ -40,6 +40,7 @@ type Gateway struct {
 	queries map[string]parameters // by full method name: what an address may carry
 	imports irtv1.ImportServiceClient
 	events  irtv1.EventServiceClient
+	exports irtv1.ExportServiceClient
 	api     *runtime.ServeMux
 	pages   map[string]http.Handler // by path, for everything outside /v1
 }
@@ -51,6 +52,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		options: o, routes: reference.Routes(),
 		imports: irtv1.NewImportServiceClient(o.Conn), events: irtv1.NewEventServiceClient(o.Conn),
+		exports: irtv1.NewExportServiceClient(o.Conn),
 	}
 	g.queries = allowedQueries(g.routes)
 	setQueryParser()
@@ -73,6 +75,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterChildServiceHandlerClient, irtv1.NewChildServiceClient),
 		client(irtv1.RegisterConsentServiceHandlerClient, irtv1.NewConsentServiceClient),
 		client(irtv1.RegisterEventServiceHandlerClient, irtv1.NewEventServiceClient),
+		client(irtv1.RegisterExportServiceHandlerClient, irtv1.NewExportServiceClient),
 		client(irtv1.RegisterImportServiceHandlerClient, irtv1.NewImportServiceClient),
 		client(irtv1.RegisterInvolvementServiceHandlerClient, irtv1.NewInvolvementServiceClient),
 		client(irtv1.RegisterMatchServiceHandlerClient, irtv1.NewMatchServiceClient),
@@ -86,14 +89,35 @@ func New(o Options) (*Gateway, error) {
 			return nil, fmt.Errorf("gateway: registering a service: %w", err)
 		}
 	}
-	if err := g.api.HandlePath(http.MethodPost, reference.UploadPattern, g.upload); err != nil {
-		return nil, fmt.Errorf("gateway: registering the upload: %w", err)
-	}
-	if err := g.api.HandlePath(http.MethodGet, reference.WatchPattern, g.watch); err != nil { // before the library's own form of it
-		return nil, fmt.Errorf("gateway: registering the watch: %w", err)
+	if err := g.handleStreams(); err != nil {
+		return nil, err
 	}
 	g.pages = g.makePages()
 	return g, nil
+}
+
+// handleStreams registers what is read or written as it comes. These handlers come
+// before those that the library has for the same addresses.
+func (g *Gateway) handleStreams() error {
+	for _, h := range []struct {
+		verb, pattern string
+		handle        runtime.HandlerFunc
+	}{
+		{http.MethodPost, reference.UploadPattern, g.upload},
+		{http.MethodGet, reference.WatchPattern, g.watch},
+		{http.MethodPost, "/v1/childRecords:submit", g.submitRecords},
+		{http.MethodPost, "/v1/involvements:submit", g.submitInvolvements},
+		{http.MethodGet, "/v1/{parent=agencies/*}/childRecords:export", g.exportChildRecords},
+		{http.MethodGet, "/v1/{parent=agencies/*}/involvements:export", g.exportInvolvements},
+		{http.MethodGet, "/v1/{parent=children/*}/accesses:export", g.exportAccesses},
+		{http.MethodGet, "/v1/{parent=agencies/*/imports/*}/rejects:download", g.downloadRejects},
+		{http.MethodGet, "/v1/{name=importTemplates/*}", g.template},
+	} {
+		if err := g.api.HandlePath(h.verb, h.pattern, h.handle); err != nil {
+			return fmt.Errorf("gateway: registering %s: %w", h.pattern, err)
+		}
+	}
+	return nil
 }
 
 // setQueryParser happens once, since the library keeps the parser for the whole

@@ -47,7 +47,7 @@ func (g *Gateway) serveAPI(w http.ResponseWriter, r *http.Request) {
 		g.writeError(w, r, err)
 		return
 	}
-	if isUpload(r) {
+	if isStream(r) {
 		g.api.ServeHTTP(w, r)
 		return
 	}
@@ -147,10 +147,14 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
-// isUpload says whether the request is for the upload handler, which reads its
-// body as it comes.
-func isUpload(r *http.Request) bool {
-	return r.Method == http.MethodPost && reference.Route{Pattern: reference.UploadPattern}.Matches(r.URL.Path)
+// isStream says whether the request is for a handler that reads its body, or writes
+// its answer, as it comes.
+func isStream(r *http.Request) bool {
+	if r.Method == http.MethodGet {
+		return strings.HasSuffix(r.URL.Path, ":export") || strings.HasSuffix(r.URL.Path, ":download")
+	}
+	return r.Method == http.MethodPost && (r.URL.Path == "/v1/childRecords:submit" || r.URL.Path == "/v1/involvements:submit" ||
+		reference.Route{Pattern: reference.UploadPattern}.Matches(r.URL.Path))
 }
 
 // readBody checks that the body is JSON by name and not too large, and reads it.

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,6 +95,10 @@ func (g *Gateway) importHeader(r *http.Request, parent string) (*irtv1.ImportHea
 		}
 		header.ValidateOnly = only
 	}
+	header.Import = query.Get("import")
+	if r.ContentLength > 0 && !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		header.Size = r.ContentLength
+	}
 	return header, nil
 }
 
@@ -153,6 +158,11 @@ func fill(buf []byte, r io.Reader) (n int, err error) {
 	return n, err
 }
 
+// fileTypes are the types that a file sent as it is may say it has.
+var fileTypes = []string{
+	"text/csv", "application/octet-stream", ndjsonType, "application/jsonl", "application/xml", "text/xml",
+}
+
 // fileOf finds the file in a body: all of it, or the first file of a form.
 func fileOf(body io.Reader, h http.Header) (io.Reader, error) {
 	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
@@ -161,12 +171,12 @@ func fileOf(body io.Reader, h http.Header) (io.Reader, error) {
 	}
 	switch {
 	case err != nil:
-	case mediaType == "text/csv", mediaType == "application/octet-stream":
+	case slices.Contains(fileTypes, mediaType):
 		return body, nil
 	case mediaType == "multipart/form-data" && params["boundary"] != "":
 		return firstFile(multipart.NewReader(body, params["boundary"]))
 	}
-	return nil, errMediaType("a file is sent as it is with Content-Type: text/csv, or as a form with multipart/form-data, and without Content-Encoding")
+	return nil, errMediaType("a file is sent as it is with Content-Type: text/csv (application/x-ndjson, application/xml), or as a form with multipart/form-data, and without Content-Encoding")
 }
 
 func firstFile(form *multipart.Reader) (io.Reader, error) {

@@ -1605,10 +1605,10 @@ const file_irt_v1_child_service_proto_rawDesc = "" +
 	"\x1aSUBMIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SUBMIT_OUTCOME_CREATED\x10\x01\x12\x1a\n" +
 	"\x16SUBMIT_OUTCOME_UPDATED\x10\x02\x12\x1c\n" +
-	"\x18SUBMIT_OUTCOME_UNCHANGED\x10\x032\x8c\f\n" +
+	"\x18SUBMIT_OUTCOME_UNCHANGED\x10\x032\xaf\f\n" +
 	"\fChildService\x12\xaa\x01\n" +
-	"\x11SubmitChildRecord\x12 .irt.v1.SubmitChildRecordRequest\x1a!.irt.v1.SubmitChildRecordResponse\"P\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02A:\fchild_record\x1a1/v1/{child_record.name=agencies/*/childRecords/*}\x12j\n" +
-	"\x12SubmitChildRecords\x12!.irt.v1.SubmitChildRecordsRequest\x1a\".irt.v1.SubmitChildRecordsResponse\"\t\xd2\xda\x18\x05\x12\x03\x01\x02\x03(\x010\x01\x12}\n" +
+	"\x11SubmitChildRecord\x12 .irt.v1.SubmitChildRecordRequest\x1a!.irt.v1.SubmitChildRecordResponse\"P\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02A:\fchild_record\x1a1/v1/{child_record.name=agencies/*/childRecords/*}\x12\x8c\x01\n" +
+	"\x12SubmitChildRecords\x12!.irt.v1.SubmitChildRecordsRequest\x1a\".irt.v1.SubmitChildRecordsResponse\"+\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/childRecords:submit(\x010\x01\x12}\n" +
 	"\x0eGetChildRecord\x12\x1d.irt.v1.GetChildRecordRequest\x1a\x13.irt.v1.ChildRecord\"7\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{name=agencies/*/childRecords/*}\x12\x8e\x01\n" +
 	"\x10ListChildRecords\x12\x1f.irt.v1.ListChildRecordsRequest\x1a .irt.v1.ListChildRecordsResponse\"7\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=agencies/*}/childRecords\x12\x91\x01\n" +
 	"\x13WithdrawChildRecord\x12\".irt.v1.WithdrawChildRecordRequest\x1a\x13.irt.v1.ChildRecord\"A\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x022:\x01*\"-/v1/{name=agencies/*/childRecords/*}:withdraw\x12]\n" +

@@ -94,6 +94,49 @@ func local_request_ChildService_SubmitChildRecord_0(ctx context.Context, marshal
 	return msg, metadata, err
 }
 
+func request_ChildService_SubmitChildRecords_0(ctx context.Context, marshaler runtime.Marshaler, client ChildServiceClient, req *http.Request, pathParams map[string]string) (ChildService_SubmitChildRecordsClient, runtime.ServerMetadata, error) {
+	var metadata runtime.ServerMetadata
+	stream, err := client.SubmitChildRecords(ctx)
+	if err != nil {
+		grpclog.Errorf("Failed to start streaming: %v", err)
+		return nil, metadata, err
+	}
+	dec := marshaler.NewDecoder(req.Body)
+	handleSend := func() error {
+		var protoReq SubmitChildRecordsRequest
+		err := dec.Decode(&protoReq)
+		if errors.Is(err, io.EOF) {
+			return err
+		}
+		if err != nil {
+			grpclog.Errorf("Failed to decode request: %v", err)
+			return status.Errorf(codes.InvalidArgument, "Failed to decode request: %v", err)
+		}
+		if err := stream.Send(&protoReq); err != nil {
+			grpclog.Errorf("Failed to send request: %v", err)
+			return err
+		}
+		return nil
+	}
+	go func() {
+		for {
+			if err := handleSend(); err != nil {
+				break
+			}
+		}
+		if err := stream.CloseSend(); err != nil {
+			grpclog.Errorf("Failed to terminate client stream: %v", err)
+		}
+	}()
+	header, err := stream.Header()
+	if err != nil {
+		grpclog.Errorf("Failed to get header from client: %v", err)
+		return nil, metadata, err
+	}
+	metadata.HeaderMD = header
+	return stream, metadata, nil
+}
+
 func request_ChildService_GetChildRecord_0(ctx context.Context, marshaler runtime.Marshaler, client ChildServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq GetChildRecordRequest
@@ -560,6 +603,13 @@ func RegisterChildServiceHandlerServer(ctx context.Context, mux *runtime.ServeMu
 		}
 		forward_ChildService_SubmitChildRecord_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+
+	mux.Handle(http.MethodPost, pattern_ChildService_SubmitChildRecords_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
+		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+		return
+	})
 	mux.Handle(http.MethodGet, pattern_ChildService_GetChildRecord_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -817,6 +867,23 @@ func RegisterChildServiceHandlerClient(ctx context.Context, mux *runtime.ServeMu
 		}
 		forward_ChildService_SubmitChildRecord_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_ChildService_SubmitChildRecords_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/irt.v1.ChildService/SubmitChildRecords", runtime.WithHTTPPathPattern("/v1/childRecords:submit"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ChildService_SubmitChildRecords_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ChildService_SubmitChildRecords_0(annotatedContext, mux, outboundMarshaler, w, req, func() (proto.Message, error) { return resp.Recv() }, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_ChildService_GetChildRecord_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -992,6 +1059,7 @@ func RegisterChildServiceHandlerClient(ctx context.Context, mux *runtime.ServeMu
 
 var (
 	pattern_ChildService_SubmitChildRecord_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "childRecords", "child_record.name"}, ""))
+	pattern_ChildService_SubmitChildRecords_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "childRecords"}, "submit"))
 	pattern_ChildService_GetChildRecord_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "childRecords", "name"}, ""))
 	pattern_ChildService_ListChildRecords_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "agencies", "parent", "childRecords"}, ""))
 	pattern_ChildService_WithdrawChildRecord_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "childRecords", "name"}, "withdraw"))
@@ -1006,6 +1074,7 @@ var (
 
 var (
 	forward_ChildService_SubmitChildRecord_0   = runtime.ForwardResponseMessage
+	forward_ChildService_SubmitChildRecords_0  = runtime.ForwardResponseStream
 	forward_ChildService_GetChildRecord_0      = runtime.ForwardResponseMessage
 	forward_ChildService_ListChildRecords_0    = runtime.ForwardResponseMessage
 	forward_ChildService_WithdrawChildRecord_0 = runtime.ForwardResponseMessage

@@ -54,7 +54,8 @@ type ChildServiceClient interface {
 	// Submits many records over one stream. Each request is answered by one
 	// response, in order, with its result or its error; one record's error does
 	// not touch the others. An answer means that the record is durable. A client
-	// that does not read answers is slowed down, then stopped.
+	// that does not read answers is slowed down, then stopped. Over REST requests and
+	// answers are one JSON object a line (application/x-ndjson).
 	//
 	// Errors of the stream itself: as for SubmitChildRecord, before any record.
 	SubmitChildRecords(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitChildRecordsRequest, SubmitChildRecordsResponse], error)
@@ -266,7 +267,8 @@ type ChildServiceServer interface {
 	// Submits many records over one stream. Each request is answered by one
 	// response, in order, with its result or its error; one record's error does
 	// not touch the others. An answer means that the record is durable. A client
-	// that does not read answers is slowed down, then stopped.
+	// that does not read answers is slowed down, then stopped. Over REST requests and
+	// answers are one JSON object a line (application/x-ndjson).
 	//
 	// Errors of the stream itself: as for SubmitChildRecord, before any record.
 	SubmitChildRecords(grpc.BidiStreamingServer[SubmitChildRecordsRequest, SubmitChildRecordsResponse]) error

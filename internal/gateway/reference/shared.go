@@ -123,10 +123,16 @@ func uploadParameter(f protoreflect.FieldDescriptor) *Parameter {
 		}
 		return &Parameter{Name: "format", In: "query", Required: true, Schema: formats, Description: "The form of the file."}
 	}
-	return &Parameter{
-		Name: f.JSONName(), In: "query", Schema: &Schema{Type: "boolean"},
-		Description: "Only check the rows; write nothing but the import itself.",
+	p := &Parameter{Name: f.JSONName(), In: "query"}
+	switch f.Name() {
+	case "import":
+		p.Schema, p.Description = &Schema{Type: "string"}, "The import to go on with: agencies/{agency}/imports/{import}. Send the whole file again."
+	case "size":
+		p.Schema, p.Description = &Schema{Type: "integer"}, "How long the file is in bytes; of a file sent as it is, the hub knows."
+	default:
+		p.Schema, p.Description = &Schema{Type: "boolean"}, "Only check the rows; write nothing but the import itself."
 	}
+	return p
 }
 
 func uploadBody() *Body {
