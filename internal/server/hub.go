@@ -21,6 +21,7 @@ import (
 	"irthub/internal/exchange"
 	"irthub/internal/feed"
 	"irthub/internal/gateway"
+	"irthub/internal/idempotency"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
 	"irthub/internal/quality"
@@ -50,6 +51,7 @@ type Hub struct {
 	Events       *feed.Service
 
 	audit     *audit.Writer
+	keeper    *idempotency.Keeper
 	sequencer *accesslog.Sequencer
 	eventLog  *events.Sequencer
 	daily     *retention.Daily
@@ -93,6 +95,9 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
+	h.keeper = idempotency.New(db.Pool, func(err error) {
+		c.Log.Warn("answers kept for idempotency were not forgotten", "error", err)
+	})
 	h.Exchange = exchange.New(exchange.Options{
 		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Accesses: h.Accesses,
 		Tokens: tokens, Log: c.Log,
@@ -140,6 +145,7 @@ func (h *Hub) unary() []grpc.UnaryServerInterceptor {
 		h.auth.Unary,
 		audit.UnaryInterceptor(h.audit),
 		identity.AuthoriseUnary,
+		h.keeper.Unary,
 		rpc.UnaryValidate,
 		redact.Unary,
 	)
@@ -179,6 +185,7 @@ func newAuditWriter(c Config, db *Database) *audit.Writer {
 // everything but the database.
 func (h *Hub) close(ctx context.Context) error {
 	h.Exchange.Close()
+	h.keeper.Close()
 	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()
