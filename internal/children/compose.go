@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/standard"
 )
 
 // source is where some fields of a child come from: the record of one agency,
@@ -126,6 +127,9 @@ func set(m protoreflect.Message, fd protoreflect.FieldDescriptor, v protoreflect
 
 func (c *composition) choose(col *column) *record {
 	if col.group == "" {
+		if r := c.mostTrusted(col.trusted, func(r *record) bool { return r.person.ProtoReflect().Has(col.record) && !c.standsIn(r, col) }); r != nil {
+			return r
+		}
 		return c.mostTrusted(col.trusted, func(r *record) bool { return r.person.ProtoReflect().Has(col.record) })
 	}
 	if r, done := c.chosen[col.group]; done {
@@ -144,6 +148,15 @@ func (c *composition) choose(col *column) *record {
 	}
 	c.chosen[col.group] = r
 	return r
+}
+
+// standsIn tells that a record has a word such as "Unknown" for the name: that gives
+// way to any name that another record has, however much its agency is trusted.
+func (c *composition) standsIn(r *record, col *column) bool {
+	if len(c.records) == 1 || col.name != "given_name" && col.name != "family_name" {
+		return false
+	}
+	return standard.NameIsPlaceholder(r.person.ProtoReflect().Get(col.record).String(), col.name == "given_name")
 }
 
 func (c *composition) mostTrusted(trusted []irtv1.AgencyKind, has func(*record) bool) *record {

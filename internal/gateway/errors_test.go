@@ -94,7 +94,7 @@ func TestAllow(t *testing.T) {
 		"/v1/agencies/a/childRecords/1":          "GET, HEAD, PUT",
 		"/v1/agencies/a/childRecords/1:withdraw": "GET, HEAD, POST, PUT", // a local id may hold a colon
 		"/v1/agencies":                           "GET, HEAD, POST",
-		"/v1/agencies/a/imports":                 "POST",
+		"/v1/agencies/a/imports":                 "GET, HEAD, POST",
 		"/docs":                                  "GET, HEAD",
 	} {
 		if a := h.do(t, "OPTIONS", path, ""); a.status != 405 || a.header.Get("Allow") != want {

@@ -27,6 +27,9 @@ func setOf(words ...string) map[string]bool {
 	return set
 }
 
+// NameIsPlaceholder tells a name that stands in for one that is not known.
+func NameIsPlaceholder(s string, given bool) bool { return nameIsPlaceholder(s, given) }
+
 // nameIsPlaceholder reports a name that is none: a word of the lists above, one
 // letter repeated, or no letter at all.
 func nameIsPlaceholder(s string, given bool) bool {

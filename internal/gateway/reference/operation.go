@@ -182,18 +182,10 @@ func (s *schemas) changes(m protoreflect.MessageDescriptor) *Schema {
 	return &Schema{Ref: schemaPrefix + name}
 }
 
-// mediaType is what the answer is: what a stream gives is one JSON object a line.
-func mediaType(m protoreflect.MethodDescriptor) string {
-	if m.IsStreamingServer() {
-		return "application/x-ndjson"
-	}
-	return "application/json"
-}
-
 func (op *Operation) addResponses(r Route, s *schemas) {
 	ok := &Response{
 		Description: "Done.",
-		Content:     map[string]Media{mediaType(r.Method): {Schema: s.ref(r.Method.Output())}},
+		Content:     map[string]Media{"application/json": {Schema: s.ref(r.Method.Output())}},
 	}
 	if hasEtag(r.Method.Output(), 1) {
 		ok.Headers = map[string]any{"ETag": map[string]any{

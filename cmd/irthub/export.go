@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange/recordfile"
+)
+
+type exportCommand struct {
+	ChildRecords exportRecordsCommand      `cmd:"" help:"An agency's child records that are in force."`
+	Involvements exportInvolvementsCommand `cmd:"" help:"An agency's involvements, also those that have ended."`
+	Accesses     exportAccessesCommand     `cmd:"" help:"The accesses to a child, as far as you may see them."`
+}
+
+// exportFlags are those of every export.
+type exportFlags struct {
+	clientFlags
+
+	Purpose string `placeholder:"CODE" default:"DATA_QUALITY" help:"Why: a code of the purpose list (default: DATA_QUALITY)."`
+	CSV     bool   `name:"csv" help:"A table instead of one JSON object a line; records and involvements in the form of the import template."`
+}
+
+type exportRecordsCommand struct {
+	exportFlags
+
+	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
+}
+
+// Run writes the records to standard output.
+func (c *exportRecordsCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial(c.Purpose)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := irtv1.NewExportServiceClient(conn).ExportChildRecords(ctx, &irtv1.ExportChildRecordsRequest{Parent: "agencies/" + c.Agency})
+	if err != nil {
+		return failure("exporting", err)
+	}
+	form := recordfile.ChildRecords()
+	w := newExport(s.out, c.CSV, form.Columns())
+	return writeExport(w, stream.Recv, (*irtv1.ExportChildRecordsResponse).GetChildRecords,
+		func(m *irtv1.ChildRecord) []string { return form.Row(m) })
+}
+
+type exportInvolvementsCommand struct {
+	exportFlags
+
+	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
+}
+
+// Run writes the involvements to standard output.
+func (c *exportInvolvementsCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial(c.Purpose)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := irtv1.NewExportServiceClient(conn).ExportInvolvements(ctx, &irtv1.ExportInvolvementsRequest{Parent: "agencies/" + c.Agency})
+	if err != nil {
+		return failure("exporting", err)
+	}
+	form := recordfile.Involvements()
+	w := newExport(s.out, c.CSV, form.Columns())
+	return writeExport(w, stream.Recv, (*irtv1.ExportInvolvementsResponse).GetInvolvements,
+		func(m *irtv1.Involvement) []string { return form.Row(m) })
+}
+
+type exportAccessesCommand struct {
+	exportFlags
+
+	Child string `arg:"" help:"The child: children/…."`
+}
+
+// Run writes the accesses to standard output.
+func (c *exportAccessesCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial(c.Purpose)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := irtv1.NewExportServiceClient(conn).ExportAccesses(ctx, &irtv1.ExportAccessesRequest{Parent: c.Child})
+	if err != nil {
+		return failure("exporting", err)
+	}
+	w := newExport(s.out, c.CSV, recordfile.AccessColumns)
+	return writeExport(w, stream.Recv, (*irtv1.ExportAccessesResponse).GetAccesses, recordfile.AccessRow)
+}
+
+// export is what is written: a table, or one JSON object a line.
+type export struct {
+	out    io.Writer
+	table  *csv.Writer // nil: JSON
+	header []string
+}
+
+func newExport(out io.Writer, table bool, header []string) *export {
+	e := &export{out: out, header: header}
+	if table {
+		e.table = csv.NewWriter(out)
+	}
+	return e
+}
+
+func writeExport[M any, R proto.Message](e *export, receive func() (M, error), records func(M) []R, row func(R) []string) error {
+	if e.table != nil {
+		if err := e.table.Write(e.header); err != nil {
+			return err
+		}
+	}
+	for {
+		page, err := receive()
+		if errors.Is(err, io.EOF) {
+			return e.flush()
+		}
+		if err != nil {
+			return failure("exporting: what was written so far is not all", err)
+		}
+		for _, one := range records(page) {
+			if err := e.write(one, func() []string { return row(one) }); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (e *export) write(m proto.Message, row func() []string) error {
+	if e.table != nil {
+		return e.table.Write(row())
+	}
+	b, err := protojson.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = e.out.Write(append(b, '\n'))
+	return err
+}
+
+func (e *export) flush() error {
+	if e.table == nil {
+		return nil
+	}
+	e.table.Flush()
+	return e.table.Error()
+}
