@@ -89,6 +89,15 @@ const (
 	// The receiver of a stream did not take it in; the metadata of the ErrorInfo
 	// holds the cursor to come back with (RESOURCE_EXHAUSTED, 429).
 	ErrorReason_ERROR_REASON_SLOW_CONSUMER ErrorReason = 52
+	// The idempotency-key was used before, with another request (INVALID_ARGUMENT, 400).
+	ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED ErrorReason = 60
+	// A call with the same idempotency-key is still under way: try again after
+	// RetryInfo (ABORTED, 409).
+	ErrorReason_ERROR_REASON_IDEMPOTENCY_IN_PROGRESS ErrorReason = 61
+	// The import still runs: try again after RetryInfo (ABORTED, 409).
+	ErrorReason_ERROR_REASON_IMPORT_RUNNING ErrorReason = 62
+	// The import was cancelled; what was acknowledged stays (ABORTED, 409).
+	ErrorReason_ERROR_REASON_IMPORT_CANCELLED ErrorReason = 63
 )
 
 // Enum value maps for ErrorReason.
@@ -121,6 +130,10 @@ var (
 		50: "ERROR_REASON_CURSOR_TOO_OLD",
 		51: "ERROR_REASON_CURSOR_INVALID",
 		52: "ERROR_REASON_SLOW_CONSUMER",
+		60: "ERROR_REASON_IDEMPOTENCY_KEY_REUSED",
+		61: "ERROR_REASON_IDEMPOTENCY_IN_PROGRESS",
+		62: "ERROR_REASON_IMPORT_RUNNING",
+		63: "ERROR_REASON_IMPORT_CANCELLED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -150,6 +163,10 @@ var (
 		"ERROR_REASON_CURSOR_TOO_OLD":               50,
 		"ERROR_REASON_CURSOR_INVALID":               51,
 		"ERROR_REASON_SLOW_CONSUMER":                52,
+		"ERROR_REASON_IDEMPOTENCY_KEY_REUSED":       60,
+		"ERROR_REASON_IDEMPOTENCY_IN_PROGRESS":      61,
+		"ERROR_REASON_IMPORT_RUNNING":               62,
+		"ERROR_REASON_IMPORT_CANCELLED":             63,
 	}
 )
 
@@ -184,7 +201,7 @@ var File_irt_v1_errors_proto protoreflect.FileDescriptor
 
 const file_irt_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x13irt/v1/errors.proto\x12\x06irt.v1*\x91\a\n" +
+	"\x13irt/v1/errors.proto\x12\x06irt.v1*\xa8\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -213,7 +230,11 @@ const file_irt_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_CERTIFICATE_REFUSED\x10)\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_TOO_OLD\x102\x12\x1f\n" +
 	"\x1bERROR_REASON_CURSOR_INVALID\x103\x12\x1e\n" +
-	"\x1aERROR_REASON_SLOW_CONSUMER\x104B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1aERROR_REASON_SLOW_CONSUMER\x104\x12'\n" +
+	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10<\x12(\n" +
+	"$ERROR_REASON_IDEMPOTENCY_IN_PROGRESS\x10=\x12\x1f\n" +
+	"\x1bERROR_REASON_IMPORT_RUNNING\x10>\x12!\n" +
+	"\x1dERROR_REASON_IMPORT_CANCELLED\x10?B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_errors_proto_rawDescOnce sync.Once
