@@ -17,6 +17,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/exchange/csvfile"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 )
 
@@ -46,7 +47,9 @@ func (s *Service) DownloadImportRejects(
 	}
 	audit.FromContext(ctx).AddReturned(req.GetParent() + "/rejects")
 	f := &rejectsFile{columns: header, send: func(b []byte) error {
-		return stream.Send(&irtv1.DownloadImportRejectsResponse{Chunk: b})
+		part := &irtv1.DownloadImportRejectsResponse{Chunk: b}
+		redact.Pass(ctx, part) // it is what the caller's own agency has sent
+		return stream.Send(part)
 	}}
 	if len(f.columns) == 0 {
 		f.columns = []string{original}

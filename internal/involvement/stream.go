@@ -13,6 +13,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/batch"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -80,7 +81,7 @@ func (s *Service) submitAfter(ctx context.Context, before <-chan struct{}, req *
 	if err != nil {
 		return nil, err
 	}
-	return s.message(ctx, identity.FromContext(ctx), &a.shown)
+	return s.written(ctx, &a.shown)
 }
 
 // Submit takes one involvement through admission and the write pipeline, waiting
@@ -150,16 +151,19 @@ func (s *Service) Export(ctx context.Context, agency string, after []byte, limit
 	if err != nil {
 		return nil, nil, fmt.Errorf("involvement: exporting: %w", err)
 	}
+	owner, _, err := s.directory.Find(ctx, agency)
+	if err != nil {
+		return nil, nil, err
+	}
 	caller := identity.FromContext(ctx)
+	own := sharing.Own(caller, agency)
 	for _, v := range found {
 		last = v.id[:]
-		if s.sensitive(&v.version) && !sharing.SensitiveVisible(caller, agency) {
+		if s.sensitive(&v.version) && caller.Agency != agency {
 			continue
 		}
-		m, err := s.message(ctx, caller, v)
-		if err != nil {
-			return nil, nil, err
-		}
+		m := v.message(owner, true)
+		redact.Show(ctx, m, own)
 		list = append(list, m)
 	}
 	return list, last, nil

@@ -11,6 +11,7 @@ package irtv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -81,6 +82,166 @@ func (x *SubmitInvolvementRequest) GetValidateOnly() bool {
 	return false
 }
 
+// One involvement of a stream.
+type SubmitInvolvementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's own mark for this request, returned with its answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The involvement.
+	Involvement *Involvement `protobuf:"bytes,2,opt,name=involvement,proto3" json:"involvement,omitempty"`
+	// As in SubmitInvolvementRequest.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitInvolvementsRequest) Reset() {
+	*x = SubmitInvolvementsRequest{}
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitInvolvementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitInvolvementsRequest) ProtoMessage() {}
+
+func (x *SubmitInvolvementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitInvolvementsRequest.ProtoReflect.Descriptor instead.
+func (*SubmitInvolvementsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SubmitInvolvementsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitInvolvementsRequest) GetInvolvement() *Involvement {
+	if x != nil {
+		return x.Involvement
+	}
+	return nil
+}
+
+func (x *SubmitInvolvementsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The answer to one involvement of a stream.
+type SubmitInvolvementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mark of the request.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// One of the two is set.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SubmitInvolvementsResponse_Result
+	//	*SubmitInvolvementsResponse_Error
+	Outcome       isSubmitInvolvementsResponse_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitInvolvementsResponse) Reset() {
+	*x = SubmitInvolvementsResponse{}
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitInvolvementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitInvolvementsResponse) ProtoMessage() {}
+
+func (x *SubmitInvolvementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitInvolvementsResponse.ProtoReflect.Descriptor instead.
+func (*SubmitInvolvementsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SubmitInvolvementsResponse) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitInvolvementsResponse) GetOutcome() isSubmitInvolvementsResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SubmitInvolvementsResponse) GetResult() *Involvement {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitInvolvementsResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *SubmitInvolvementsResponse) GetError() *status.Status {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitInvolvementsResponse_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isSubmitInvolvementsResponse_Outcome interface {
+	isSubmitInvolvementsResponse_Outcome()
+}
+
+type SubmitInvolvementsResponse_Result struct {
+	// The involvement as it stands now, which is durable.
+	Result *Involvement `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+type SubmitInvolvementsResponse_Error struct {
+	// The involvement was refused, with the same body as the unary call gives.
+	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*SubmitInvolvementsResponse_Result) isSubmitInvolvementsResponse_Outcome() {}
+
+func (*SubmitInvolvementsResponse_Error) isSubmitInvolvementsResponse_Outcome() {}
+
 // A request for one involvement.
 type GetInvolvementRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -92,7 +253,7 @@ type GetInvolvementRequest struct {
 
 func (x *GetInvolvementRequest) Reset() {
 	*x = GetInvolvementRequest{}
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[1]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -104,7 +265,7 @@ func (x *GetInvolvementRequest) String() string {
 func (*GetInvolvementRequest) ProtoMessage() {}
 
 func (x *GetInvolvementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[1]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -117,7 +278,7 @@ func (x *GetInvolvementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvolvementRequest.ProtoReflect.Descriptor instead.
 func (*GetInvolvementRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetInvolvementRequest) GetName() string {
@@ -142,7 +303,7 @@ type EndInvolvementRequest struct {
 
 func (x *EndInvolvementRequest) Reset() {
 	*x = EndInvolvementRequest{}
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[2]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -154,7 +315,7 @@ func (x *EndInvolvementRequest) String() string {
 func (*EndInvolvementRequest) ProtoMessage() {}
 
 func (x *EndInvolvementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[2]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -167,7 +328,7 @@ func (x *EndInvolvementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndInvolvementRequest.ProtoReflect.Descriptor instead.
 func (*EndInvolvementRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *EndInvolvementRequest) GetName() string {
@@ -213,7 +374,7 @@ type ListInvolvementsRequest struct {
 
 func (x *ListInvolvementsRequest) Reset() {
 	*x = ListInvolvementsRequest{}
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[3]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -225,7 +386,7 @@ func (x *ListInvolvementsRequest) String() string {
 func (*ListInvolvementsRequest) ProtoMessage() {}
 
 func (x *ListInvolvementsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[3]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -238,7 +399,7 @@ func (x *ListInvolvementsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListInvolvementsRequest.ProtoReflect.Descriptor instead.
 func (*ListInvolvementsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListInvolvementsRequest) GetParent() string {
@@ -298,7 +459,7 @@ type ListInvolvementsResponse struct {
 
 func (x *ListInvolvementsResponse) Reset() {
 	*x = ListInvolvementsResponse{}
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[4]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +471,7 @@ func (x *ListInvolvementsResponse) String() string {
 func (*ListInvolvementsResponse) ProtoMessage() {}
 
 func (x *ListInvolvementsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[4]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +484,7 @@ func (x *ListInvolvementsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListInvolvementsResponse.ProtoReflect.Descriptor instead.
 func (*ListInvolvementsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{4}
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListInvolvementsResponse) GetInvolvements() []*Involvement {
@@ -363,7 +524,7 @@ type SetLeadProfessionalRequest struct {
 
 func (x *SetLeadProfessionalRequest) Reset() {
 	*x = SetLeadProfessionalRequest{}
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[5]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -375,7 +536,7 @@ func (x *SetLeadProfessionalRequest) String() string {
 func (*SetLeadProfessionalRequest) ProtoMessage() {}
 
 func (x *SetLeadProfessionalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[5]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -388,7 +549,7 @@ func (x *SetLeadProfessionalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLeadProfessionalRequest.ProtoReflect.Descriptor instead.
 func (*SetLeadProfessionalRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{5}
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SetLeadProfessionalRequest) GetChild() string {
@@ -423,7 +584,7 @@ type ListLeadProfessionalsRequest struct {
 
 func (x *ListLeadProfessionalsRequest) Reset() {
 	*x = ListLeadProfessionalsRequest{}
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[6]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +596,7 @@ func (x *ListLeadProfessionalsRequest) String() string {
 func (*ListLeadProfessionalsRequest) ProtoMessage() {}
 
 func (x *ListLeadProfessionalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[6]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +609,7 @@ func (x *ListLeadProfessionalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLeadProfessionalsRequest.ProtoReflect.Descriptor instead.
 func (*ListLeadProfessionalsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{6}
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListLeadProfessionalsRequest) GetParent() string {
@@ -471,7 +632,7 @@ type ListLeadProfessionalsResponse struct {
 
 func (x *ListLeadProfessionalsResponse) Reset() {
 	*x = ListLeadProfessionalsResponse{}
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[7]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +644,7 @@ func (x *ListLeadProfessionalsResponse) String() string {
 func (*ListLeadProfessionalsResponse) ProtoMessage() {}
 
 func (x *ListLeadProfessionalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_involvement_service_proto_msgTypes[7]
+	mi := &file_irt_v1_involvement_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +657,7 @@ func (x *ListLeadProfessionalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListLeadProfessionalsResponse.ProtoReflect.Descriptor instead.
 func (*ListLeadProfessionalsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{7}
+	return file_irt_v1_involvement_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListLeadProfessionalsResponse) GetLeadProfessionals() []*LeadProfessional {
@@ -517,10 +678,21 @@ var File_irt_v1_involvement_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_involvement_service_proto_rawDesc = "" +
 	"\n" +
-	" irt/v1/involvement_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/child.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\x8f\x01\n" +
+	" irt/v1/involvement_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x12irt/v1/child.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\x8f\x01\n" +
 	"\x18SubmitInvolvementRequest\x12F\n" +
 	"\vinvolvement\x18\x01 \x01(\v2\x13.irt.v1.InvolvementB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\bR\vinvolvement\x12+\n" +
-	"\rvalidate_only\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"@\n" +
+	"\rvalidate_only\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xbe\x01\n" +
+	"\x19SubmitInvolvementsRequest\x12,\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12F\n" +
+	"\vinvolvement\x18\x02 \x01(\v2\x13.irt.v1.InvolvementB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\bR\vinvolvement\x12+\n" +
+	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xb9\x01\n" +
+	"\x1aSubmitInvolvementsResponse\x12%\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\trequestId\x125\n" +
+	"\x06result\x18\x02 \x01(\v2\x13.irt.v1.InvolvementB\x06\xca\xda\x18\x02\b\bH\x00R\x06result\x122\n" +
+	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
+	"\aoutcome\"@\n" +
 	"\x15GetInvolvementRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\xba\x01\n" +
 	"\x15EndInvolvementRequest\x12'\n" +
@@ -548,9 +720,10 @@ const file_irt_v1_involvement_service_proto_rawDesc = "" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\"\xa6\x01\n" +
 	"\x1dListLeadProfessionalsResponse\x12O\n" +
 	"\x12lead_professionals\x18\x01 \x03(\v2\x18.irt.v1.LeadProfessionalB\x06\xca\xda\x18\x02\b\bR\x11leadProfessionals\x124\n" +
-	"\bwithheld\x18\x02 \x03(\v2\x10.irt.v1.WithheldB\x06\xca\xda\x18\x02\b\x01R\bwithheld2\x83\a\n" +
+	"\bwithheld\x18\x02 \x03(\v2\x10.irt.v1.WithheldB\x06\xca\xda\x18\x02\b\x01R\bwithheld2\x92\b\n" +
 	"\x12InvolvementService\x12\x9a\x01\n" +
-	"\x11SubmitInvolvement\x12 .irt.v1.SubmitInvolvementRequest\x1a\x13.irt.v1.Involvement\"N\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02?:\vinvolvement\x1a0/v1/{involvement.name=agencies/*/involvements/*}\x12}\n" +
+	"\x11SubmitInvolvement\x12 .irt.v1.SubmitInvolvementRequest\x1a\x13.irt.v1.Involvement\"N\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02?:\vinvolvement\x1a0/v1/{involvement.name=agencies/*/involvements/*}\x12\x8c\x01\n" +
+	"\x12SubmitInvolvements\x12!.irt.v1.SubmitInvolvementsRequest\x1a\".irt.v1.SubmitInvolvementsResponse\"+\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/involvements:submit(\x010\x01\x12}\n" +
 	"\x0eGetInvolvement\x12\x1d.irt.v1.GetInvolvementRequest\x1a\x13.irt.v1.Involvement\"7\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{name=agencies/*/involvements/*}\x12\x82\x01\n" +
 	"\x0eEndInvolvement\x12\x1d.irt.v1.EndInvolvementRequest\x1a\x13.irt.v1.Involvement\"<\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/{name=agencies/*/involvements/*}:end\x12\x8f\x01\n" +
 	"\x10ListInvolvements\x12\x1f.irt.v1.ListInvolvementsRequest\x1a .irt.v1.ListInvolvementsResponse\"8\xd2\xda\x18\b\x12\x04\x01\x02\x03\x05\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=children/*}/involvements\x12\x93\x01\n" +
@@ -569,45 +742,53 @@ func file_irt_v1_involvement_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_involvement_service_proto_rawDescData
 }
 
-var file_irt_v1_involvement_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_irt_v1_involvement_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_irt_v1_involvement_service_proto_goTypes = []any{
 	(*SubmitInvolvementRequest)(nil),      // 0: irt.v1.SubmitInvolvementRequest
-	(*GetInvolvementRequest)(nil),         // 1: irt.v1.GetInvolvementRequest
-	(*EndInvolvementRequest)(nil),         // 2: irt.v1.EndInvolvementRequest
-	(*ListInvolvementsRequest)(nil),       // 3: irt.v1.ListInvolvementsRequest
-	(*ListInvolvementsResponse)(nil),      // 4: irt.v1.ListInvolvementsResponse
-	(*SetLeadProfessionalRequest)(nil),    // 5: irt.v1.SetLeadProfessionalRequest
-	(*ListLeadProfessionalsRequest)(nil),  // 6: irt.v1.ListLeadProfessionalsRequest
-	(*ListLeadProfessionalsResponse)(nil), // 7: irt.v1.ListLeadProfessionalsResponse
-	(*Involvement)(nil),                   // 8: irt.v1.Involvement
-	(*timestamppb.Timestamp)(nil),         // 9: google.protobuf.Timestamp
-	(*Withheld)(nil),                      // 10: irt.v1.Withheld
-	(*LeadProfessional)(nil),              // 11: irt.v1.LeadProfessional
+	(*SubmitInvolvementsRequest)(nil),     // 1: irt.v1.SubmitInvolvementsRequest
+	(*SubmitInvolvementsResponse)(nil),    // 2: irt.v1.SubmitInvolvementsResponse
+	(*GetInvolvementRequest)(nil),         // 3: irt.v1.GetInvolvementRequest
+	(*EndInvolvementRequest)(nil),         // 4: irt.v1.EndInvolvementRequest
+	(*ListInvolvementsRequest)(nil),       // 5: irt.v1.ListInvolvementsRequest
+	(*ListInvolvementsResponse)(nil),      // 6: irt.v1.ListInvolvementsResponse
+	(*SetLeadProfessionalRequest)(nil),    // 7: irt.v1.SetLeadProfessionalRequest
+	(*ListLeadProfessionalsRequest)(nil),  // 8: irt.v1.ListLeadProfessionalsRequest
+	(*ListLeadProfessionalsResponse)(nil), // 9: irt.v1.ListLeadProfessionalsResponse
+	(*Involvement)(nil),                   // 10: irt.v1.Involvement
+	(*status.Status)(nil),                 // 11: google.rpc.Status
+	(*timestamppb.Timestamp)(nil),         // 12: google.protobuf.Timestamp
+	(*Withheld)(nil),                      // 13: irt.v1.Withheld
+	(*LeadProfessional)(nil),              // 14: irt.v1.LeadProfessional
 }
 var file_irt_v1_involvement_service_proto_depIdxs = []int32{
-	8,  // 0: irt.v1.SubmitInvolvementRequest.involvement:type_name -> irt.v1.Involvement
-	9,  // 1: irt.v1.ListInvolvementsRequest.known_at:type_name -> google.protobuf.Timestamp
-	8,  // 2: irt.v1.ListInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
-	10, // 3: irt.v1.ListInvolvementsResponse.withheld:type_name -> irt.v1.Withheld
-	11, // 4: irt.v1.ListLeadProfessionalsResponse.lead_professionals:type_name -> irt.v1.LeadProfessional
-	10, // 5: irt.v1.ListLeadProfessionalsResponse.withheld:type_name -> irt.v1.Withheld
-	0,  // 6: irt.v1.InvolvementService.SubmitInvolvement:input_type -> irt.v1.SubmitInvolvementRequest
-	1,  // 7: irt.v1.InvolvementService.GetInvolvement:input_type -> irt.v1.GetInvolvementRequest
-	2,  // 8: irt.v1.InvolvementService.EndInvolvement:input_type -> irt.v1.EndInvolvementRequest
-	3,  // 9: irt.v1.InvolvementService.ListInvolvements:input_type -> irt.v1.ListInvolvementsRequest
-	5,  // 10: irt.v1.InvolvementService.SetLeadProfessional:input_type -> irt.v1.SetLeadProfessionalRequest
-	6,  // 11: irt.v1.InvolvementService.ListLeadProfessionals:input_type -> irt.v1.ListLeadProfessionalsRequest
-	8,  // 12: irt.v1.InvolvementService.SubmitInvolvement:output_type -> irt.v1.Involvement
-	8,  // 13: irt.v1.InvolvementService.GetInvolvement:output_type -> irt.v1.Involvement
-	8,  // 14: irt.v1.InvolvementService.EndInvolvement:output_type -> irt.v1.Involvement
-	4,  // 15: irt.v1.InvolvementService.ListInvolvements:output_type -> irt.v1.ListInvolvementsResponse
-	11, // 16: irt.v1.InvolvementService.SetLeadProfessional:output_type -> irt.v1.LeadProfessional
-	7,  // 17: irt.v1.InvolvementService.ListLeadProfessionals:output_type -> irt.v1.ListLeadProfessionalsResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	10, // 0: irt.v1.SubmitInvolvementRequest.involvement:type_name -> irt.v1.Involvement
+	10, // 1: irt.v1.SubmitInvolvementsRequest.involvement:type_name -> irt.v1.Involvement
+	10, // 2: irt.v1.SubmitInvolvementsResponse.result:type_name -> irt.v1.Involvement
+	11, // 3: irt.v1.SubmitInvolvementsResponse.error:type_name -> google.rpc.Status
+	12, // 4: irt.v1.ListInvolvementsRequest.known_at:type_name -> google.protobuf.Timestamp
+	10, // 5: irt.v1.ListInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
+	13, // 6: irt.v1.ListInvolvementsResponse.withheld:type_name -> irt.v1.Withheld
+	14, // 7: irt.v1.ListLeadProfessionalsResponse.lead_professionals:type_name -> irt.v1.LeadProfessional
+	13, // 8: irt.v1.ListLeadProfessionalsResponse.withheld:type_name -> irt.v1.Withheld
+	0,  // 9: irt.v1.InvolvementService.SubmitInvolvement:input_type -> irt.v1.SubmitInvolvementRequest
+	1,  // 10: irt.v1.InvolvementService.SubmitInvolvements:input_type -> irt.v1.SubmitInvolvementsRequest
+	3,  // 11: irt.v1.InvolvementService.GetInvolvement:input_type -> irt.v1.GetInvolvementRequest
+	4,  // 12: irt.v1.InvolvementService.EndInvolvement:input_type -> irt.v1.EndInvolvementRequest
+	5,  // 13: irt.v1.InvolvementService.ListInvolvements:input_type -> irt.v1.ListInvolvementsRequest
+	7,  // 14: irt.v1.InvolvementService.SetLeadProfessional:input_type -> irt.v1.SetLeadProfessionalRequest
+	8,  // 15: irt.v1.InvolvementService.ListLeadProfessionals:input_type -> irt.v1.ListLeadProfessionalsRequest
+	10, // 16: irt.v1.InvolvementService.SubmitInvolvement:output_type -> irt.v1.Involvement
+	2,  // 17: irt.v1.InvolvementService.SubmitInvolvements:output_type -> irt.v1.SubmitInvolvementsResponse
+	10, // 18: irt.v1.InvolvementService.GetInvolvement:output_type -> irt.v1.Involvement
+	10, // 19: irt.v1.InvolvementService.EndInvolvement:output_type -> irt.v1.Involvement
+	6,  // 20: irt.v1.InvolvementService.ListInvolvements:output_type -> irt.v1.ListInvolvementsResponse
+	14, // 21: irt.v1.InvolvementService.SetLeadProfessional:output_type -> irt.v1.LeadProfessional
+	9,  // 22: irt.v1.InvolvementService.ListLeadProfessionals:output_type -> irt.v1.ListLeadProfessionalsResponse
+	16, // [16:23] is the sub-list for method output_type
+	9,  // [9:16] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_involvement_service_proto_init() }
@@ -619,13 +800,17 @@ func file_irt_v1_involvement_service_proto_init() {
 	file_irt_v1_involvement_proto_init()
 	file_irt_v1_options_proto_init()
 	file_irt_v1_quality_proto_init()
+	file_irt_v1_involvement_service_proto_msgTypes[2].OneofWrappers = []any{
+		(*SubmitInvolvementsResponse_Result)(nil),
+		(*SubmitInvolvementsResponse_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_involvement_service_proto_rawDesc), len(file_irt_v1_involvement_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
