@@ -65,7 +65,8 @@ func (h *hub) checkInvariants() {
 		"one child of records kept apart":         `SELECT count(*) FROM match_constraints m JOIN child_records a ON a.record_id = m.record_id AND a.state = 1 JOIN child_records b ON b.record_id = m.other_record_id AND b.state = 1 WHERE m.kind = 2 AND a.child_id = b.child_id`,
 		"two children of records confirmed": `SELECT count(*) FROM match_constraints m JOIN child_records a ON a.record_id = m.record_id AND a.state = 1 JOIN child_records b ON b.record_id = m.other_record_id AND b.state = 1
 			WHERE m.kind = 1 AND a.child_id <> b.child_id AND NOT EXISTS (SELECT 1 FROM match_constraints n JOIN child_records c ON c.record_id = n.other_record_id
-				WHERE n.kind = 2 AND n.record_id IN (a.record_id, b.record_id) AND c.child_id IN (a.child_id, b.child_id))`,
+				WHERE n.record_id IN (a.record_id, b.record_id) AND c.state = 1
+				AND (n.kind = 2 AND c.child_id IN (a.child_id, b.child_id) OR c.child_id = CASE n.record_id WHEN a.record_id THEN a.child_id ELSE b.child_id END))`,
 		"constraints that stand on one side alone": `SELECT count(*) FROM match_constraints m WHERE NOT EXISTS (SELECT 1 FROM match_constraints n WHERE n.record_id = m.other_record_id AND n.other_record_id = m.record_id AND n.kind = m.kind)`,
 		"questions that answer themselves":         `SELECT count(*) FROM match_reviews v JOIN child_records r USING (record_id) JOIN children c ON c.child_id = v.candidate_child_id WHERE v.state <> 5 AND coalesce(c.merged_into, c.child_id) = r.child_id`,
 		"keys of records that are not in force":    `SELECT count(*) FROM match_keys k WHERE NOT EXISTS (SELECT 1 FROM child_records r WHERE r.record_id = k.record_id AND r.state = 1)`,

@@ -144,14 +144,15 @@ func TestMergeSplitMerge(t *testing.T) {
 	h.works("school", "i1", "p1", a, "teacher")
 	h.works("police", "i2", "", a, "") // by the child's name alone
 	h.works("gp", "i3", "77", b, "doctor")
+	h.works("police", "i4", "w", a, "") // on a record that was withdrawn
 	apart := h.state()
 	h.mergeByTwo(a, b)
 	one := h.state()
 	if one == apart || h.child(a).GetName() != b || h.child(b).GetName() != b {
 		t.Fatalf("after the merge %s answers as %s", a, h.child(a).GetName())
 	}
-	if n := h.count(`SELECT count(*) FROM involvements WHERE child_id = $1`, idOf(t, b)); n != 3 {
-		t.Errorf("%d of 3 involvements came along", n)
+	if n := h.count(`SELECT count(*) FROM involvements WHERE child_id = $1`, idOf(t, b)); n != 4 {
+		t.Errorf("%d of 4 involvements came along", n)
 	}
 	if n := h.count(`SELECT count(*) FROM lead_professionals`); n != 1 {
 		t.Errorf("%d lead professionals of one child", n)

@@ -218,13 +218,19 @@ const (
 // rematch is change for records that are matched again as they are. store is nil
 // for a rehearsal.
 func (w *write) rematch(ctx context.Context, todo []int, store func(context.Context) error) error {
+	if err := w.load(ctx, todo); err != nil {
+		return err
+	}
 	if store != nil {
 		if err := w.lock(ctx, todo); err != nil {
 			return err
 		}
-	}
-	if err := w.load(ctx, todo); err != nil {
-		return err
+		if err := w.load(ctx, todo); err != nil {
+			return err
+		}
+		if !w.heldAll() {
+			return errStale
+		}
 	}
 	pending := make([]int, 0, len(todo))
 	for _, i := range todo {

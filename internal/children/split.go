@@ -259,7 +259,7 @@ func (p *split) returnNames(ctx context.Context) error {
 // lead professional that gave way when it was merged.
 func (p *split) returnRest(ctx context.Context, mergedAt time.Time) error {
 	args := []any{[16]byte(p.from), [16]byte(p.to), mergedAt, p.now}
-	for _, sql := range []string{returnInvolvements, returnConsents, returnWithdrawn, returnLeads, restoreLeads} {
+	for _, sql := range []string{returnWithdrawn, returnInvolvements, returnConsents, returnRefusals, returnLeads, restoreLeads} {
 		if _, err := p.tx.Exec(ctx, sql, args...); err != nil {
 			return fmt.Errorf("children: giving back what a child had: %w", err)
 		}
@@ -272,6 +272,9 @@ func (p *split) returnRest(ctx context.Context, mergedAt time.Time) error {
 var (
 	returnInvolvements = returnSQL("involvements", "involvement_id", involvementColumns)
 	returnConsents     = returnSQL("consents", "consent_id", consentColumns)
+	returnRefusals     = `UPDATE sharing_refusals SET child_id = $2::uuid
+		WHERE child_id = $1::uuid AND $3::timestamptz <= $4::timestamptz
+			AND record_id IN (SELECT r.record_id FROM child_records r WHERE r.child_id = $2::uuid)`
 
 	returnWithdrawn = `
 	WITH gone AS (
@@ -310,12 +313,13 @@ var (
 )
 
 // returnSQL gives back the rows of a table that stand under no record and stood under
-// the former child when it was merged.
+// the former child when it was merged, and those of records that were given back.
 func returnSQL(table, key, columns string) string {
 	return strings.NewReplacer("TABLE", table, "KEY", key, "COLUMNS", columns).Replace(`
 	WITH gone AS (
-		DELETE FROM TABLE i WHERE i.child_id = $1::uuid AND i.record_id IS NULL AND EXISTS (
-			SELECT 1 FROM TABLE_history h WHERE h.child_id = $2::uuid AND h.KEY = i.KEY AND h.known_to >= $3::timestamptz)
+		DELETE FROM TABLE i WHERE i.child_id = $1::uuid AND (i.record_id IS NULL AND EXISTS (
+				SELECT 1 FROM TABLE_history h WHERE h.child_id = $2::uuid AND h.KEY = i.KEY AND h.known_to >= $3::timestamptz)
+			OR i.record_id IN (SELECT r.record_id FROM child_records r WHERE r.child_id = $2::uuid))
 		RETURNING COLUMNS, known_from, revision
 	), kept AS (
 		INSERT INTO TABLE_history (child_id, COLUMNS, known_from, revision, known_to)

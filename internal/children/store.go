@@ -59,11 +59,28 @@ func (w *write) stripes(pending []int) []int32 {
 	for _, i := range pending {
 		sub := w.subs[i]
 		taken[stripeOfRecord(sub.id)] = true
+		for _, b := range w.bonds[sub.id] {
+			taken[stripeOfRecord(b.other)] = true // two that a person put together must see each other
+		}
 		for _, k := range sub.keys {
 			taken[stripeOf(k)] = true
 		}
 	}
+	w.held = taken
 	return inOrder(&taken)
+}
+
+// heldAll tells whether the locks cover what people decided by now: a decision made
+// while they were waited for may be about a record that nobody thought of.
+func (w *write) heldAll() bool {
+	for _, all := range w.bonds {
+		for _, b := range all {
+			if !w.held[stripeOfRecord(b.other)] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func inOrder(taken *[lockStripes]bool) (stripes []int32) {
@@ -213,15 +230,27 @@ func (w *write) compose(id uuid.UUID, before *entry) (*entry, error) {
 		e.state, e.mergedInto = irtv1.ChildState_CHILD_STATE_MERGED, uuid.NullUUID{UUID: w.home(id), Valid: true}
 	case len(w.members[id]) == 0:
 		e.state = irtv1.ChildState_CHILD_STATE_WITHDRAWN
-	default:
-		person, sources := compose(w.members[id], w.pins[id], w.s.kindOf)
-		stored, err := json.Marshal(sources)
-		if err != nil {
-			return nil, fmt.Errorf("children: storing provenance: %w", err)
+		if before == nil { // made of records that are withdrawn: their details are the last known
+			return w.composeOf(e, w.freshUnder(id))
 		}
-		e.person, e.provenance = person, stored
+	default:
+		return w.composeOf(e, w.members[id])
 	}
 	return e, nil
+}
+
+func (w *write) composeOf(e *entry, records []*record) (*entry, error) {
+	person, sources := compose(records, w.pins[e.id], w.s.kindOf)
+	stored, err := json.Marshal(sources)
+	if err != nil {
+		return nil, fmt.Errorf("children: storing provenance: %w", err)
+	}
+	e.person, e.provenance = person, stored
+	return e, nil
+}
+
+func (w *write) freshUnder(child uuid.UUID) []*record {
+	return slices.DeleteFunc(slices.Clone(w.fresh), func(r *record) bool { return r.childID != child })
 }
 
 func (w *write) storeEntries(ctx context.Context, next []*entry) error {

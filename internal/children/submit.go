@@ -102,6 +102,7 @@ type write struct {
 	now      time.Time             // when the hub comes to know this
 	existing map[uuid.UUID]*record // stored versions of the records submitted
 	bonds    bonds                 // what people decided about them
+	held     [lockStripes]bool     // whose locks are held
 	index    blocks                // the children that may be meant
 	members  map[uuid.UUID][]*record
 	pins     map[uuid.UUID]pins      // of the children that are locked
@@ -149,6 +150,9 @@ func (w *write) change(ctx context.Context, pending []int) error {
 	}
 	if err := w.load(ctx, pending); err != nil { // another process may have been first
 		return err
+	}
+	if !w.heldAll() {
+		return errStale
 	}
 	pending = w.settle(pending)
 	if err := w.findCandidates(ctx, pending); err != nil {
