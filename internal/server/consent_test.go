@@ -90,8 +90,10 @@ func TestConsentsAndShieldsOverREST(t *testing.T) {
 		m, _ := a.(map[string]any)["method"].(string)
 		methods = append(methods, m)
 	}
-	for _, want := range []string{"RecordConsent", "GetConsent", "ListConsents", "WithdrawConsent", "ProposeShield", "ApproveShield",
-		"ApproveShieldLift", "ListShields", "RecordRefusal", "ListRefusals", "GetRetention"} {
+	for _, want := range []string{
+		"RecordConsent", "GetConsent", "ListConsents", "WithdrawConsent", "ProposeShield", "ApproveShield",
+		"ApproveShieldLift", "ListShields", "RecordRefusal", "ListRefusals", "GetRetention",
+	} {
 		if !strings.Contains(strings.Join(methods, " "), want) {
 			t.Errorf("%s is not in the child's access log: %v", want, methods)
 		}
