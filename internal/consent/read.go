@@ -49,9 +49,9 @@ func (s *Service) GetConsent(ctx context.Context, req *irtv1.GetConsentRequest) 
 
 // question is what a list of consents is asked: in force on which day, as known when.
 type question struct {
-	agency  string // that reads
-	child   uuid.UUID
-	born    time.Time
+	*reading
+
+	child   uuid.UUID // of the time asked about
 	day     time.Time
 	knownAt time.Time // zero: now
 	ended   bool
@@ -61,13 +61,12 @@ type question struct {
 
 // ListConsents implements irt.v1.ConsentService.
 func (s *Service) ListConsents(ctx context.Context, req *irtv1.ListConsentsRequest) (*irtv1.ListConsentsResponse, error) {
-	caller := identity.FromContext(ctx)
-	sub, err := s.readable(ctx, req.GetParent())
+	r, err := s.readable(ctx, req.GetParent())
 	if err != nil {
 		return nil, err
 	}
 	q := &question{
-		agency: reader(caller), child: sub.child, born: sub.born, ended: req.GetIncludeEnded(),
+		reading: r, child: r.child, ended: req.GetIncludeEnded(),
 		size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage)),
 	}
 	if err := q.readTimes(req, s.today()); err != nil {
@@ -140,10 +139,11 @@ func pastInstant(at *timestamppb.Timestamp) (time.Time, error) {
 	return at.AsTime(), nil
 }
 
-// shownToReader is the rule of who sees a consent that would give a sensitive
-// service away: that service, and those to whom it is to be shown.
-const shownToReader = `(v.agency_id = @reader OR NOT (v.scope = 2 OR v.agency_id = ANY(@sensitive::text[]))
-	OR v.scope = 2 AND (v.recipients = '{}' AND v.recipient_kinds = '{}' OR @reader = ANY(v.recipients) OR @kind = ANY(v.recipient_kinds)))`
+// shownToReader is the rule of who sees a consent: the agency that took it; others
+// where policy shows them who works with the child; and of one that would give a
+// sensitive service away only those to whom it is to be shown.
+const shownToReader = `(v.agency_id = @reader OR @others AND (NOT (v.scope = 2 OR v.agency_id = ANY(@sensitive::text[]))
+	OR v.scope = 2 AND (v.recipients = '{}' AND v.recipient_kinds = '{}' OR @reader = ANY(v.recipients) OR @kind = ANY(v.recipient_kinds))))`
 
 // listSQL lists the versions that source selects.
 func listSQL(source string) string {
@@ -172,12 +172,9 @@ type found struct {
 }
 
 func (s *Service) list(ctx context.Context, q *question) (*found, error) {
-	facts, _, err := s.directory.Find(ctx, q.agency)
-	if err != nil {
-		return nil, err
-	}
 	args := pgx.NamedArgs{
-		"child": [16]byte(q.child), "reader": q.agency, "kind": int16(facts.Kind), "sensitive": listOf(s.directory.Sensitive()), //nolint:gosec // kinds are few
+		"child": [16]byte(q.child), "reader": q.asker.Agency, "kind": int16(q.asker.Kind), //nolint:gosec // kinds are few
+		"others": q.showsOthers(), "sensitive": listOf(s.directory.Sensitive()),
 		"day": nullDate(q.day), "ended": q.ended, "known_at": q.knownAt, "majority": nullDate(neverOfAge),
 		"after_day": nullDate(q.after.day), "after_id": [16]byte(q.after.id), "limit": q.size + 1,
 	}
@@ -204,6 +201,10 @@ func (s *Service) list(ctx context.Context, q *question) (*found, error) {
 	return out, nil
 }
 
+// showsOthers tells whether policy shows the reader who else works with the child,
+// which consents of other agencies tell.
+func (r *reading) showsOthers() bool { return r.shown.Shows(irtv1.Category_CATEGORY_INVOLVEMENT) }
+
 // listOf is never nil: nothing is = ANY(NULL), nor is it not.
 func listOf(ids []string) []string {
 	if ids == nil {
@@ -213,7 +214,7 @@ func listOf(ids []string) []string {
 }
 
 func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConsentsRequest, q *question, found *found) (*irtv1.ListConsentsResponse, error) {
-	e, caller := audit.FromContext(ctx), identity.FromContext(ctx)
+	e, caller := audit.FromContext(ctx), q.asker.Caller
 	e.AddChild(q.child)
 	out := &irtv1.ListConsentsResponse{}
 	if len(found.versions) > q.size {
@@ -231,6 +232,9 @@ func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConsentsRequest
 	}
 	if found.withheld {
 		notice := sharing.Withheld()
+		if !q.showsOthers() {
+			notice = q.shown.Withheld(irtv1.Category_CATEGORY_INVOLVEMENT)
+		}
 		e.AddWithheld(notice.GetRuleId())
 		out.Withheld = append(out.Withheld, notice)
 	}

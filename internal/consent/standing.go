@@ -17,6 +17,7 @@ import (
 	"irthub/internal/children"
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
+	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
 
@@ -141,27 +142,32 @@ func standing(ctx context.Context, q rowQuerier, child uuid.UUID, agency string,
 // manages says whether the caller is a data manager.
 func manages(c identity.Caller) bool { return c.Role == irtv1.Role_ROLE_DATA_MANAGER }
 
-// reader is the agency for which a caller reads: a mediator's is the one acted for.
-func reader(c identity.Caller) string {
-	if agency, _, ok := agencies.ParsePractitionerName(c.OnBehalfOf); ok && c.Role == irtv1.Role_ROLE_MEDIATOR {
-		return agency
-	}
-	return c.Agency
+// reading is who reads what is agreed about a child, and what policy shows it.
+type reading struct {
+	*subject
+	asker agencies.Asker
+	shown *sharing.Decision
 }
 
 // readable says which child answers for the one asked about, to callers who may
 // read what is agreed about it: data managers, and agencies that work with it. To
 // all others it is the same whether there is such a child.
-func (s *Service) readable(ctx context.Context, name string) (*subject, error) {
-	caller := identity.FromContext(ctx)
-	sub, err := s.standingOf(ctx, name, reader(caller))
+func (s *Service) readable(ctx context.Context, name string) (*reading, error) {
+	r := &reading{asker: s.directory.Asker(ctx)}
+	caller := r.asker.Caller
+	var err error
+	if r.subject, err = s.standingOf(ctx, name, r.asker.Agency); err != nil {
+		return nil, hidden(caller, err)
+	}
+	facts, err := s.standingFor(ctx, r.asker, r.child)
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
-	if !manages(caller) && !sub.works {
+	r.shown = sharing.Decide(sharing.See, facts.Facts(r.asker))
+	if !r.shown.ShowsChild() || !manages(caller) && !r.works {
 		return nil, rpc.Denied()
 	}
-	return sub, nil
+	return r, nil
 }
 
 // hidden is the error of not finding something, for a caller who may not learn

@@ -45,6 +45,8 @@ const (
 	SharingRemedyKind_SHARING_REMEDY_KIND_SHIELD_LIFTED SharingRemedyKind = 5
 	// An emergency, stated with its reason; the data manager is told of it.
 	SharingRemedyKind_SHARING_REMEDY_KIND_EMERGENCY SharingRemedyKind = 6
+	// A reason, stated with the call.
+	SharingRemedyKind_SHARING_REMEDY_KIND_REASON SharingRemedyKind = 7
 )
 
 // Enum value maps for SharingRemedyKind.
@@ -57,6 +59,7 @@ var (
 		4: "SHARING_REMEDY_KIND_REASONABLE_CAUSE",
 		5: "SHARING_REMEDY_KIND_SHIELD_LIFTED",
 		6: "SHARING_REMEDY_KIND_EMERGENCY",
+		7: "SHARING_REMEDY_KIND_REASON",
 	}
 	SharingRemedyKind_value = map[string]int32{
 		"SHARING_REMEDY_KIND_UNSPECIFIED":      0,
@@ -66,6 +69,7 @@ var (
 		"SHARING_REMEDY_KIND_REASONABLE_CAUSE": 4,
 		"SHARING_REMEDY_KIND_SHIELD_LIFTED":    5,
 		"SHARING_REMEDY_KIND_EMERGENCY":        6,
+		"SHARING_REMEDY_KIND_REASON":           7,
 	}
 )
 
@@ -893,7 +897,7 @@ const file_irt_v1_consent_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\"{\n" +
 	"\x14ListRefusalsResponse\x123\n" +
 	"\brefusals\x18\x01 \x03(\v2\x0f.irt.v1.RefusalB\x06\xca\xda\x18\x02\b\x01R\brefusals\x12.\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken*\x93\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken*\xb3\x02\n" +
 	"\x11SharingRemedyKind\x12#\n" +
 	"\x1fSHARING_REMEDY_KIND_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bSHARING_REMEDY_KIND_PURPOSE\x10\x01\x12#\n" +
@@ -901,7 +905,8 @@ const file_irt_v1_consent_service_proto_rawDesc = "" +
 	"\x1bSHARING_REMEDY_KIND_CONSENT\x10\x03\x12(\n" +
 	"$SHARING_REMEDY_KIND_REASONABLE_CAUSE\x10\x04\x12%\n" +
 	"!SHARING_REMEDY_KIND_SHIELD_LIFTED\x10\x05\x12!\n" +
-	"\x1dSHARING_REMEDY_KIND_EMERGENCY\x10\x062\xba\a\n" +
+	"\x1dSHARING_REMEDY_KIND_EMERGENCY\x10\x06\x12\x1e\n" +
+	"\x1aSHARING_REMEDY_KIND_REASON\x10\a2\xba\a\n" +
 	"\x0eConsentService\x12\x82\x01\n" +
 	"\rRecordConsent\x12\x1c.irt.v1.RecordConsentRequest\x1a\x0f.irt.v1.Consent\"B\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x023:\aconsent\x1a(/v1/{consent.name=agencies/*/consents/*}\x12\x81\x01\n" +
 	"\x0fWithdrawConsent\x12\x1e.irt.v1.WithdrawConsentRequest\x1a\x0f.irt.v1.Consent\"=\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02.:\x01*\")/v1/{name=agencies/*/consents/*}:withdraw\x12m\n" +
