@@ -8,7 +8,9 @@ import (
 	"runtime/debug"
 	"strings"
 
+	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
+	"irthub/internal/limits"
 	"irthub/internal/server"
 )
 
@@ -25,9 +27,10 @@ type serveCommand struct {
 	OIDCIssuer  []string `name:"oidc-issuer" placeholder:"URL[=AGENCY,...]" sep:"none" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub, and the agencies it may speak for (school-1, or school-* for all that begin so); may be repeated. Without any, tokens of irthub token are believed."`
 	OIDCConfig  string   `name:"oidc-config" placeholder:"FILE" env:"IRTHUB_OIDC_CONFIG" type:"path" help:"Issuers with their audiences, agencies, roles and claims, as JSON: see docs/IDENTITY.md."`
 
-	ClientCA          string `name:"client-ca" placeholder:"FILE" env:"IRTHUB_CLIENT_CA" type:"path" help:"Certificates that client certificates must be signed by, PEM. A client certificate identifies the agency that has its name in the directory."`
-	AuditEach         bool   `name:"audit-each" hidden:"" help:"For irthub bench to compare with: a transaction for each access entry."`
-	RequireClientCert bool   `name:"require-client-cert" env:"IRTHUB_REQUIRE_CLIENT_CERT" help:"Refuse connections without a client certificate, at both doors."`
+	ClientCA          string   `name:"client-ca" placeholder:"FILE" env:"IRTHUB_CLIENT_CA" type:"path" help:"Certificates that client certificates must be signed by, PEM. A client certificate identifies the agency that has its name in the directory."`
+	AuditEach         bool     `name:"audit-each" hidden:"" help:"For irthub bench to compare with: a transaction for each access entry."`
+	RequireClientCert bool     `name:"require-client-cert" env:"IRTHUB_REQUIRE_CLIENT_CERT" help:"Refuse connections without a client certificate, at both doors."`
+	AccessLimit       []string `name:"access-limit" placeholder:"ROLE=CHILDREN/SEARCHES" sep:"none" env:"IRTHUB_ACCESS_LIMIT" help:"How many different children a caller of a role may read of in an hour, and how many searches it may make, where data managers have set no other limit; may be repeated. See docs/LIMITS.md."`
 }
 
 // Help is shown by irthub serve --help.
@@ -57,12 +60,20 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	accessLimits := map[irtv1.Role]limits.Limit{}
+	for _, text := range c.AccessLimit {
+		role, limit, err := limits.ParseLimit(text)
+		if err != nil {
+			return usage(fmt.Errorf("--access-limit: %w", err))
+		}
+		accessLimits[role] = limit
+	}
 	config := server.Config{
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
 		PoolerURL: os.Getenv(poolerURLVariable),
 		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert,
-		Issuers: issuers, Version: version(), Log: log, AuditEach: c.AuditEach,
+		Issuers: issuers, AccessLimits: accessLimits, Version: version(), Log: log, AuditEach: c.AuditEach,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone
 				Ready   bool   `json:"ready"`

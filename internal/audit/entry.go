@@ -99,6 +99,17 @@ func (e *Entry) AddChild(ids ...uuid.UUID) {
 	})
 }
 
+// Children are those that the access was about so far, but for those of a stream that
+// have been recorded already.
+func (e *Entry) Children() []uuid.UUID {
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.children)
+}
+
 // AddReturned notes what the answer holds, by resource name, such as
 // "agencies/st-marys/childRecords/17"; never a person's name.
 func (e *Entry) AddReturned(names ...string) {

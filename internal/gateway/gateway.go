@@ -78,6 +78,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterExportServiceHandlerClient, irtv1.NewExportServiceClient),
 		client(irtv1.RegisterImportServiceHandlerClient, irtv1.NewImportServiceClient),
 		client(irtv1.RegisterInvolvementServiceHandlerClient, irtv1.NewInvolvementServiceClient),
+		client(irtv1.RegisterLimitServiceHandlerClient, irtv1.NewLimitServiceClient),
 		client(irtv1.RegisterMatchServiceHandlerClient, irtv1.NewMatchServiceClient),
 		client(irtv1.RegisterQualityServiceHandlerClient, irtv1.NewQualityServiceClient),
 		client(irtv1.RegisterRevocationServiceHandlerClient, irtv1.NewRevocationServiceClient),

@@ -53,6 +53,7 @@ type services struct {
 	irtv1.UnimplementedStandardServiceServer
 	irtv1.UnimplementedAuditServiceServer
 	irtv1.UnimplementedRevocationServiceServer
+	irtv1.UnimplementedLimitServiceServer
 
 	getChild     func(context.Context, *irtv1.GetChildRequest) (*irtv1.Child, error)
 	submitRecord func(context.Context, *irtv1.SubmitChildRecordRequest) (*irtv1.SubmitChildRecordResponse, error)
@@ -129,6 +130,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterExportServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)
+	irtv1.RegisterLimitServiceServer(conn, s)
 	irtv1.RegisterMatchServiceServer(conn, s)
 	irtv1.RegisterRevocationServiceServer(conn, s)
 	irtv1.RegisterRetentionServiceServer(conn, s)

@@ -37,6 +37,12 @@ func (c Caller) PractitionerName() string {
 	return c.AgencyName() + "/practitioners/" + c.Practitioner
 }
 
+// OnBehalfOfPractitioner is the id of the practitioner acted for, or "".
+func (c Caller) OnBehalfOfPractitioner() string {
+	_, id, _ := strings.Cut(c.OnBehalfOf, "/practitioners/")
+	return id
+}
+
 // Identified reports whether there is a caller at all: calls of public methods
 // have none.
 func (c Caller) Identified() bool { return c.Agency != "" }

@@ -11,7 +11,9 @@ import (
 	"net"
 	"time"
 
+	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
+	"irthub/internal/limits"
 )
 
 // Config is what a hub is started with.
@@ -42,6 +44,9 @@ type Config struct {
 	// AuditEach gives every access entry a transaction of its own: for irthub bench
 	// to compare with.
 	AuditEach bool
+	// AccessLimits are how much callers of a role may read in an hour, where nobody
+	// has set another limit; those of limits.Defaults for roles it does not name.
+	AccessLimits map[irtv1.Role]limits.Limit
 	// Version of the binary, for people.
 	Version string
 	Log     *slog.Logger

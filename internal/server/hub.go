@@ -24,6 +24,7 @@ import (
 	"irthub/internal/idempotency"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
+	"irthub/internal/limits"
 	"irthub/internal/quality"
 	"irthub/internal/redact"
 	"irthub/internal/retention"
@@ -49,7 +50,9 @@ type Hub struct {
 	Quality      *quality.Service
 	Revocations  *revocations.Service
 	Events       *feed.Service
+	Limits       *limits.Service
 
+	limiter   *limits.Limiter
 	audit     *audit.Writer
 	keeper    *idempotency.Keeper
 	sequencer *accesslog.Sequencer
@@ -76,13 +79,18 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		h.Directory.Close()
 		return nil, fmt.Errorf("loading the revocations: %w", err)
 	}
+	if h.limiter, err = limits.New(ctx, db.Pool, c.AccessLimits, c.Log); err != nil {
+		h.Revocations.Close()
+		h.Directory.Close()
+		return nil, fmt.Errorf("loading the access limits: %w", err)
+	}
 	if h.auth, err = h.newAuthenticator(); err != nil {
-		h.stopFollowing()
+		h.stopFollowing(ctx)
 		return nil, err
 	}
 	keys, err := accesslog.LoadOrCreateKeys(c.Data)
 	if err != nil {
-		h.stopFollowing()
+		h.stopFollowing(ctx)
 		return nil, err
 	}
 	h.audit = newAuditWriter(c, db)
@@ -103,6 +111,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		Tokens: tokens, Log: c.Log,
 	})
 	h.Standard = &dictionary.Service{}
+	h.Limits = limits.NewService(h.limiter, h.Directory)
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
 	h.Events = feed.New(ctx, db.Pool, h.Directory, tokens, c.Log)
 	h.eventLog = events.StartSequencer(ctx, db.Pool, c.Log, h.Events.Moved)
@@ -125,6 +134,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterExportServiceServer(r, h.Exchange)
 	irtv1.RegisterImportServiceServer(r, h.Exchange)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
+	irtv1.RegisterLimitServiceServer(r, h.Limits)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
 	irtv1.RegisterQualityServiceServer(r, h.Quality)
 	irtv1.RegisterRevocationServiceServer(r, h.Revocations)
@@ -148,6 +158,7 @@ func (h *Hub) unary() []grpc.UnaryServerInterceptor {
 		h.keeper.Unary,
 		rpc.UnaryValidate,
 		redact.Unary,
+		h.limiter.Unary,
 	)
 }
 
@@ -163,6 +174,7 @@ func (h *Hub) stream() []grpc.StreamServerInterceptor {
 		identity.AuthoriseStream,
 		rpc.StreamValidate,
 		redact.Stream,
+		h.limiter.Stream,
 	)
 }
 
@@ -191,12 +203,13 @@ func (h *Hub) close(ctx context.Context) error {
 	h.Events.Close()
 	err = errors.Join(err, h.audit.Close(ctx))
 	err = errors.Join(err, h.sequencer.Close(ctx))
-	h.stopFollowing()
+	h.stopFollowing(ctx)
 	return err
 }
 
 // stopFollowing ends what keeps parts of the database in memory.
-func (h *Hub) stopFollowing() {
+func (h *Hub) stopFollowing(ctx context.Context) {
+	h.limiter.Close(ctx)
 	h.Revocations.Close()
 	h.Directory.Close()
 }

@@ -11,6 +11,7 @@ package irtv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	httpbody "google.golang.org/genproto/googleapis/api/httpbody"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -25,6 +26,136 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// A request for unusual access.
+type ListUnusualAccessRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From this instant on; a week before until, if not given. The period has at most
+	// 92 days.
+	Since *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	// Before this instant; now, if not given.
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// Only callers of this agency: agencies/{agency}.
+	Agency string `protobuf:"bytes,3,opt,name=agency,proto3" json:"agency,omitempty"`
+	// At most this many callers: 100 if 0, never more than 1,000. There is no second
+	// page: who needs one asks for a shorter period, or for one agency.
+	PageSize      int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUnusualAccessRequest) Reset() {
+	*x = ListUnusualAccessRequest{}
+	mi := &file_irt_v1_audit_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUnusualAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUnusualAccessRequest) ProtoMessage() {}
+
+func (x *ListUnusualAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_audit_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUnusualAccessRequest.ProtoReflect.Descriptor instead.
+func (*ListUnusualAccessRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ListUnusualAccessRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListUnusualAccessRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ListUnusualAccessRequest) GetAgency() string {
+	if x != nil {
+		return x.Agency
+	}
+	return ""
+}
+
+func (x *ListUnusualAccessRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+// Callers with unusual access.
+type ListUnusualAccessResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The callers, those with most signs first.
+	Callers []*UnusualAccess `protobuf:"bytes,1,rep,name=callers,proto3" json:"callers,omitempty"`
+	// More callers have signs than are listed.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUnusualAccessResponse) Reset() {
+	*x = ListUnusualAccessResponse{}
+	mi := &file_irt_v1_audit_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUnusualAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUnusualAccessResponse) ProtoMessage() {}
+
+func (x *ListUnusualAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_audit_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUnusualAccessResponse.ProtoReflect.Descriptor instead.
+func (*ListUnusualAccessResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListUnusualAccessResponse) GetCallers() []*UnusualAccess {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+func (x *ListUnusualAccessResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
 
 // A request for a list of accesses.
 type ListAccessesRequest struct {
@@ -45,7 +176,7 @@ type ListAccessesRequest struct {
 
 func (x *ListAccessesRequest) Reset() {
 	*x = ListAccessesRequest{}
-	mi := &file_irt_v1_audit_service_proto_msgTypes[0]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -57,7 +188,7 @@ func (x *ListAccessesRequest) String() string {
 func (*ListAccessesRequest) ProtoMessage() {}
 
 func (x *ListAccessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_audit_service_proto_msgTypes[0]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -70,7 +201,7 @@ func (x *ListAccessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessesRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessesRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{0}
+	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ListAccessesRequest) GetParent() string {
@@ -121,7 +252,7 @@ type ListAccessesResponse struct {
 
 func (x *ListAccessesResponse) Reset() {
 	*x = ListAccessesResponse{}
-	mi := &file_irt_v1_audit_service_proto_msgTypes[1]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -133,7 +264,7 @@ func (x *ListAccessesResponse) String() string {
 func (*ListAccessesResponse) ProtoMessage() {}
 
 func (x *ListAccessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_audit_service_proto_msgTypes[1]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -146,7 +277,7 @@ func (x *ListAccessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessesResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessesResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListAccessesResponse) GetAccesses() []*Access {
@@ -172,7 +303,7 @@ type GetCheckpointRequest struct {
 
 func (x *GetCheckpointRequest) Reset() {
 	*x = GetCheckpointRequest{}
-	mi := &file_irt_v1_audit_service_proto_msgTypes[2]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -184,7 +315,7 @@ func (x *GetCheckpointRequest) String() string {
 func (*GetCheckpointRequest) ProtoMessage() {}
 
 func (x *GetCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_audit_service_proto_msgTypes[2]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -197,7 +328,7 @@ func (x *GetCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*GetCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{4}
 }
 
 // A request for the proof of an entry.
@@ -213,7 +344,7 @@ type ProveEntryRequest struct {
 
 func (x *ProveEntryRequest) Reset() {
 	*x = ProveEntryRequest{}
-	mi := &file_irt_v1_audit_service_proto_msgTypes[3]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -225,7 +356,7 @@ func (x *ProveEntryRequest) String() string {
 func (*ProveEntryRequest) ProtoMessage() {}
 
 func (x *ProveEntryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_audit_service_proto_msgTypes[3]
+	mi := &file_irt_v1_audit_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -238,7 +369,7 @@ func (x *ProveEntryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProveEntryRequest.ProtoReflect.Descriptor instead.
 func (*ProveEntryRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_audit_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProveEntryRequest) GetName() string {
@@ -259,7 +390,15 @@ var File_irt_v1_audit_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_audit_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1airt/v1/audit_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x14irt/v1/options.proto\"\x91\x02\n" +
+	"\x1airt/v1/audit_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x14irt/v1/options.proto\"\xe1\x01\n" +
+	"\x18ListUnusualAccessRequest\x128\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05since\x128\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05until\x12%\n" +
+	"\x06agency\x18\x03 \x01(\tB\r\xbaH\x04r\x02\x18H\xca\xda\x18\x02\b\x01R\x06agency\x12*\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\r\xbaH\x04\x1a\x02(\x00\xca\xda\x18\x02\b\x01R\bpageSize\"p\n" +
+	"\x19ListUnusualAccessResponse\x127\n" +
+	"\acallers\x18\x01 \x03(\v2\x15.irt.v1.UnusualAccessB\x06\xca\xda\x18\x02\b\x01R\acallers\x12\x1a\n" +
+	"\x04more\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\x04more\"\x91\x02\n" +
 	"\x13ListAccessesRequest\x12+\n" +
 	"\x06parent\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x06parent\x128\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05since\x128\n" +
@@ -273,12 +412,14 @@ const file_irt_v1_audit_service_proto_rawDesc = "" +
 	"\x14GetCheckpointRequest\"g\n" +
 	"\x11ProveEntryRequest\x12&\n" +
 	"\x04name\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x04name\x12*\n" +
-	"\ttree_size\x18\x02 \x01(\x03B\r\xbaH\x04\"\x02(\x00\xca\xda\x18\x02\b\x01R\btreeSize2\xb8\x03\n" +
+	"\ttree_size\x18\x02 \x01(\x03B\r\xbaH\x04\"\x02(\x00\xca\xda\x18\x02\b\x01R\btreeSize2\xb2\x05\n" +
 	"\fAuditService\x12\xd8\x01\n" +
 	"\fListAccesses\x12\x1b.irt.v1.ListAccessesRequest\x1a\x1c.irt.v1.ListAccessesResponse\"\x8c\x01\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02zZ\"\x12 /v1/{parent=agencies/*}/accessesZ2\x120/v1/{parent=agencies/*/practitioners/*}/accesses\x12 /v1/{parent=children/*}/accesses\x12_\n" +
 	"\rGetCheckpoint\x12\x1c.irt.v1.GetCheckpointRequest\x1a\x12.irt.v1.Checkpoint\"\x1c\xd2\xda\x18\x02\b\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/checkpoint\x12l\n" +
 	"\n" +
-	"ProveEntry\x12\x19.irt.v1.ProveEntryRequest\x1a\x12.irt.v1.EntryProof\"/\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=accesses/*}:proveB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"ProveEntry\x12\x19.irt.v1.ProveEntryRequest\x1a\x12.irt.v1.EntryProof\"/\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=accesses/*}:prove\x12}\n" +
+	"\x11ListUnusualAccess\x12 .irt.v1.ListUnusualAccessRequest\x1a!.irt.v1.ListUnusualAccessResponse\"#\xd2\xda\x18\x06\x12\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/unusualAccess\x12y\n" +
+	"\x13ExportUnusualAccess\x12 .irt.v1.ListUnusualAccessRequest\x1a\x14.google.api.HttpBody\"*\xd2\xda\x18\x06\x12\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/unusualAccess:exportB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_audit_service_proto_rawDescOnce sync.Once
@@ -292,32 +433,43 @@ func file_irt_v1_audit_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_audit_service_proto_rawDescData
 }
 
-var file_irt_v1_audit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_irt_v1_audit_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_irt_v1_audit_service_proto_goTypes = []any{
-	(*ListAccessesRequest)(nil),   // 0: irt.v1.ListAccessesRequest
-	(*ListAccessesResponse)(nil),  // 1: irt.v1.ListAccessesResponse
-	(*GetCheckpointRequest)(nil),  // 2: irt.v1.GetCheckpointRequest
-	(*ProveEntryRequest)(nil),     // 3: irt.v1.ProveEntryRequest
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*Access)(nil),                // 5: irt.v1.Access
-	(*Checkpoint)(nil),            // 6: irt.v1.Checkpoint
-	(*EntryProof)(nil),            // 7: irt.v1.EntryProof
+	(*ListUnusualAccessRequest)(nil),  // 0: irt.v1.ListUnusualAccessRequest
+	(*ListUnusualAccessResponse)(nil), // 1: irt.v1.ListUnusualAccessResponse
+	(*ListAccessesRequest)(nil),       // 2: irt.v1.ListAccessesRequest
+	(*ListAccessesResponse)(nil),      // 3: irt.v1.ListAccessesResponse
+	(*GetCheckpointRequest)(nil),      // 4: irt.v1.GetCheckpointRequest
+	(*ProveEntryRequest)(nil),         // 5: irt.v1.ProveEntryRequest
+	(*timestamppb.Timestamp)(nil),     // 6: google.protobuf.Timestamp
+	(*UnusualAccess)(nil),             // 7: irt.v1.UnusualAccess
+	(*Access)(nil),                    // 8: irt.v1.Access
+	(*Checkpoint)(nil),                // 9: irt.v1.Checkpoint
+	(*EntryProof)(nil),                // 10: irt.v1.EntryProof
+	(*httpbody.HttpBody)(nil),         // 11: google.api.HttpBody
 }
 var file_irt_v1_audit_service_proto_depIdxs = []int32{
-	4, // 0: irt.v1.ListAccessesRequest.since:type_name -> google.protobuf.Timestamp
-	4, // 1: irt.v1.ListAccessesRequest.until:type_name -> google.protobuf.Timestamp
-	5, // 2: irt.v1.ListAccessesResponse.accesses:type_name -> irt.v1.Access
-	0, // 3: irt.v1.AuditService.ListAccesses:input_type -> irt.v1.ListAccessesRequest
-	2, // 4: irt.v1.AuditService.GetCheckpoint:input_type -> irt.v1.GetCheckpointRequest
-	3, // 5: irt.v1.AuditService.ProveEntry:input_type -> irt.v1.ProveEntryRequest
-	1, // 6: irt.v1.AuditService.ListAccesses:output_type -> irt.v1.ListAccessesResponse
-	6, // 7: irt.v1.AuditService.GetCheckpoint:output_type -> irt.v1.Checkpoint
-	7, // 8: irt.v1.AuditService.ProveEntry:output_type -> irt.v1.EntryProof
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	6,  // 0: irt.v1.ListUnusualAccessRequest.since:type_name -> google.protobuf.Timestamp
+	6,  // 1: irt.v1.ListUnusualAccessRequest.until:type_name -> google.protobuf.Timestamp
+	7,  // 2: irt.v1.ListUnusualAccessResponse.callers:type_name -> irt.v1.UnusualAccess
+	6,  // 3: irt.v1.ListAccessesRequest.since:type_name -> google.protobuf.Timestamp
+	6,  // 4: irt.v1.ListAccessesRequest.until:type_name -> google.protobuf.Timestamp
+	8,  // 5: irt.v1.ListAccessesResponse.accesses:type_name -> irt.v1.Access
+	2,  // 6: irt.v1.AuditService.ListAccesses:input_type -> irt.v1.ListAccessesRequest
+	4,  // 7: irt.v1.AuditService.GetCheckpoint:input_type -> irt.v1.GetCheckpointRequest
+	5,  // 8: irt.v1.AuditService.ProveEntry:input_type -> irt.v1.ProveEntryRequest
+	0,  // 9: irt.v1.AuditService.ListUnusualAccess:input_type -> irt.v1.ListUnusualAccessRequest
+	0,  // 10: irt.v1.AuditService.ExportUnusualAccess:input_type -> irt.v1.ListUnusualAccessRequest
+	3,  // 11: irt.v1.AuditService.ListAccesses:output_type -> irt.v1.ListAccessesResponse
+	9,  // 12: irt.v1.AuditService.GetCheckpoint:output_type -> irt.v1.Checkpoint
+	10, // 13: irt.v1.AuditService.ProveEntry:output_type -> irt.v1.EntryProof
+	1,  // 14: irt.v1.AuditService.ListUnusualAccess:output_type -> irt.v1.ListUnusualAccessResponse
+	11, // 15: irt.v1.AuditService.ExportUnusualAccess:output_type -> google.api.HttpBody
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_audit_service_proto_init() }
@@ -333,7 +485,7 @@ func file_irt_v1_audit_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_audit_service_proto_rawDesc), len(file_irt_v1_audit_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

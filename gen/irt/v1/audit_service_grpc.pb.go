@@ -10,6 +10,7 @@ package irtv1
 
 import (
 	context "context"
+	httpbody "google.golang.org/genproto/googleapis/api/httpbody"
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -21,9 +22,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AuditService_ListAccesses_FullMethodName  = "/irt.v1.AuditService/ListAccesses"
-	AuditService_GetCheckpoint_FullMethodName = "/irt.v1.AuditService/GetCheckpoint"
-	AuditService_ProveEntry_FullMethodName    = "/irt.v1.AuditService/ProveEntry"
+	AuditService_ListAccesses_FullMethodName        = "/irt.v1.AuditService/ListAccesses"
+	AuditService_GetCheckpoint_FullMethodName       = "/irt.v1.AuditService/GetCheckpoint"
+	AuditService_ProveEntry_FullMethodName          = "/irt.v1.AuditService/ProveEntry"
+	AuditService_ListUnusualAccess_FullMethodName   = "/irt.v1.AuditService/ListUnusualAccess"
+	AuditService_ExportUnusualAccess_FullMethodName = "/irt.v1.AuditService/ExportUnusualAccess"
 )
 
 // AuditServiceClient is the client API for AuditService service.
@@ -57,6 +60,17 @@ type AuditServiceClient interface {
 	// tree: ask again in a second), INVALID_ARGUMENT (tree_size is larger than the
 	// tree, or that of no checkpoint).
 	ProveEntry(ctx context.Context, in *ProveEntryRequest, opts ...grpc.CallOption) (*EntryProof, error)
+	// Lists the callers whose accesses in a period were unusual, those with most signs
+	// first: at night and on weekends, to children of the caller's own surname, to many
+	// children that the caller's agency does not work with, repeated emergencies, many
+	// refusals, limits gone over. A sign is a reason to ask, and proves nothing.
+	//
+	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED.
+	ListUnusualAccess(ctx context.Context, in *ListUnusualAccessRequest, opts ...grpc.CallOption) (*ListUnusualAccessResponse, error)
+	// ListUnusualAccess as a CSV file, one caller a row.
+	//
+	// Errors: as ListUnusualAccess.
+	ExportUnusualAccess(ctx context.Context, in *ListUnusualAccessRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
 }
 
 type auditServiceClient struct {
@@ -97,6 +111,26 @@ func (c *auditServiceClient) ProveEntry(ctx context.Context, in *ProveEntryReque
 	return out, nil
 }
 
+func (c *auditServiceClient) ListUnusualAccess(ctx context.Context, in *ListUnusualAccessRequest, opts ...grpc.CallOption) (*ListUnusualAccessResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListUnusualAccessResponse)
+	err := c.cc.Invoke(ctx, AuditService_ListUnusualAccess_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *auditServiceClient) ExportUnusualAccess(ctx context.Context, in *ListUnusualAccessRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(httpbody.HttpBody)
+	err := c.cc.Invoke(ctx, AuditService_ExportUnusualAccess_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AuditServiceServer is the server API for AuditService service.
 // All implementations must embed UnimplementedAuditServiceServer
 // for forward compatibility.
@@ -128,6 +162,17 @@ type AuditServiceServer interface {
 	// tree: ask again in a second), INVALID_ARGUMENT (tree_size is larger than the
 	// tree, or that of no checkpoint).
 	ProveEntry(context.Context, *ProveEntryRequest) (*EntryProof, error)
+	// Lists the callers whose accesses in a period were unusual, those with most signs
+	// first: at night and on weekends, to children of the caller's own surname, to many
+	// children that the caller's agency does not work with, repeated emergencies, many
+	// refusals, limits gone over. A sign is a reason to ask, and proves nothing.
+	//
+	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED.
+	ListUnusualAccess(context.Context, *ListUnusualAccessRequest) (*ListUnusualAccessResponse, error)
+	// ListUnusualAccess as a CSV file, one caller a row.
+	//
+	// Errors: as ListUnusualAccess.
+	ExportUnusualAccess(context.Context, *ListUnusualAccessRequest) (*httpbody.HttpBody, error)
 	mustEmbedUnimplementedAuditServiceServer()
 }
 
@@ -146,6 +191,12 @@ func (UnimplementedAuditServiceServer) GetCheckpoint(context.Context, *GetCheckp
 }
 func (UnimplementedAuditServiceServer) ProveEntry(context.Context, *ProveEntryRequest) (*EntryProof, error) {
 	return nil, status.Error(codes.Unimplemented, "method ProveEntry not implemented")
+}
+func (UnimplementedAuditServiceServer) ListUnusualAccess(context.Context, *ListUnusualAccessRequest) (*ListUnusualAccessResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListUnusualAccess not implemented")
+}
+func (UnimplementedAuditServiceServer) ExportUnusualAccess(context.Context, *ListUnusualAccessRequest) (*httpbody.HttpBody, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportUnusualAccess not implemented")
 }
 func (UnimplementedAuditServiceServer) mustEmbedUnimplementedAuditServiceServer() {}
 func (UnimplementedAuditServiceServer) testEmbeddedByValue()                      {}
@@ -222,6 +273,42 @@ func _AuditService_ProveEntry_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuditService_ListUnusualAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUnusualAccessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuditServiceServer).ListUnusualAccess(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuditService_ListUnusualAccess_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuditServiceServer).ListUnusualAccess(ctx, req.(*ListUnusualAccessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuditService_ExportUnusualAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUnusualAccessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuditServiceServer).ExportUnusualAccess(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuditService_ExportUnusualAccess_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuditServiceServer).ExportUnusualAccess(ctx, req.(*ListUnusualAccessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AuditService_ServiceDesc is the grpc.ServiceDesc for AuditService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -240,6 +327,14 @@ var AuditService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ProveEntry",
 			Handler:    _AuditService_ProveEntry_Handler,
+		},
+		{
+			MethodName: "ListUnusualAccess",
+			Handler:    _AuditService_ListUnusualAccess_Handler,
+		},
+		{
+			MethodName: "ExportUnusualAccess",
+			Handler:    _AuditService_ExportUnusualAccess_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -75,6 +75,8 @@ const (
 	EventKind_EVENT_KIND_SHARING_REFUSED EventKind = 39
 	// A token or certificate was revoked.
 	EventKind_EVENT_KIND_TOKEN_REVOKED EventKind = 41
+	// A caller has read as many children, or made as many searches, as it may in an hour.
+	EventKind_EVENT_KIND_ACCESS_LIMIT_EXCEEDED EventKind = 40
 )
 
 // Enum value maps for EventKind.
@@ -103,6 +105,7 @@ var (
 		38: "EVENT_KIND_CHILD_PURGED",
 		39: "EVENT_KIND_SHARING_REFUSED",
 		41: "EVENT_KIND_TOKEN_REVOKED",
+		40: "EVENT_KIND_ACCESS_LIMIT_EXCEEDED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":                  0,
@@ -128,6 +131,7 @@ var (
 		"EVENT_KIND_CHILD_PURGED":                 38,
 		"EVENT_KIND_SHARING_REFUSED":              39,
 		"EVENT_KIND_TOKEN_REVOKED":                41,
+		"EVENT_KIND_ACCESS_LIMIT_EXCEEDED":        40,
 	}
 )
 
@@ -277,7 +281,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xfc\x05\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xa2\x06\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -302,7 +306,8 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x19EVENT_KIND_CHILD_RESTORED\x10%\x12\x1b\n" +
 	"\x17EVENT_KIND_CHILD_PURGED\x10&\x12\x1e\n" +
 	"\x1aEVENT_KIND_SHARING_REFUSED\x10'\x12\x1c\n" +
-	"\x18EVENT_KIND_TOKEN_REVOKED\x10)B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x18EVENT_KIND_TOKEN_REVOKED\x10)\x12$\n" +
+	" EVENT_KIND_ACCESS_LIMIT_EXCEEDED\x10(B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_event_proto_rawDescOnce sync.Once
