@@ -26,6 +26,7 @@ type auditCommand struct {
 	List       auditListCommand       `cmd:"" help:"List accesses, the newest first."`
 	Checkpoint auditCheckpointCommand `cmd:"" help:"Print the newest signed checkpoint, to be kept elsewhere."`
 	Key        auditKeyCommand        `cmd:"" help:"Print the key that checkpoints are checked with."`
+	Unusual    auditUnusualCommand    `cmd:"" help:"List callers whose accesses were unusual."`
 	Purge      auditPurgeCommand      `cmd:"" help:"Forget the personal parts of old entries."`
 }
 

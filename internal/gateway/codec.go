@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
@@ -26,8 +27,20 @@ func newCodec() *codec {
 	}}
 }
 
-// Marshal implements runtime.Marshaler. A line end makes answers kind to terminals.
+// ContentType implements runtime.Marshaler: JSON, but for an answer that is a file.
+func (c *codec) ContentType(v any) string {
+	if file, ok := v.(*httpbody.HttpBody); ok {
+		return file.GetContentType()
+	}
+	return c.JSONPb.ContentType(v)
+}
+
+// Marshal implements runtime.Marshaler. A line end makes answers kind to terminals;
+// a file is as it is.
 func (c *codec) Marshal(v any) ([]byte, error) {
+	if file, ok := v.(*httpbody.HttpBody); ok {
+		return file.GetData(), nil
+	}
 	b, err := c.JSONPb.Marshal(v)
 	if err != nil {
 		return nil, err

@@ -139,9 +139,8 @@ func errOver(k kind, allowed int, after time.Duration) error {
 // more where that is not enough. after is 0, or how long it will be until there is
 // enough.
 func (l *Limiter) draw(ctx context.Context, a *account, ids []uuid.UUID, allowed int) (after time.Duration, err error) {
-	needed, ok := a.take(ids, l.now())
-	if !ok {
-		if after, err = l.lease(ctx, a, ids, needed, allowed); after > 0 || err != nil {
+	if _, ok := a.take(ids, l.now()); !ok {
+		if after, err = l.lease(ctx, a, ids, allowed); after > 0 || err != nil {
 			return after, err
 		}
 	}
@@ -200,12 +199,12 @@ func (a *account) low(allowed int) bool {
 
 // lease asks the database, one call at a time, until enough is held or there is no
 // more.
-func (l *Limiter) lease(ctx context.Context, a *account, ids []uuid.UUID, needed, allowed int) (after time.Duration, err error) {
+func (l *Limiter) lease(ctx context.Context, a *account, ids []uuid.UUID, allowed int) (after time.Duration, err error) {
 	a.leasing.Lock()
 	defer a.leasing.Unlock()
 	for {
-		var ok bool
-		if needed, ok = a.take(ids, l.now()); ok { // another call may have asked meanwhile
+		needed, ok := a.take(ids, l.now())
+		if ok { // another call may have asked meanwhile
 			return 0, nil
 		}
 		if after = a.emptyFor(l.now()); after > 0 {
