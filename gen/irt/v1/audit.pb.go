@@ -82,6 +82,76 @@ func (AccessDecision) EnumDescriptor() ([]byte, []int) {
 	return file_irt_v1_audit_proto_rawDescGZIP(), []int{0}
 }
 
+// What is unusual about a caller's accesses in a period.
+type UnusualAccessSign int32
+
+const (
+	// Not stated.
+	UnusualAccessSign_UNUSUAL_ACCESS_SIGN_UNSPECIFIED UnusualAccessSign = 0
+	// A person had 10 accesses or more from 20:00 to 07:00 or on a weekend.
+	UnusualAccessSign_UNUSUAL_ACCESS_SIGN_OUT_OF_HOURS UnusualAccessSign = 1
+	// A person read of a child of the own surname.
+	UnusualAccessSign_UNUSUAL_ACCESS_SIGN_OWN_SURNAME UnusualAccessSign = 2
+	// It read of 25 children or more that its agency does not work with, and these
+	// were half or more of all it read of.
+	UnusualAccessSign_UNUSUAL_ACCESS_SIGN_NOT_INVOLVED UnusualAccessSign = 3
+	// It claimed an emergency three times or more.
+	UnusualAccessSign_UNUSUAL_ACCESS_SIGN_EMERGENCIES UnusualAccessSign = 4
+	// It was refused 20 times or more.
+	UnusualAccessSign_UNUSUAL_ACCESS_SIGN_DENIED UnusualAccessSign = 5
+	// It went over a limit.
+	UnusualAccessSign_UNUSUAL_ACCESS_SIGN_OVER_LIMIT UnusualAccessSign = 6
+)
+
+// Enum value maps for UnusualAccessSign.
+var (
+	UnusualAccessSign_name = map[int32]string{
+		0: "UNUSUAL_ACCESS_SIGN_UNSPECIFIED",
+		1: "UNUSUAL_ACCESS_SIGN_OUT_OF_HOURS",
+		2: "UNUSUAL_ACCESS_SIGN_OWN_SURNAME",
+		3: "UNUSUAL_ACCESS_SIGN_NOT_INVOLVED",
+		4: "UNUSUAL_ACCESS_SIGN_EMERGENCIES",
+		5: "UNUSUAL_ACCESS_SIGN_DENIED",
+		6: "UNUSUAL_ACCESS_SIGN_OVER_LIMIT",
+	}
+	UnusualAccessSign_value = map[string]int32{
+		"UNUSUAL_ACCESS_SIGN_UNSPECIFIED":  0,
+		"UNUSUAL_ACCESS_SIGN_OUT_OF_HOURS": 1,
+		"UNUSUAL_ACCESS_SIGN_OWN_SURNAME":  2,
+		"UNUSUAL_ACCESS_SIGN_NOT_INVOLVED": 3,
+		"UNUSUAL_ACCESS_SIGN_EMERGENCIES":  4,
+		"UNUSUAL_ACCESS_SIGN_DENIED":       5,
+		"UNUSUAL_ACCESS_SIGN_OVER_LIMIT":   6,
+	}
+)
+
+func (x UnusualAccessSign) Enum() *UnusualAccessSign {
+	p := new(UnusualAccessSign)
+	*p = x
+	return p
+}
+
+func (x UnusualAccessSign) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UnusualAccessSign) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_audit_proto_enumTypes[1].Descriptor()
+}
+
+func (UnusualAccessSign) Type() protoreflect.EnumType {
+	return &file_irt_v1_audit_proto_enumTypes[1]
+}
+
+func (x UnusualAccessSign) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UnusualAccessSign.Descriptor instead.
+func (UnusualAccessSign) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_audit_proto_rawDescGZIP(), []int{1}
+}
+
 // An access: one call by an identified caller, answered, refused or failed.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -462,6 +532,152 @@ func (x *EntryProof) GetSalt() []byte {
 	return nil
 }
 
+// What one caller did in a period, and which of it is unusual.
+type UnusualAccess struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// agencies/{agency}
+	Agency string `protobuf:"bytes,1,opt,name=agency,proto3" json:"agency,omitempty"`
+	// agencies/{agency}/practitioners/{practitioner}: the caller, or whom it acted
+	// for; empty for an agency's system by itself.
+	Practitioner string `protobuf:"bytes,2,opt,name=practitioner,proto3" json:"practitioner,omitempty"`
+	// The role it called in.
+	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=irt.v1.Role" json:"role,omitempty"`
+	// The signs, of which there is one at least.
+	Signs []UnusualAccessSign `protobuf:"varint,4,rep,packed,name=signs,proto3,enum=irt.v1.UnusualAccessSign" json:"signs,omitempty"`
+	// How many accesses it had in the period.
+	Accesses int64 `protobuf:"varint,5,opt,name=accesses,proto3" json:"accesses,omitempty"`
+	// How many different children it read of.
+	Children int64 `protobuf:"varint,6,opt,name=children,proto3" json:"children,omitempty"`
+	// How many of these its agency does not work with now: no involvement, no record.
+	ChildrenNotInvolved int64 `protobuf:"varint,7,opt,name=children_not_involved,json=childrenNotInvolved,proto3" json:"children_not_involved,omitempty"`
+	// How many of these have the caller's own surname, by the directory.
+	ChildrenOwnSurname int64 `protobuf:"varint,8,opt,name=children_own_surname,json=childrenOwnSurname,proto3" json:"children_own_surname,omitempty"`
+	// How many accesses were from 20:00 to 07:00 or on a weekend, in England.
+	OutOfHours int64 `protobuf:"varint,9,opt,name=out_of_hours,json=outOfHours,proto3" json:"out_of_hours,omitempty"`
+	// How many had the purpose EMERGENCY.
+	Emergencies int64 `protobuf:"varint,10,opt,name=emergencies,proto3" json:"emergencies,omitempty"`
+	// How many were refused.
+	Denied int64 `protobuf:"varint,11,opt,name=denied,proto3" json:"denied,omitempty"`
+	// How many went over a limit.
+	OverLimit     int64 `protobuf:"varint,12,opt,name=over_limit,json=overLimit,proto3" json:"over_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnusualAccess) Reset() {
+	*x = UnusualAccess{}
+	mi := &file_irt_v1_audit_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnusualAccess) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnusualAccess) ProtoMessage() {}
+
+func (x *UnusualAccess) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_audit_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnusualAccess.ProtoReflect.Descriptor instead.
+func (*UnusualAccess) Descriptor() ([]byte, []int) {
+	return file_irt_v1_audit_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UnusualAccess) GetAgency() string {
+	if x != nil {
+		return x.Agency
+	}
+	return ""
+}
+
+func (x *UnusualAccess) GetPractitioner() string {
+	if x != nil {
+		return x.Practitioner
+	}
+	return ""
+}
+
+func (x *UnusualAccess) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *UnusualAccess) GetSigns() []UnusualAccessSign {
+	if x != nil {
+		return x.Signs
+	}
+	return nil
+}
+
+func (x *UnusualAccess) GetAccesses() int64 {
+	if x != nil {
+		return x.Accesses
+	}
+	return 0
+}
+
+func (x *UnusualAccess) GetChildren() int64 {
+	if x != nil {
+		return x.Children
+	}
+	return 0
+}
+
+func (x *UnusualAccess) GetChildrenNotInvolved() int64 {
+	if x != nil {
+		return x.ChildrenNotInvolved
+	}
+	return 0
+}
+
+func (x *UnusualAccess) GetChildrenOwnSurname() int64 {
+	if x != nil {
+		return x.ChildrenOwnSurname
+	}
+	return 0
+}
+
+func (x *UnusualAccess) GetOutOfHours() int64 {
+	if x != nil {
+		return x.OutOfHours
+	}
+	return 0
+}
+
+func (x *UnusualAccess) GetEmergencies() int64 {
+	if x != nil {
+		return x.Emergencies
+	}
+	return 0
+}
+
+func (x *UnusualAccess) GetDenied() int64 {
+	if x != nil {
+		return x.Denied
+	}
+	return 0
+}
+
+func (x *UnusualAccess) GetOverLimit() int64 {
+	if x != nil {
+		return x.OverLimit
+	}
+	return 0
+}
+
 var File_irt_v1_audit_proto protoreflect.FileDescriptor
 
 const file_irt_v1_audit_proto_rawDesc = "" +
@@ -518,12 +734,36 @@ const file_irt_v1_audit_proto_rawDesc = "" +
 	"\x06hashes\x18\x04 \x03(\fB\x06\xca\xda\x18\x02\b\n" +
 	"R\x06hashes\x12\"\n" +
 	"\bpersonal\x18\x05 \x01(\fB\x06\xca\xda\x18\x02\b\x02R\bpersonal\x12\x1a\n" +
-	"\x04salt\x18\x06 \x01(\fB\x06\xca\xda\x18\x02\b\x01R\x04salt*\x86\x01\n" +
+	"\x04salt\x18\x06 \x01(\fB\x06\xca\xda\x18\x02\b\x01R\x04salt\"\x97\x04\n" +
+	"\rUnusualAccess\x12\x1e\n" +
+	"\x06agency\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06agency\x12*\n" +
+	"\fpractitioner\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\fpractitioner\x12(\n" +
+	"\x04role\x18\x03 \x01(\x0e2\f.irt.v1.RoleB\x06\xca\xda\x18\x02\b\x01R\x04role\x127\n" +
+	"\x05signs\x18\x04 \x03(\x0e2\x19.irt.v1.UnusualAccessSignB\x06\xca\xda\x18\x02\b\x01R\x05signs\x12\"\n" +
+	"\baccesses\x18\x05 \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\baccesses\x12\"\n" +
+	"\bchildren\x18\x06 \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\bchildren\x12:\n" +
+	"\x15children_not_involved\x18\a \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\x13childrenNotInvolved\x128\n" +
+	"\x14children_own_surname\x18\b \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\x12childrenOwnSurname\x12(\n" +
+	"\fout_of_hours\x18\t \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\n" +
+	"outOfHours\x12(\n" +
+	"\vemergencies\x18\n" +
+	" \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\vemergencies\x12\x1e\n" +
+	"\x06denied\x18\v \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\x06denied\x12%\n" +
+	"\n" +
+	"over_limit\x18\f \x01(\x03B\x06\xca\xda\x18\x02\b\x01R\toverLimit*\x86\x01\n" +
 	"\x0eAccessDecision\x12\x1f\n" +
 	"\x1bACCESS_DECISION_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17ACCESS_DECISION_ALLOWED\x10\x01\x12\x1a\n" +
 	"\x16ACCESS_DECISION_DENIED\x10\x02\x12\x1a\n" +
-	"\x16ACCESS_DECISION_FAILED\x10\x03B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x16ACCESS_DECISION_FAILED\x10\x03*\x92\x02\n" +
+	"\x11UnusualAccessSign\x12#\n" +
+	"\x1fUNUSUAL_ACCESS_SIGN_UNSPECIFIED\x10\x00\x12$\n" +
+	" UNUSUAL_ACCESS_SIGN_OUT_OF_HOURS\x10\x01\x12#\n" +
+	"\x1fUNUSUAL_ACCESS_SIGN_OWN_SURNAME\x10\x02\x12$\n" +
+	" UNUSUAL_ACCESS_SIGN_NOT_INVOLVED\x10\x03\x12#\n" +
+	"\x1fUNUSUAL_ACCESS_SIGN_EMERGENCIES\x10\x04\x12\x1e\n" +
+	"\x1aUNUSUAL_ACCESS_SIGN_DENIED\x10\x05\x12\"\n" +
+	"\x1eUNUSUAL_ACCESS_SIGN_OVER_LIMIT\x10\x06B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_audit_proto_rawDescOnce sync.Once
@@ -537,29 +777,33 @@ func file_irt_v1_audit_proto_rawDescGZIP() []byte {
 	return file_irt_v1_audit_proto_rawDescData
 }
 
-var file_irt_v1_audit_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_irt_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_irt_v1_audit_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_irt_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_irt_v1_audit_proto_goTypes = []any{
 	(AccessDecision)(0),           // 0: irt.v1.AccessDecision
-	(*Access)(nil),                // 1: irt.v1.Access
-	(*Checkpoint)(nil),            // 2: irt.v1.Checkpoint
-	(*EntryProof)(nil),            // 3: irt.v1.EntryProof
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(Role)(0),                     // 5: irt.v1.Role
-	(Purpose)(0),                  // 6: irt.v1.Purpose
+	(UnusualAccessSign)(0),        // 1: irt.v1.UnusualAccessSign
+	(*Access)(nil),                // 2: irt.v1.Access
+	(*Checkpoint)(nil),            // 3: irt.v1.Checkpoint
+	(*EntryProof)(nil),            // 4: irt.v1.EntryProof
+	(*UnusualAccess)(nil),         // 5: irt.v1.UnusualAccess
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(Role)(0),                     // 7: irt.v1.Role
+	(Purpose)(0),                  // 8: irt.v1.Purpose
 }
 var file_irt_v1_audit_proto_depIdxs = []int32{
-	4, // 0: irt.v1.Access.access_time:type_name -> google.protobuf.Timestamp
-	5, // 1: irt.v1.Access.role:type_name -> irt.v1.Role
-	6, // 2: irt.v1.Access.purpose:type_name -> irt.v1.Purpose
+	6, // 0: irt.v1.Access.access_time:type_name -> google.protobuf.Timestamp
+	7, // 1: irt.v1.Access.role:type_name -> irt.v1.Role
+	8, // 2: irt.v1.Access.purpose:type_name -> irt.v1.Purpose
 	0, // 3: irt.v1.Access.decision:type_name -> irt.v1.AccessDecision
-	4, // 4: irt.v1.Checkpoint.sign_time:type_name -> google.protobuf.Timestamp
-	2, // 5: irt.v1.EntryProof.checkpoint:type_name -> irt.v1.Checkpoint
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	6, // 4: irt.v1.Checkpoint.sign_time:type_name -> google.protobuf.Timestamp
+	3, // 5: irt.v1.EntryProof.checkpoint:type_name -> irt.v1.Checkpoint
+	7, // 6: irt.v1.UnusualAccess.role:type_name -> irt.v1.Role
+	1, // 7: irt.v1.UnusualAccess.signs:type_name -> irt.v1.UnusualAccessSign
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_audit_proto_init() }
@@ -573,8 +817,8 @@ func file_irt_v1_audit_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_audit_proto_rawDesc), len(file_irt_v1_audit_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
