@@ -2,10 +2,12 @@ package limits
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
@@ -132,7 +134,9 @@ func errOver(k kind, allowed int, after time.Duration) error {
 	if k == searches {
 		what = "made as many searches"
 	}
-	return rpc.AccessLimitExceeded("You have "+what, allowed, after)
+	return rpc.RetryLater(codes.ResourceExhausted, irtv1.ErrorReason_ERROR_REASON_ACCESS_LIMIT_EXCEEDED,
+		fmt.Sprintf("You have %s as you may in an hour (%d). The data managers of the hub are told. If your work needs more, ask them; "+
+			"if a child is in immediate danger, call with the purpose EMERGENCY and a reason.", what, allowed), after)
 }
 
 // draw takes what is needed from what this process holds, asking the database for

@@ -200,13 +200,6 @@ func Overloaded() error {
 // same request may be sent again after a delay.
 func RetryLater(code codes.Code, reason irtv1.ErrorReason, msg string, after time.Duration) error {
 	return newStatus(code, reason, nil, msg, retryAfter(after)).Err()
-// AccessLimitExceeded says that the caller has had what it may have in an hour, and
-// when there will be more. did begins the sentence, such as "You have made as many
-// searches".
-func AccessLimitExceeded(did string, allowed int, after time.Duration) error {
-	return newStatus(codes.ResourceExhausted, irtv1.ErrorReason_ERROR_REASON_ACCESS_LIMIT_EXCEEDED, nil,
-		fmt.Sprintf("%s as you may in an hour (%d). The data managers of the hub are told. If your work needs more, ask them; "+
-			"if a child is in immediate danger, call with the purpose EMERGENCY and a reason.", did, allowed), retryAfter(after)).Err()
 }
 
 // Unavailable says that the hub cannot reach what it needs just now. cause goes

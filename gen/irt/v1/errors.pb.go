@@ -98,6 +98,9 @@ const (
 	ErrorReason_ERROR_REASON_IMPORT_RUNNING ErrorReason = 62
 	// The import was cancelled; what was acknowledged stays (ABORTED, 409).
 	ErrorReason_ERROR_REASON_IMPORT_CANCELLED ErrorReason = 63
+	// The caller has read as many children, or made as many searches, as it may in
+	// an hour: try again after RetryInfo (RESOURCE_EXHAUSTED, 429).
+	ErrorReason_ERROR_REASON_ACCESS_LIMIT_EXCEEDED ErrorReason = 42
 )
 
 // Enum value maps for ErrorReason.
@@ -134,6 +137,7 @@ var (
 		61: "ERROR_REASON_IDEMPOTENCY_IN_PROGRESS",
 		62: "ERROR_REASON_IMPORT_RUNNING",
 		63: "ERROR_REASON_IMPORT_CANCELLED",
+		42: "ERROR_REASON_ACCESS_LIMIT_EXCEEDED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -167,6 +171,7 @@ var (
 		"ERROR_REASON_IDEMPOTENCY_IN_PROGRESS":      61,
 		"ERROR_REASON_IMPORT_RUNNING":               62,
 		"ERROR_REASON_IMPORT_CANCELLED":             63,
+		"ERROR_REASON_ACCESS_LIMIT_EXCEEDED":        42,
 	}
 )
 
@@ -201,7 +206,7 @@ var File_irt_v1_errors_proto protoreflect.FileDescriptor
 
 const file_irt_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x13irt/v1/errors.proto\x12\x06irt.v1*\xa8\b\n" +
+	"\x13irt/v1/errors.proto\x12\x06irt.v1*\xd0\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eERROR_REASON_VALIDATION_FAILED\x10\x01\x12\"\n" +
@@ -234,7 +239,8 @@ const file_irt_v1_errors_proto_rawDesc = "" +
 	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10<\x12(\n" +
 	"$ERROR_REASON_IDEMPOTENCY_IN_PROGRESS\x10=\x12\x1f\n" +
 	"\x1bERROR_REASON_IMPORT_RUNNING\x10>\x12!\n" +
-	"\x1dERROR_REASON_IMPORT_CANCELLED\x10?B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1dERROR_REASON_IMPORT_CANCELLED\x10?\x12&\n" +
+	"\"ERROR_REASON_ACCESS_LIMIT_EXCEEDED\x10*B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_errors_proto_rawDescOnce sync.Once
