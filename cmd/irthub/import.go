@@ -206,10 +206,14 @@ func (f *importFlags) report(s streams, done *irtv1.Import, rejectsFile string) 
 	line("unchanged", done.GetUnchanged(), "were in the hub already")
 	line("rejected", done.GetRejected(), rejectsNote(rejectsFile))
 	line("queries", done.GetQueries(), "on data quality, kept with the records")
-	if err := rows.Flush(); err != nil {
-		return err
+	for _, c := range done.GetRuleCounts() {
+		note := c.GetDescription()
+		if c.GetGrade() == irtv1.RuleGrade_RULE_GRADE_ERROR {
+			note = strings.TrimSpace("rejected: " + note)
+		}
+		line("  "+c.GetRuleId(), c.GetCount(), note)
 	}
-	if err := reportRules(out, done); err != nil {
+	if err := rows.Flush(); err != nil {
 		return err
 	}
 	if ignored := done.GetIgnoredColumns(); len(ignored) > 0 {
@@ -226,19 +230,6 @@ func (f *importFlags) report(s streams, done *irtv1.Import, rejectsFile string) 
 		Rejected  int32 `json:"rejected"`
 		Queries   int32 `json:"queries"`
 	}{done.GetRows(), done.GetAccepted(), done.GetUnchanged(), done.GetRejected(), done.GetQueries()})
-}
-
-// reportRules prints how often each rule was broken.
-func reportRules(out io.Writer, done *irtv1.Import) error {
-	rules := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, c := range done.GetRuleCounts() {
-		grade := "query"
-		if c.GetGrade() == irtv1.RuleGrade_RULE_GRADE_ERROR {
-			grade = "rejected"
-		}
-		fmt.Fprintf(rules, "  %s\t%d\t%s\t%s\n", c.GetRuleId(), c.GetCount(), grade, c.GetDescription())
-	}
-	return rules.Flush()
 }
 
 func rejectsNote(file string) string {

@@ -48,7 +48,7 @@ func (f *importFlags) send(ctx context.Context, s streams, client irtv1.ImportSe
 		if !ok {
 			return nil, err // what came through a pipe is gone
 		}
-		s.say("irthub: %s The import goes on in %v.", grpcstatus.Convert(err).Message(), wait)
+		s.say("irthub: %s; going on in %v", grpcstatus.Convert(err).Message(), wait)
 		if err := sleep(ctx, wait); err != nil {
 			return nil, err
 		}

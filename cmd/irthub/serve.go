@@ -27,6 +27,8 @@ type serveCommand struct {
 	OIDCIssuer  []string `name:"oidc-issuer" placeholder:"URL[=AGENCY,...]" sep:"none" env:"IRTHUB_OIDC_ISSUER" help:"OpenID Connect issuer whose tokens are believed, with the audience irthub, and the agencies it may speak for (school-1, or school-* for all that begin so); may be repeated. Without any, tokens of irthub token are believed."`
 	OIDCConfig  string   `name:"oidc-config" placeholder:"FILE" env:"IRTHUB_OIDC_CONFIG" type:"path" help:"Issuers with their audiences, agencies, roles and claims, as JSON: see docs/IDENTITY.md."`
 
+	WebhookAllowPrivate bool `name:"webhook-allow-private" env:"IRTHUB_WEBHOOK_ALLOW_PRIVATE" help:"Let webhooks lead into private networks and to this machine: for agencies that are reached by one."`
+
 	ClientCA          string   `name:"client-ca" placeholder:"FILE" env:"IRTHUB_CLIENT_CA" type:"path" help:"Certificates that client certificates must be signed by, PEM. A client certificate identifies the agency that has its name in the directory."`
 	AuditEach         bool     `name:"audit-each" hidden:"" help:"For irthub bench to compare with: a transaction for each access entry."`
 	RequireClientCert bool     `name:"require-client-cert" env:"IRTHUB_REQUIRE_CLIENT_CERT" help:"Refuse connections without a client certificate, at both doors."`
@@ -72,7 +74,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
 		PoolerURL: os.Getenv(poolerURLVariable),
 		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
-		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert,
+		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert, WebhookAllowPrivate: c.WebhookAllowPrivate,
 		Issuers: issuers, AccessLimits: accessLimits, Version: version(), Log: log, AuditEach: c.AuditEach,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone

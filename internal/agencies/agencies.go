@@ -133,7 +133,7 @@ func reviseAgency(ctx context.Context, tx pgx.Tx, current agencyRow, req *irtv1.
 	if err := rpc.CheckEtag(ctx, req.GetAgency().GetEtag(), current.message.GetEtag()); err != nil {
 		return current, err
 	}
-	next, err := revise(current.message, req.GetAgency(), req.GetUpdateMask())
+	next, err := rpc.Revise(current.message, req.GetAgency(), req.GetUpdateMask())
 	if err != nil {
 		return current, err
 	}
@@ -142,7 +142,7 @@ func reviseAgency(ctx context.Context, tx pgx.Tx, current agencyRow, req *irtv1.
 	if err := checked(next, "agency"); err != nil {
 		return current, err
 	}
-	if sameSettings(next, current.message) {
+	if rpc.SameSettings(next, current.message) {
 		return current, nil
 	}
 	row, _, err := updateAgency(ctx, tx, current.id, next)

@@ -166,7 +166,7 @@ func revisePractitioner(ctx context.Context, tx pgx.Tx, agency, id string, curre
 	if err := rpc.CheckEtag(ctx, req.GetPractitioner().GetEtag(), current.GetEtag()); err != nil {
 		return nil, err
 	}
-	next, err := revise(current, req.GetPractitioner(), req.GetUpdateMask())
+	next, err := rpc.Revise(current, req.GetPractitioner(), req.GetUpdateMask())
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func revisePractitioner(ctx context.Context, tx pgx.Tx, agency, id string, curre
 	if err := checked(next, "practitioner"); err != nil {
 		return nil, err
 	}
-	if sameSettings(next, current) {
+	if rpc.SameSettings(next, current) {
 		return current, nil
 	}
 	out, _, err := updatePractitioner(ctx, tx, agency, id, next)

@@ -34,8 +34,11 @@ func ParsePosition(b []byte) (p Position, ok bool) {
 	return p, p.N >= 0
 }
 
-// Date is the day as a date.
-func (p Position) date() time.Time { return time.Unix(int64(p.Day)*86400, 0).UTC() }
+// At is the position n of a day, as the database has them.
+func At(day time.Time, n int64) Position { return Position{Day: dayOf(day), N: n} }
+
+// Date is the day, as the database has it.
+func (p Position) Date() time.Time { return time.Unix(int64(p.Day)*86400, 0).UTC() }
 
 func dayOf(t time.Time) int32 { return int32(t.Unix() / 86400) } //nolint:gosec // for some millions of years
 
@@ -60,15 +63,14 @@ func Head(ctx context.Context, db Querier) (end Position, keptFrom int64, err er
 	if err != nil {
 		return end, 0, fmt.Errorf("events: reading where the log ends: %w", err)
 	}
-	end.Day = dayOf(day)
-	return end, keptFrom, nil
+	return At(day, end.N), keptFrom, nil
 }
 
 const readSQL = `SELECT day, position, ` + eventColumns + ` FROM events WHERE day >= $1 AND (day, position) > ($1, $2)`
 
 // Read reads the events after a position in their order, limit at most.
 func Read(ctx context.Context, db Querier, after Position, limit int) ([]*Logged, error) {
-	return read(ctx, db, readSQL+` ORDER BY day, position LIMIT $3`, after.date(), after.N, limit)
+	return read(ctx, db, readSQL+` ORDER BY day, position LIMIT $3`, after.Date(), after.N, limit)
 }
 
 // ReadAbout is Read for events about any of the children.
@@ -78,7 +80,7 @@ func ReadAbout(ctx context.Context, db Querier, children []uuid.UUID, after Posi
 		ids[i] = id
 	}
 	return read(ctx, db, readSQL+` AND (child_id = ANY($4::uuid[]) OR other_child_id = ANY($4::uuid[]))
-		ORDER BY day, position LIMIT $3`, after.date(), after.N, limit, ids)
+		ORDER BY day, position LIMIT $3`, after.Date(), after.N, limit, ids)
 }
 
 func read(ctx context.Context, db Querier, sql string, args ...any) ([]*Logged, error) {

@@ -19,17 +19,19 @@ import (
 	"irthub/internal/standard"
 )
 
-// entry is an event of the log and who is told of it, as things are now. It is
+// Entry is an event of the log and who is told of it, as things are now. It is
 // shared by all receivers and never changes.
-type entry struct {
+type Entry struct {
 	*events.Logged
 	agencies []string // that are told of it; data managers are told of all
 	shielded bool     // a child it is about is: who works with it is told to nobody else
 }
 
-func (e *entry) name() string { return "events/" + e.ID.String() }
+// Name is the event's resource name.
+func (e *Entry) Name() string { return "events/" + e.ID.String() }
 
-func (e *entry) children() (ids []uuid.UUID) {
+// Children are those that the event is about.
+func (e *Entry) Children() (ids []uuid.UUID) {
 	for _, id := range []uuid.UUID{e.Child, e.OtherChild} {
 		if id != uuid.Nil {
 			ids = append(ids, id)
@@ -38,8 +40,8 @@ func (e *entry) children() (ids []uuid.UUID) {
 	return ids
 }
 
-// sortOut finds out, for many events at once, who is told of each.
-func sortOut(ctx context.Context, db events.Querier, logged []*events.Logged) ([]*entry, error) {
+// SortOut finds out, for many events at once, who is told of each.
+func SortOut(ctx context.Context, db events.Querier, logged []*events.Logged) ([]*Entry, error) {
 	about := make([]uuid.UUID, 0, 2*len(logged))
 	for _, l := range logged {
 		about = append(about, l.Child, l.OtherChild)
@@ -48,10 +50,10 @@ func sortOut(ctx context.Context, db events.Querier, logged []*events.Logged) ([
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]*entry, len(logged))
+	entries := make([]*Entry, len(logged))
 	for i, l := range logged {
 		child, other := known[l.Child], known[l.OtherChild]
-		entries[i] = &entry{Logged: l, agencies: told(l, child, other), shielded: child.shielded || other.shielded}
+		entries[i] = &Entry{Logged: l, agencies: told(l, child, other), shielded: child.shielded || other.shielded}
 	}
 	return entries, nil
 }
@@ -129,19 +131,23 @@ func distinct(children []uuid.UUID) [][16]byte {
 	return ids
 }
 
-// receiver is who is told.
-type receiver struct {
+// Receiver is who is told.
+type Receiver struct {
 	caller  identity.Caller
 	manager bool
 }
 
-func receiverOf(c identity.Caller) receiver {
-	return receiver{caller: c, manager: c.Role == irtv1.Role_ROLE_DATA_MANAGER}
+// ReceiverOf is a caller as a receiver of events.
+func ReceiverOf(c identity.Caller) Receiver {
+	return Receiver{caller: c, manager: c.Role == irtv1.Role_ROLE_DATA_MANAGER}
 }
+
+// Caller is who the receiver is, for the access log.
+func (r Receiver) Caller() identity.Caller { return r.caller }
 
 // group is the receivers who are told of the same events: those of an agency, or
 // all data managers.
-func (r receiver) group() string {
+func (r Receiver) group() string {
 	if r.manager {
 		return managers
 	}
@@ -151,14 +157,14 @@ func (r receiver) group() string {
 // managers is the group of the data managers; no agency has that id.
 const managers = ""
 
-// message is an event as the receiver may know of it; nil if not at all, or if it
+// Message is an event as the receiver may know of it; nil if not at all, or if it
 // does not want it.
-func (r receiver) message(e *entry, f *filter, directory *agencies.Directory) *irtv1.Event {
+func (r Receiver) Message(e *Entry, f *Filter, directory *agencies.Directory) *irtv1.Event {
 	if !f.wants(e) || !r.isTold(e) {
 		return nil
 	}
 	m := &irtv1.Event{
-		Name: e.name(), Kind: e.Kind, EventTime: timestamppb.New(e.Time),
+		Name: e.Name(), Kind: e.Kind, EventTime: timestamppb.New(e.Time),
 		Child: rpc.ChildName(e.Child), OtherChild: rpc.ChildName(e.OtherChild),
 	}
 	if e.Agency != "" && r.mayKnow(e, e.Agency, directory) {
@@ -176,7 +182,7 @@ func (r receiver) message(e *entry, f *filter, directory *agencies.Directory) *i
 // isTold says whether the receiver is told of an event at all: data managers, and
 // the agencies that it is for, as far as policy tells them of the child. To whom it
 // is because it is their own, or gives them away, it is told in any case.
-func (r receiver) isTold(e *entry) bool {
+func (r Receiver) isTold(e *Entry) bool {
 	if !r.manager && !slices.Contains(e.agencies, r.caller.Agency) {
 		return false
 	}
@@ -184,7 +190,7 @@ func (r receiver) isTold(e *entry) bool {
 }
 
 // facts are what policy may know of the receiver of an event about a child.
-func (r receiver) facts(e *entry) sharing.Facts {
+func (r Receiver) facts(e *Entry) sharing.Facts {
 	f := sharing.FactsOf(r.caller)
 	f.Involved = slices.Contains(e.agencies, r.caller.Agency)
 	f.Shielded = e.shielded
@@ -193,7 +199,7 @@ func (r receiver) facts(e *entry) sharing.Facts {
 
 // mayKnow says whether the receiver may be told that an agency has to do with the
 // child.
-func (r receiver) mayKnow(e *entry, agency string, directory *agencies.Directory) bool {
+func (r Receiver) mayKnow(e *Entry, agency string, directory *agencies.Directory) bool {
 	f := r.facts(e)
 	f.Own = agency == r.caller.Agency
 	d := sharing.Decide(sharing.See, f)
@@ -206,7 +212,7 @@ func (r receiver) mayKnow(e *entry, agency string, directory *agencies.Directory
 
 // mayName says whether the receiver may be told the name of what changed: who may
 // know of its owner, and of a record who may read it.
-func (r receiver) mayName(e *entry, directory *agencies.Directory) bool {
+func (r Receiver) mayName(e *Entry, directory *agencies.Directory) bool {
 	rest, owned := strings.CutPrefix(e.Resource, "agencies/")
 	owner, rest, _ := strings.Cut(rest, "/")
 	switch {

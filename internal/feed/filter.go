@@ -9,22 +9,23 @@ import (
 	"irthub/internal/standard"
 )
 
-// filter is which events are wanted; what is nil lets all through.
-type filter struct {
+// Filter is which events are wanted; what is nil lets all through.
+type Filter struct {
 	kinds    map[irtv1.EventKind]bool
 	children map[uuid.UUID]bool
 	agencies map[string]bool // by resource name
 }
 
-// filtered is a request with a filter in it.
-type filtered interface {
+// Filtered is what has a filter in it.
+type Filtered interface {
 	GetKinds() []irtv1.EventKind
 	GetChildren() []string
 	GetAgencies() []string
 }
 
-func newFilter(req filtered) (*filter, error) {
-	f := &filter{}
+// NewFilter reads a filter. An error names the field that is at fault.
+func NewFilter(req Filtered) (*Filter, error) {
+	f := &Filter{}
 	for _, k := range req.GetKinds() {
 		put(&f.kinds, k)
 	}
@@ -58,7 +59,7 @@ func badName(field, form string) error {
 	}})
 }
 
-func (f *filter) childIDs() []uuid.UUID {
+func (f *Filter) childIDs() []uuid.UUID {
 	ids := make([]uuid.UUID, 0, len(f.children))
 	for id := range f.children {
 		ids = append(ids, id)
@@ -67,12 +68,12 @@ func (f *filter) childIDs() []uuid.UUID {
 }
 
 // wants judges what an event is about.
-func (f *filter) wants(e *entry) bool {
+func (f *Filter) wants(e *Entry) bool {
 	return (f.kinds == nil || f.kinds[e.Kind]) && (f.children == nil || f.children[e.Child] || f.children[e.OtherChild])
 }
 
 // wantsActor judges whose act an event tells of. It is asked with what the receiver
 // is told, so that nobody can find out by filtering.
-func (f *filter) wantsActor(agency string) bool {
+func (f *Filter) wantsActor(agency string) bool {
 	return f.agencies == nil || f.agencies[agency]
 }

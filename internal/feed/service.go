@@ -75,7 +75,7 @@ func (s *Service) Watching() int { return s.tail.watching() }
 // ListEvents implements irtv1.EventServiceServer.
 func (s *Service) ListEvents(ctx context.Context, req *irtv1.ListEventsRequest) (*irtv1.ListEventsResponse, error) {
 	const method = irtv1.EventService_ListEvents_FullMethodName
-	f, err := newFilter(req)
+	f, err := NewFilter(req)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (s *Service) ListEvents(ctx context.Context, req *irtv1.ListEventsRequest) 
 			return nil, err
 		}
 	}
-	l := &listing{s: s, to: receiverOf(identity.FromContext(ctx)), filter: f, at: at, most: int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))}
+	l := &listing{s: s, to: ReceiverOf(identity.FromContext(ctx)), filter: f, at: at, most: int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))}
 	if err := l.read(ctx); err != nil {
 		return nil, err
 	}
@@ -104,13 +104,13 @@ func (s *Service) ListEvents(ctx context.Context, req *irtv1.ListEventsRequest) 
 // listing is a page of a list while it is made.
 type listing struct {
 	s      *Service
-	to     receiver
-	filter *filter
+	to     Receiver
+	filter *Filter
 	at     events.Position
 	most   int
 
 	events []*irtv1.Event
-	told   []*entry
+	told   []*Entry
 	ended  bool
 }
 
@@ -125,7 +125,7 @@ func (l *listing) read(ctx context.Context) error {
 			if len(l.events) == l.most {
 				return nil
 			}
-			if m := l.to.message(e, l.filter, l.s.directory); m != nil {
+			if m := l.to.Message(e, l.filter, l.s.directory); m != nil {
 				redact.Pass(ctx, m) // message says what the receiver may know, and no more
 				l.events, l.told = append(l.events, m), append(l.told, e)
 			}
@@ -140,7 +140,7 @@ func (l *listing) read(ctx context.Context) error {
 
 // past reads the next events after a position from the log, readAtOnce at most; if
 // there are fewer, there are none up to end.
-func (s *Service) past(ctx context.Context, f *filter, after events.Position) (entries []*entry, end events.Position, err error) {
+func (s *Service) past(ctx context.Context, f *Filter, after events.Position) (entries []*Entry, end events.Position, err error) {
 	select {
 	case s.catchUps <- struct{}{}:
 		defer func() { <-s.catchUps }()
@@ -165,19 +165,19 @@ func (s *Service) past(ctx context.Context, f *filter, after events.Position) (e
 	if n := len(logged); n > 0 && logged[n-1].At.N > end.N {
 		end = logged[n-1].At // sequenced meanwhile
 	}
-	entries, err = sortOut(ctx, s.pool, logged)
+	entries, err = SortOut(ctx, s.pool, logged)
 	return entries, end, err
 }
 
 // record notes in the access log which events were told, and about which children.
-func record(access *audit.Entry, told []*entry) {
+func record(access *audit.Entry, told []*Entry) {
 	if len(told) == 0 {
 		return
 	}
 	names := make([]string, len(told))
 	for i, e := range told {
-		names[i] = e.name()
-		access.AddChild(e.children()...)
+		names[i] = e.Name()
+		access.AddChild(e.Children()...)
 	}
 	access.AddReturned(names...)
 }

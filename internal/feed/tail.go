@@ -43,7 +43,7 @@ type tail struct {
 	stopped chan struct{}
 
 	mu       sync.Mutex
-	entries  []*entry        // the most recent, of positions that follow one another up to end
+	entries  []*Entry        // the most recent, of positions that follow one another up to end
 	end      events.Position // everything up to here was seen
 	groups   map[string]*group
 	watchers int
@@ -122,7 +122,7 @@ func (t *tail) leave(name string, g *group) {
 // next is what comes after a position, for watchers of a group: entries, among
 // which there may be such as are not for them, up to end. Without any, news is
 // closed when there are. behind says that it must be read from the log.
-func (t *tail) next(g *group, after events.Position) (entries []*entry, end events.Position, news <-chan struct{}, behind bool) {
+func (t *tail) next(g *group, after events.Position) (entries []*Entry, end events.Position, news <-chan struct{}, behind bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	first := t.end.N - int64(len(t.entries)) + 1
@@ -179,7 +179,7 @@ func (t *tail) read(ctx context.Context) (n int, err error) {
 		if err != nil || len(logged) == 0 {
 			return n, err
 		}
-		entries, err := sortOut(ctx, t.pool, logged)
+		entries, err := SortOut(ctx, t.pool, logged)
 		if err != nil {
 			return n, err
 		}
@@ -196,7 +196,7 @@ func (t *tail) read(ctx context.Context) (n int, err error) {
 var errGap = errors.New("feed: the log has a gap")
 
 // publish holds what was read after a position, and wakes those whom it is for.
-func (t *tail) publish(after events.Position, entries []*entry) error {
+func (t *tail) publish(after events.Position, entries []*Entry) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.end != after {
@@ -224,7 +224,7 @@ func (t *tail) publish(after events.Position, entries []*entry) error {
 	return nil
 }
 
-func (t *tail) note(woken map[*group]bool, name string, e *entry) {
+func (t *tail) note(woken map[*group]bool, name string, e *Entry) {
 	if g := t.groups[name]; g != nil {
 		g.last = e.At.N
 		woken[g] = true

@@ -34,7 +34,7 @@ var usual = times{heartbeat: 15 * time.Second, stalled: 30 * time.Second, check:
 // Watch implements irtv1.EventServiceServer.
 func (s *Service) Watch(req *irtv1.WatchRequest, stream grpc.ServerStreamingServer[irtv1.WatchResponse]) error {
 	ctx := stream.Context()
-	f, err := newFilter(req)
+	f, err := NewFilter(req)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Service) Watch(req *irtv1.WatchRequest, stream grpc.ServerStreamingServ
 	if err != nil {
 		return err
 	}
-	to := receiverOf(identity.FromContext(ctx))
+	to := ReceiverOf(identity.FromContext(ctx))
 	g, err := s.tail.join(ctx, to.group())
 	if err != nil {
 		return err
@@ -59,8 +59,8 @@ type watcher struct {
 	s      *Service
 	stream grpc.ServerStreamingServer[irtv1.WatchResponse]
 	access *audit.Entry
-	to     receiver
-	filter *filter
+	to     Receiver
+	filter *Filter
 	group  *group
 	at     events.Position // everything up to here was sent, or was not for it
 
@@ -142,19 +142,19 @@ func (w *watcher) run(ctx context.Context) error {
 
 // tell sends what of the entries is for the receiver, which are all there are up to
 // end.
-func (w *watcher) tell(entries []*entry, end events.Position) error {
+func (w *watcher) tell(entries []*Entry, end events.Position) error {
 	for len(entries) > 0 {
 		select {
 		case <-w.s.stopping:
 			return w.errStopping()
 		default:
 		}
-		var told []*entry
+		var told []*Entry
 		var messages []*irtv1.Event
 		for len(entries) > 0 && len(messages) < eventsOfAMessage {
 			e := entries[0]
 			entries, w.at = entries[1:], e.At
-			if m := w.to.message(e, w.filter, w.s.directory); m != nil {
+			if m := w.to.Message(e, w.filter, w.s.directory); m != nil {
 				redact.Pass(w.stream.Context(), m) // message says what the receiver may know, and no more
 				told, messages = append(told, e), append(messages, m)
 			}

@@ -303,7 +303,7 @@ func cursorOf(err error) string {
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	h.service.Hurry(time.Minute, 200*time.Millisecond)
+	h.service.Hurry(time.Minute, 4*time.Second) // the access log takes its time, too
 	child := h.child("school")
 	w := h.watch(h.system("school"), &irtv1.WatchRequest{})
 	const n = 6000 // more than HTTP/2 lets wait

@@ -51,6 +51,7 @@ type services struct {
 	irtv1.UnimplementedRetentionServiceServer
 	irtv1.UnimplementedShieldServiceServer
 	irtv1.UnimplementedStandardServiceServer
+	irtv1.UnimplementedSubscriptionServiceServer
 	irtv1.UnimplementedAuditServiceServer
 	irtv1.UnimplementedRevocationServiceServer
 	irtv1.UnimplementedLimitServiceServer
@@ -136,6 +137,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterRetentionServiceServer(conn, s)
 	irtv1.RegisterShieldServiceServer(conn, s)
 	irtv1.RegisterStandardServiceServer(conn, s)
+	irtv1.RegisterSubscriptionServiceServer(conn, s)
 	return conn
 }
 

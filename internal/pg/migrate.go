@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
 )
 
 //go:embed migrations
@@ -30,12 +32,16 @@ func migrations() (fs.FS, error) {
 // session advisory lock, so that any number of processes may start together.
 // A database that is newer already, by a newer binary in a roll-out, is left
 // as it is. Each migration is one transaction, or says `-- +goose NO TRANSACTION`.
+// The tables of the job queue follow, by its library's own migrations.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	fsys, err := migrations()
 	if err != nil {
 		return err
 	}
-	return migrateFS(ctx, pool, fsys)
+	if err := migrateFS(ctx, pool, fsys); err != nil {
+		return err
+	}
+	return migrateQueue(ctx, pool)
 }
 
 func migrateFS(ctx context.Context, pool *pgxpool.Pool, fsys fs.FS) error {
@@ -110,5 +116,10 @@ func MigrationsFingerprint() (string, error) {
 		}
 		_, _ = fmt.Fprintf(sum, "%s %d\n%s", name, len(data), data) // a hash takes everything
 	}
+	migrator, err := rivermigrate.New(riverpgxv5.New(nil), nil)
+	if err != nil {
+		return "", fmt.Errorf("pg: the queue's migrations: %w", err)
+	}
+	_, _ = fmt.Fprintf(sum, "queue %d", newestQueueVersion(migrator))
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }

@@ -41,6 +41,8 @@ type Config struct {
 	// Issuers are the OpenID Connect issuers whose tokens are believed. Without any,
 	// the hub believes tokens signed by its own key in Data.
 	Issuers []identity.Issuer
+	// WebhookAllowPrivate lets webhooks lead into private networks.
+	WebhookAllowPrivate bool
 	// AuditEach gives every access entry a transaction of its own: for irthub bench
 	// to compare with.
 	AuditEach bool

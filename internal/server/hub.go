@@ -32,6 +32,7 @@ import (
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 	"irthub/internal/telemetry"
+	"irthub/internal/webhooks"
 )
 
 // Hub is a hub's services, wired together, and the interceptors that every call
@@ -51,6 +52,7 @@ type Hub struct {
 	Revocations  *revocations.Service
 	Events       *feed.Service
 	Limits       *limits.Service
+	Webhooks     *webhooks.Service
 
 	limiter   *limits.Limiter
 	audit     *audit.Writer
@@ -94,6 +96,10 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		return nil, err
 	}
 	h.audit = newAuditWriter(c, db)
+	if err := h.startEvents(ctx, tokens); err != nil {
+		h.stopFollowing(ctx)
+		return nil, errors.Join(err, h.audit.Close(ctx))
+	}
 	h.sequencer = accesslog.StartSequencer(ctx, db.Pool, keys, c.Log)
 	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
 	h.Quality = quality.New(db.Pool, tokens)
@@ -113,9 +119,29 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Standard = &dictionary.Service{}
 	h.Limits = limits.NewService(h.limiter, h.Directory)
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
-	h.Events = feed.New(ctx, db.Pool, h.Directory, tokens, c.Log)
-	h.eventLog = events.StartSequencer(ctx, db.Pool, c.Log, h.Events.Moved)
 	return h, nil
+}
+
+// startEvents starts what tells of changes, by streams and by webhooks.
+func (h *Hub) startEvents(ctx context.Context, tokens *rpc.PageTokens) error {
+	key, err := webhooks.LoadOrCreateKey(h.config.Data)
+	if err != nil {
+		return err
+	}
+	pool, log := h.Database.Pool, h.config.Log
+	h.Webhooks, err = webhooks.New(pool, h.Directory, tokens, h.audit, key, webhooks.Options{AllowPrivate: h.config.WebhookAllowPrivate}, log)
+	if err != nil {
+		return err
+	}
+	if err := h.Webhooks.Start(ctx); err != nil {
+		return err
+	}
+	h.Events = feed.New(ctx, pool, h.Directory, tokens, log)
+	h.eventLog = events.StartSequencer(ctx, pool, log, func() {
+		h.Events.Moved()
+		h.Webhooks.Moved()
+	})
+	return nil
 }
 
 // pipelines are what the hub's batchers have done.
@@ -141,6 +167,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterRetentionServiceServer(r, h.Retention)
 	irtv1.RegisterShieldServiceServer(r, h.Consents)
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
+	irtv1.RegisterSubscriptionServiceServer(r, h.Webhooks)
 }
 
 // unary and stream are the interceptors, outermost first; package rpc says why
@@ -201,7 +228,7 @@ func (h *Hub) close(ctx context.Context) error {
 	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()
-	err = errors.Join(err, h.audit.Close(ctx))
+	err = errors.Join(err, h.Webhooks.Close(ctx), h.audit.Close(ctx))
 	err = errors.Join(err, h.sequencer.Close(ctx))
 	h.stopFollowing(ctx)
 	return err

@@ -77,6 +77,9 @@ const (
 	EventKind_EVENT_KIND_TOKEN_REVOKED EventKind = 41
 	// A caller has read as many children, or made as many searches, as it may in an hour.
 	EventKind_EVENT_KIND_ACCESS_LIMIT_EXCEEDED EventKind = 40
+	// A webhook was disabled, because every attempt failed or its address is gone;
+	// resource names the subscription.
+	EventKind_EVENT_KIND_SUBSCRIPTION_FAILED EventKind = 50
 )
 
 // Enum value maps for EventKind.
@@ -106,6 +109,7 @@ var (
 		39: "EVENT_KIND_SHARING_REFUSED",
 		41: "EVENT_KIND_TOKEN_REVOKED",
 		40: "EVENT_KIND_ACCESS_LIMIT_EXCEEDED",
+		50: "EVENT_KIND_SUBSCRIPTION_FAILED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":                  0,
@@ -132,6 +136,7 @@ var (
 		"EVENT_KIND_SHARING_REFUSED":              39,
 		"EVENT_KIND_TOKEN_REVOKED":                41,
 		"EVENT_KIND_ACCESS_LIMIT_EXCEEDED":        40,
+		"EVENT_KIND_SUBSCRIPTION_FAILED":          50,
 	}
 )
 
@@ -281,7 +286,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xa2\x06\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xc6\x06\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -307,7 +312,8 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x17EVENT_KIND_CHILD_PURGED\x10&\x12\x1e\n" +
 	"\x1aEVENT_KIND_SHARING_REFUSED\x10'\x12\x1c\n" +
 	"\x18EVENT_KIND_TOKEN_REVOKED\x10)\x12$\n" +
-	" EVENT_KIND_ACCESS_LIMIT_EXCEEDED\x10(B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	" EVENT_KIND_ACCESS_LIMIT_EXCEEDED\x10(\x12\"\n" +
+	"\x1eEVENT_KIND_SUBSCRIPTION_FAILED\x102B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_event_proto_rawDescOnce sync.Once

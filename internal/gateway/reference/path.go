@@ -14,6 +14,7 @@ var variableOf = map[string]variable{
 	"imports":       {"import", "The import's id."},
 	"involvements":  {"localId", "The agency's own id of the involvement."},
 	"practitioners": {"practitioner", "The agency's own id of the practitioner."},
+	"subscriptions": {"subscription", "The subscription's id."},
 }
 
 // path is the route's address with the ids named:

@@ -168,7 +168,7 @@ func checkExample(t *testing.T, r reference.Route, m proto.Message) {
 		m.Name = "agencies/a/childRecords/1"
 	case *irtv1.Involvement:
 		m.Name = "agencies/a/involvements/1"
-	case *irtv1.Agency, *irtv1.Practitioner:
+	case *irtv1.Agency, *irtv1.Practitioner, *irtv1.Subscription:
 		if strings.HasPrefix(string(r.Method.Name()), "Update") {
 			return // a mask says which fields count
 		}

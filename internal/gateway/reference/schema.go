@@ -183,6 +183,8 @@ func (s *schemas) messageValue(m protoreflect.MessageDescriptor) *Schema {
 	switch m.FullName() {
 	case "google.protobuf.Timestamp":
 		return &Schema{Type: "string", Format: "date-time"}
+	case "google.protobuf.Duration":
+		return &Schema{Type: "string", Pattern: "^-?[0-9]+(\\.[0-9]{1,9})?s$"}
 	case "google.protobuf.FieldMask":
 		return &Schema{Type: "string", Format: "field-mask"}
 	case "google.protobuf.Any", "google.rpc.Status":

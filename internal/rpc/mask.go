@@ -1,4 +1,4 @@
-package agencies
+package rpc
 
 import (
 	"slices"
@@ -8,19 +8,18 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
 
 // maskRule is the rule id of faults in update masks.
 const maskRule = "UPDATE_MASK_PATH"
 
-// revise returns current with the fields of given that the mask names (AIP-134):
+// Revise returns current with the fields of given that the mask names (AIP-134):
 // "*" means all, and no mask those that are set. Paths that name no field, or one
 // that only the hub sets, are faults. The latter may be in the mask if they stand
 // as they are, for a client that sends back what it has read, as REST clients
 // do: the gateway puts every field of the body into the mask.
-func revise[T proto.Message](current, given T, mask *fieldmaskpb.FieldMask) (T, error) {
+func Revise[T proto.Message](current, given T, mask *fieldmaskpb.FieldMask) (T, error) {
 	next := proto.CloneOf(current)
 	from, to := given.ProtoReflect(), next.ProtoReflect()
 	fields, faults := maskedFields(from, mask)
@@ -37,13 +36,13 @@ func revise[T proto.Message](current, given T, mask *fieldmaskpb.FieldMask) (T, 
 		}
 	}
 	if len(faults) > 0 {
-		return next, rpc.Invalid(faults)
+		return next, Invalid(faults)
 	}
 	return next, nil
 }
 
-// maskedFields are the fields that the mask means. The messages of this package
-// are flat, so every path is the name of one.
+// maskedFields are the fields that the mask means. Resources that people change by
+// mask are flat, so every path is the name of one.
 func maskedFields(given protoreflect.Message, mask *fieldmaskpb.FieldMask) (fields []protoreflect.FieldDescriptor, faults []standard.Fault) {
 	named := given.Descriptor().Fields()
 	paths := mask.GetPaths()
@@ -92,8 +91,8 @@ func standsAsItIs(to, from protoreflect.Message, f protoreflect.FieldDescriptor)
 	return f.Name() == "etag" || from.Has(f) && from.Get(f).Equal(to.Get(f))
 }
 
-// sameSettings tells whether nothing that people set differs.
-func sameSettings(a, b proto.Message) bool {
+// SameSettings tells whether nothing that people set differs.
+func SameSettings(a, b proto.Message) bool {
 	x, y := a.ProtoReflect(), b.ProtoReflect()
 	fields := x.Descriptor().Fields()
 	for i := range fields.Len() {
