@@ -20,6 +20,9 @@ type tokenCommand struct {
 	Revoke tokenRevokeCommand `cmd:"" help:"Have a token or client certificate refused before its time is over."`
 }
 
+// Help is shown by irthub token --help: what it does by default.
+func (tokenCommand) Help() string { return tokenIssueCommand{}.Help() }
+
 type tokenIssueCommand struct {
 	dataFlag
 

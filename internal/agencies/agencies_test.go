@@ -314,7 +314,7 @@ func TestPractitionersAreKeptByTheirAgencyAndShownByRule(t *testing.T) {
 		{agency: "oak", role: system, parent: "agencies/none", sees: true, missing: true},
 	} {
 		t.Run(fmt.Sprintf("%s of %s at %s", c.role, c.agency, c.parent), func(t *testing.T) {
-			ctx := as(t, c.agency, c.role)
+			ctx := func() context.Context { return as(t, c.agency, c.role) } // a call each
 			check := func(err error, allowed bool) {
 				t.Helper()
 				switch {
@@ -326,16 +326,16 @@ func TestPractitionersAreKeptByTheirAgencyAndShownByRule(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			check(create(ctx, c.parent), c.keeps)
-			_, err := h.ListPractitioners(ctx, &irtv1.ListPractitionersRequest{Parent: c.parent})
+			check(create(ctx(), c.parent), c.keeps)
+			_, err := h.ListPractitioners(ctx(), &irtv1.ListPractitionersRequest{Parent: c.parent})
 			check(err, c.sees)
-			_, err = h.GetPractitioner(ctx, &irtv1.GetPractitionerRequest{Name: c.parent + "/practitioners/nobody"})
+			_, err = h.GetPractitioner(ctx(), &irtv1.GetPractitionerRequest{Name: c.parent + "/practitioners/nobody"})
 			if c.sees {
 				wantError(t, err, codes.NotFound, "NOT_FOUND")
 			} else { // the same whether or not there is such a one
 				wantError(t, err, codes.PermissionDenied, "ACCESS_DENIED")
 			}
-			_, err = h.UpdatePractitioner(ctx, &irtv1.UpdatePractitionerRequest{
+			_, err = h.UpdatePractitioner(ctx(), &irtv1.UpdatePractitionerRequest{
 				Practitioner: &irtv1.Practitioner{Name: c.parent + "/practitioners/new", DisplayName: "New"}, AllowMissing: true,
 			})
 			check(err, c.keeps)
@@ -347,30 +347,30 @@ func TestPractitionerIsUpdatedAndPaged(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	h.create(t, "oak", nil)
-	ctx := as(t, "oak", system)
+	ctx := func() context.Context { return as(t, "oak", system) } // a call each
 	for i := range 3 {
-		if _, err := h.CreatePractitioner(ctx, &irtv1.CreatePractitionerRequest{
+		if _, err := h.CreatePractitioner(ctx(), &irtv1.CreatePractitionerRequest{
 			Parent: "agencies/oak", PractitionerId: fmt.Sprintf("p%d", i), Practitioner: &irtv1.Practitioner{DisplayName: "Jo"},
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := h.CreatePractitioner(ctx, &irtv1.CreatePractitionerRequest{
+	_, err := h.CreatePractitioner(ctx(), &irtv1.CreatePractitionerRequest{
 		Parent: "agencies/oak", PractitionerId: "p1", Practitioner: &irtv1.Practitioner{DisplayName: "Jo"},
 	})
 	wantError(t, err, codes.AlreadyExists, "ALREADY_EXISTS")
-	got, err := h.UpdatePractitioner(ctx, &irtv1.UpdatePractitionerRequest{
+	got, err := h.UpdatePractitioner(ctx(), &irtv1.UpdatePractitionerRequest{
 		Practitioner: &irtv1.Practitioner{Name: "agencies/oak/practitioners/p1", State: irtv1.AgencyState_AGENCY_STATE_INACTIVE},
 		UpdateMask:   &fieldmaskpb.FieldMask{Paths: []string{"state"}},
 	})
 	if err != nil || got.GetDisplayName() != "Jo" || got.GetState() != irtv1.AgencyState_AGENCY_STATE_INACTIVE {
 		t.Fatalf("updated to %v, %v", got, err)
 	}
-	page, err := h.ListPractitioners(ctx, &irtv1.ListPractitionersRequest{Parent: "agencies/oak", PageSize: 2})
+	page, err := h.ListPractitioners(ctx(), &irtv1.ListPractitionersRequest{Parent: "agencies/oak", PageSize: 2})
 	if err != nil || len(page.GetPractitioners()) != 2 || !proto.Equal(page.GetPractitioners()[1], got) {
 		t.Fatalf("first page %v, %v", page, err)
 	}
-	page, err = h.ListPractitioners(ctx, &irtv1.ListPractitionersRequest{Parent: "agencies/oak", PageToken: page.GetNextPageToken()})
+	page, err = h.ListPractitioners(ctx(), &irtv1.ListPractitionersRequest{Parent: "agencies/oak", PageToken: page.GetNextPageToken()})
 	if err != nil || len(page.GetPractitioners()) != 1 || page.GetNextPageToken() != "" {
 		t.Fatalf("second page %v, %v", page, err)
 	}
