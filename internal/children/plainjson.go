@@ -157,7 +157,7 @@ func (p *plainJSON) fieldNumber() int32 {
 		p.strange = true
 		return 0
 	}
-	return int32(n)
+	return int32(n) //nolint:gosec // bounded above
 }
 
 // carerFields are the fields of a carer, by the name under which they are stored.

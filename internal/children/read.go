@@ -238,7 +238,7 @@ func (s *Service) addProvenance(ctx context.Context, a agencies.Asker, v *view, 
 		return false
 	})
 	if hidden != nil {
-		m.Withheld = redact.Withhold(ctx, m.Withheld, hidden)
+		m.Withheld = redact.Withhold(ctx, m.GetWithheld(), hidden)
 	}
 	return err
 }

@@ -123,7 +123,7 @@ func (s *Service) showTerms(ctx context.Context, a agencies.Asker, st *children.
 		out.LeadProfessionals = append(out.LeadProfessionals, m)
 	}
 	if d := sharing.Decide(sharing.See, st.Facts(a)); !d.Shows(involvementCategory) {
-		out.Withheld = redact.Withhold(ctx, out.Withheld, d.Withheld(involvementCategory))
+		out.Withheld = redact.Withhold(ctx, out.GetWithheld(), d.Withheld(involvementCategory))
 	}
 	return out, nil
 }

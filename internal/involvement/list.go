@@ -140,9 +140,9 @@ func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListInvolvementsReq
 	}
 	e.AddReturned(names...)
 	if d := sharing.Decide(sharing.See, p.standing.Facts(q.asker)); !d.Shows(involvementCategory) {
-		out.Withheld = redact.Withhold(ctx, out.Withheld, d.Withheld(involvementCategory))
+		out.Withheld = redact.Withhold(ctx, out.GetWithheld(), d.Withheld(involvementCategory))
 	} else if p.hidden {
-		out.Withheld = redact.Withhold(ctx, out.Withheld, d.Withheld(sensitiveCategory))
+		out.Withheld = redact.Withhold(ctx, out.GetWithheld(), d.Withheld(sensitiveCategory))
 	}
 	if p.more {
 		cursor := positionOf(&p.rows[len(p.rows)-1].version).cursor()

@@ -127,7 +127,7 @@ func (f *found) message(kind irtv1.QualityFindingKind) *irtv1.QualityFinding {
 	}
 	for _, q := range f.queries {
 		rule, _, _ := strings.Cut(q, " ")
-		if !slices.Contains(m.RuleIds, rule) {
+		if !slices.Contains(m.GetRuleIds(), rule) {
 			m.RuleIds = append(m.RuleIds, rule)
 		}
 	}

@@ -93,7 +93,7 @@ func (s *Service) count(ctx context.Context, agency string) ([]*irtv1.AgencyQual
 			into = append(into, &n.Count)
 		}
 		err := row.Scan(into...)
-		a.Agency = "agencies/" + a.Agency
+		a.Agency = "agencies/" + a.GetAgency()
 		return a, err
 	})
 }
