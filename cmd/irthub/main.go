@@ -43,6 +43,7 @@ type cli struct {
 	Quality qualityCommand `cmd:"" help:"What is missing, doubled or at odds in the index." group:"Use of a hub"`
 
 	// Everything else.
+	Policy   policyCommand   `cmd:"" help:"Who may see what of a child: print the policy, test it." group:"More"`
 	Bench    benchCommand    `cmd:"" help:"Measure this hub on this machine." group:"More"`
 	Match    matchCommand    `cmd:"" help:"Measure, learn and explain the matching of records, on files." group:"More"`
 	Standard standardCommand `cmd:"" help:"Print the standard: terms, fields, rules, code lists." group:"More"`

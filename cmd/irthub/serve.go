@@ -12,11 +12,13 @@ import (
 	"irthub/internal/identity"
 	"irthub/internal/limits"
 	"irthub/internal/server"
+	"irthub/internal/sharing"
 )
 
 type serveCommand struct {
 	dataFlag
 	logFlags
+	policiesFlag
 
 	GRPCAddr    string   `name:"grpc-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_GRPC_ADDR" help:"Where to answer gRPC; port 0 takes a free one (default: 127.0.0.1:8443)."`
 	HTTPAddr    string   `name:"http-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" env:"IRTHUB_HTTP_ADDR" help:"Where to answer REST; port 0 takes a free one (default: 127.0.0.1:8080)."`
@@ -54,6 +56,11 @@ Examples:
 // Run runs the hub.
 func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	collectLess()
+	policy, err := c.load()
+	if err != nil {
+		return err
+	}
+	sharing.SetDefault(policy)
 	log, err := c.logger(s.err)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	cedarast "github.com/cedar-policy/cedar-go/ast"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 	"github.com/cedar-policy/cedar-go/x/exp/schema"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -188,10 +189,11 @@ func source(text []byte, offset int) string {
 
 // check holds rules to the schema and to what is asked of every rule.
 func check(rules []*Rule) error {
-	validator, err := newValidator()
+	vocabulary, err := readVocabulary()
 	if err != nil {
 		return err
 	}
+	validator := validate.New(vocabulary)
 	var faults []error
 	seen := map[string]*Rule{}
 	for _, r := range rules {
@@ -216,11 +218,14 @@ func check(rules []*Rule) error {
 		if err := validator.Policy("", r.policy); err != nil {
 			fault("%s: %w", r.ID, err)
 		}
+		for _, uid := range r.unknown(vocabulary) {
+			fault("%s: there is no %s", r.ID, uid)
+		}
 	}
 	return errors.Join(faults...)
 }
 
-func newValidator() (*validate.Validator, error) {
+func readVocabulary() (*resolved.Schema, error) {
 	text, err := embedded.ReadFile(schemaFile)
 	if err != nil {
 		return nil, fmt.Errorf("sharing: %w", err)
@@ -230,11 +235,25 @@ func newValidator() (*validate.Validator, error) {
 	if err := s.UnmarshalCedar(text); err != nil {
 		return nil, fmt.Errorf("sharing: the schema of policies: %w", err)
 	}
-	resolved, err := s.Resolve()
+	vocabulary, err := s.Resolve()
 	if err != nil {
 		return nil, fmt.Errorf("sharing: the schema of policies: %w", err)
 	}
-	return validate.New(resolved), nil
+	return vocabulary, nil
+}
+
+// unknown are the values of enumerations that a rule names and the schema does not
+// have, which the validator lets pass.
+func (r *Rule) unknown(vocabulary *resolved.Schema) []cedar.EntityUID {
+	var all []cedar.EntityUID
+	for _, enum := range vocabulary.Enums {
+		for uid := range r.named(enum.Name) {
+			if !slices.Contains(enum.Values, uid) {
+				all = append(all, uid)
+			}
+		}
+	}
+	return all
 }
 
 // couldAllow tells whether a rule allows an action, for some facts, and with it a
