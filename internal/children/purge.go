@@ -37,6 +37,7 @@ var purgedRows = []purgedRow{
 	{"shields", "child_id", ofChild},
 	{"shields_history", "child_id", ofChild},
 	{"sharing_refusals", "child_id", ofChild},
+	{"emergency_accesses", "child_id", ofChild},
 	{"child_pins", "child_id", ofChild},
 	{"child_pins_history", "child_id", ofChild},
 	{"match_reviews", "record_id", ofRecord},

@@ -17,6 +17,7 @@ import (
 	"irthub/internal/children"
 	"irthub/internal/consent"
 	"irthub/internal/dictionary"
+	"irthub/internal/emergency"
 	"irthub/internal/events"
 	"irthub/internal/exchange"
 	"irthub/internal/feed"
@@ -44,6 +45,7 @@ type Hub struct {
 	Children     *children.Service
 	Involvements *involvement.Service
 	Consents     *consent.Service
+	Emergencies  *emergency.Service
 	Retention    *retention.Service
 	Exchange     *exchange.Service
 	Standard     *dictionary.Service
@@ -106,6 +108,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
+	h.Emergencies = emergency.New(db.Pool, h.Directory, tokens)
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
@@ -156,6 +159,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterAuditServiceServer(r, h.Accesses)
 	irtv1.RegisterChildServiceServer(r, h.Children)
 	irtv1.RegisterConsentServiceServer(r, h.Consents)
+	irtv1.RegisterEmergencyAccessServiceServer(r, h.Emergencies)
 	irtv1.RegisterEventServiceServer(r, h.Events)
 	irtv1.RegisterExportServiceServer(r, h.Exchange)
 	irtv1.RegisterImportServiceServer(r, h.Exchange)
@@ -184,6 +188,7 @@ func (h *Hub) unary() []grpc.UnaryServerInterceptor {
 		identity.AuthoriseUnary,
 		h.keeper.Unary,
 		rpc.UnaryValidate,
+		emergency.Unary(h.Database.Pool),
 		redact.Unary,
 		h.limiter.Unary,
 	)
