@@ -16,7 +16,6 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
-	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
@@ -233,7 +232,7 @@ func (s *Service) refusalsAsked(ctx context.Context, req *irtv1.ListRefusalsRequ
 	if err != nil {
 		return "", nil, hidden(caller, err)
 	}
-	child, err := children.Survivor(ctx, s.pool, asked)
+	child, err := s.survivor(ctx, asked)
 	if err != nil {
 		return "", nil, hidden(caller, err)
 	}

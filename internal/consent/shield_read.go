@@ -22,7 +22,7 @@ func (s *Service) GetShield(ctx context.Context, req *irtv1.GetShieldRequest) (*
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
-	child, err := children.Survivor(ctx, s.pool, asked)
+	child, err := s.survivor(ctx, asked)
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
@@ -110,7 +110,7 @@ func (s *Service) shieldsOfChild(ctx context.Context, req *irtv1.ListShieldsRequ
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
-	child, err := children.Survivor(ctx, s.pool, asked)
+	child, err := s.survivor(ctx, asked)
 	if err != nil {
 		return nil, hidden(caller, err)
 	}

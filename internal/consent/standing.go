@@ -185,9 +185,27 @@ func (s *Service) standingOf(ctx context.Context, name, agency string) (*subject
 	if err != nil {
 		return nil, err
 	}
-	child, err := children.Survivor(ctx, s.pool, asked)
+	child, err := s.survivor(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	return standing(ctx, s.pool, child, agency, uuid.Nil, s.today())
+}
+
+// survivor is the child that answers for one asked about. One of whom policy shows
+// the caller nothing, such as one that is archived, is the same as none.
+func (s *Service) survivor(ctx context.Context, asked uuid.UUID) (uuid.UUID, error) {
+	child, err := children.Survivor(ctx, s.pool, asked)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	asker := s.directory.Asker(ctx)
+	standings, err := children.Standings(ctx, s.pool, asker, child)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if st := standings[child]; st == nil || !sharing.Decide(sharing.See, st.Facts(asker)).ShowsChild() {
+		return uuid.Nil, rpc.NotFound("child")
+	}
+	return child, nil
 }

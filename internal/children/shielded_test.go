@@ -1,0 +1,95 @@
+package children_test
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/standard"
+)
+
+// shield hides where a child is, as the consents' pipeline would.
+func (h *hub) shield(agency, localID string) {
+	h.t.Helper()
+	h.exec(`INSERT INTO child_sharing (child_id, shielded) SELECT child_id, true FROM child_records WHERE record_id = $1`,
+		[16]byte(standard.RecordID(agency, localID)))
+}
+
+// A shielded child is found by who it is, and neither found nor scored by where:
+// with the right address the answers are what they are with a wrong one.
+func TestShieldedChildIsNotFoundByWhereItIs(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	her := h.send("school", "p1", jennifer())
+	h.shield("school", "p1")
+	search := func(q *irtv1.SearchChildrenRequest) []*irtv1.SearchResult {
+		t.Helper()
+		standard.NormaliseSearch(q)
+		got, err := h.SearchChildren(manager(t), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.GetResults()
+	}
+	if got := search(&irtv1.SearchChildrenRequest{FamilyName: "Clarke", DateOfBirth: "2014-03-09"}); len(got) != 1 ||
+		got[0].GetChild().GetName() != her.GetChild() || got[0].GetChild().GetPostcode() != "" || len(got[0].GetChild().GetCarers()) != 1 ||
+		got[0].GetChild().GetCarers()[0].GetTelephone() != "" {
+		t.Errorf("by name and date of birth: %v", got)
+	}
+	if got := search(&irtv1.SearchChildrenRequest{GivenName: "Jennifer", DateOfBirth: "2014-03-09", Sex: "F", Postcode: "NR1 3JU"}); len(got) != 0 {
+		t.Errorf("her postcode finds her: %v", got)
+	}
+	byName := func(postcode string) *irtv1.SearchResult {
+		t.Helper()
+		got := search(&irtv1.SearchChildrenRequest{GivenName: "Jenny", FamilyName: "Clarke", DateOfBirth: "2014-03-09", Postcode: postcode})
+		if len(got) != 1 {
+			t.Fatalf("%s: %v", postcode, got)
+		}
+		return got[0]
+	}
+	right, wrong, none := byName("NR1 3JU"), byName("LS1 4AP"), byName("")
+	if right.GetScore() != wrong.GetScore() || right.GetScore() != none.GetScore() {
+		t.Errorf("scores %v with her postcode, %v with another, %v without", right.GetScore(), wrong.GetScore(), none.GetScore())
+	}
+	guess := func(change func(*irtv1.ChildRecord)) proto.Message {
+		t.Helper()
+		got, err := h.MatchChild(system(t, "police"), &irtv1.MatchChildRequest{ChildRecord: with(jennifer(), change)})
+		if err != nil || len(got.GetCandidates()) != 1 {
+			t.Fatalf("%v, error %v", got, err)
+		}
+		return got
+	}
+	same := guess(func(*irtv1.ChildRecord) {})
+	for what, change := range map[string]func(*irtv1.ChildRecord){
+		"another postcode":        func(r *irtv1.ChildRecord) { r.Postcode = "LS1 4AP" },
+		"another address":         func(r *irtv1.ChildRecord) { r.Postcode, r.AddressLines = "LS1 4AP", []string{"1 Elsewhere"} },
+		"another carer's number":  func(r *irtv1.ChildRecord) { r.Carers[0].Telephone = "07700 900999" },
+		"neither address nor any": func(r *irtv1.ChildRecord) { r.Postcode, r.AddressLines, r.Carers = "", nil, nil },
+	} {
+		if got := guess(change); !proto.Equal(got, same) {
+			t.Errorf("%s: %v\nis told from\n%v", what, got, same)
+		}
+	}
+	// Nor does what a submission is told of its match.
+	resp := h.send("police", "x", jennifer())
+	if resp.GetChild() != her.GetChild() || resp.GetMatch().GetWeight() != 0 || len(resp.GetMatch().GetFieldWeights()) != 0 {
+		t.Errorf("the match of a submission is explained: %v", resp.GetMatch())
+	}
+	// The agency still has what it said itself, and a data manager does not.
+	own, err := h.GetChildRecord(system(t, "school"), &irtv1.GetChildRecordRequest{Name: "agencies/school/childRecords/p1"})
+	if err != nil || own.GetPostcode() != "NR1 3JU" || len(own.GetWithheld()) != 0 {
+		t.Errorf("its own record: %v, error %v", own, err)
+	}
+	others, err := h.GetChildRecord(manager(t), &irtv1.GetChildRecordRequest{Name: "agencies/school/childRecords/p1"})
+	if err != nil || others.GetPostcode() != "" || others.GetFamilyName() != "Clarke" || len(others.GetWithheld()) == 0 {
+		t.Errorf("to a data manager: %v, error %v", others, err)
+	}
+	for _, at := range []*irtv1.GetChildRequest{{Name: her.GetChild()}, {Name: her.GetChild(), KnownAt: timestamppb.Now()}} {
+		c, err := h.GetChild(system(t, "school"), at)
+		if err != nil || c.GetPostcode() != "" || c.GetSchool() != nil || c.GetGpPractice() != nil || len(c.GetProvenance()) != 0 || c.GetNhsNumber() == "" {
+			t.Errorf("the entry: %v, error %v", c, err)
+		}
+	}
+}
