@@ -106,7 +106,7 @@ func (h *hub) look(t *testing.T, agency, method string, children ...uuid.UUID) *
 	e.SetQuery(&irtv1.SearchChildrenRequest{FamilyName: "Achterberg"})
 	e.AddChild(children...)
 	e.AddReturned("agencies/clinic/childRecords/17")
-	e.AddWithheld("SENSITIVE_OWN_AGENCY")
+	e.AddWithheld("SENSITIVE_BROKERED")
 	if err := h.writer.Write(ctx, e); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestWhatIsShown(t *testing.T) {
 		{
 			"family", forFamily, childName(h.child),
 			[]string{"a sensitive service", "searched the index and found the child", "to keep the child safe"},
-			[]string{"clinic", "Willow", "p1", "the reason", "Achterberg", "192.0.2.7", childName(h.other), "SENSITIVE_OWN_AGENCY"},
+			[]string{"clinic", "Willow", "p1", "the reason", "Achterberg", "192.0.2.7", childName(h.other), "SENSITIVE_BROKERED"},
 		},
 		{
 			"agency that works with the child", schoolSystem, childName(h.child),

@@ -127,6 +127,7 @@ var doings = map[string]struct{ did, saw string }{
 	"EndInvolvement":        {"said that it no longer works with the child", ""},
 	"SetLeadProfessional":   {"said who is the child's lead professional", ""},
 	"ListAccesses":          {"looked at who had looked at the child's entry", "the list of accesses"},
+	"ReviewEmergencyAccess": {"reviewed an emergency access to the child's entry", ""},
 	"ProveEntry":            {"had an access to the child's entry proved", "that access"},
 }
 

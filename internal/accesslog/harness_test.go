@@ -60,7 +60,7 @@ func entries(ctx context.Context, n int) (all []*audit.Entry) {
 		e.SetQuery(&irtv1.GetChildRequest{Name: "children/06dt6hdmx1vynwv3tcmv7zp46g0"})
 		e.AddChild(uuid.New())
 		e.AddReturned("children/06dt6hdmx1vynwv3tcmv7zp46g0", "agencies/st-marys/childRecords/1")
-		e.AddWithheld("SENSITIVE_OWN_AGENCY")
+		e.AddWithheld("SENSITIVE_BROKERED")
 		all = append(all, e)
 	}
 	return all

@@ -38,7 +38,7 @@ func TestAnEntryHoldsTheWholeAccess(t *testing.T) {
 		e.AddChild(one)
 		e.AddChild(two, one)
 		e.AddReturned(odd...)
-		e.AddWithheld("SENSITIVE_OWN_AGENCY", "SENSITIVE_OWN_AGENCY")
+		e.AddWithheld("SENSITIVE_BROKERED", "SENSITIVE_BROKERED")
 		return &irtv1.Child{}, nil
 	}})
 	ctx := b.as(t, irtv1.Role_ROLE_MEDIATOR, "irt-purpose", "EMERGENCY", "irt-reason", `"Missing" since noon`,
@@ -56,7 +56,7 @@ func TestAnEntryHoldsTheWholeAccess(t *testing.T) {
 		t.Errorf("the query is %v", q)
 	}
 	if !slices.Equal(got.Children, []string{one.String(), two.String()}) || !slices.Equal(got.Returned, odd) ||
-		!slices.Equal(got.Withheld, []string{"SENSITIVE_OWN_AGENCY"}) {
+		!slices.Equal(got.Withheld, []string{"SENSITIVE_BROKERED"}) {
 		t.Errorf("children %q, returned %q, withheld %q", got.Children, got.Returned, got.Withheld)
 	}
 	got.EntryID, got.EntryTime, got.Query, got.Children, got.Returned, got.Withheld = uuid.Nil, time.Time{}, "", nil, nil, nil

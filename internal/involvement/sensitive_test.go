@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/audit"
+	"irthub/internal/identity"
 	"irthub/internal/standard"
 )
 
@@ -287,5 +289,53 @@ func TestInvolvementOfSensitiveServiceIsSensitive(t *testing.T) {
 	i.SensitiveBasis, i.Sensitive = "CONSENT", false
 	if got := h.submit(i); !got.GetSensitive() {
 		t.Errorf("stored as %v, want it sensitive", got)
+	}
+}
+
+// Reasonable cause to suspect significant harm shows a sensitive involvement to social
+// care for safeguarding; consent shows it to whom it is given. To others it stays
+// hidden, whatever day or instant they ask about.
+func TestCauseAndConsentShowASensitiveInvolvement(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.child()
+	harm := inv("clinic", "by-cause", child)
+	harm.SensitiveBasis = "SIGNIFICANT_HARM"
+	h.submit(harm)
+	told := func(agency string, purpose irtv1.Purpose, req *irtv1.ListInvolvementsRequest) string {
+		t.Helper()
+		ctx := identity.NewContext(t.Context(), identity.Caller{Agency: agency, Role: system, Purpose: purpose})
+		req.Parent = childName(child)
+		got := h.list(audit.NewContext(ctx, audit.New(ctx, "test")), req)
+		if notices := len(got.GetWithheld()); notices != 1 && locals(got) == "" {
+			t.Errorf("%s: %d notices", agency, notices)
+		}
+		return locals(got)
+	}
+	safeguarding, care := irtv1.Purpose_PURPOSE_SAFEGUARDING, irtv1.Purpose_PURPOSE_DIRECT_CARE
+	questions := func() []*irtv1.ListInvolvementsRequest {
+		return []*irtv1.ListInvolvementsRequest{{}, {IncludeEnded: true}, {KnownAt: stamp(h.now())}, {AsOf: day(-1), PageSize: 1}}
+	}
+	for i, req := range questions() {
+		if got := told("social", safeguarding, req); got != "by-cause" {
+			t.Errorf("question %d: social care is told %q for safeguarding", i, got)
+		}
+	}
+	for i, req := range questions() {
+		if a, b := told("social", care, proto.CloneOf(req)), told("gp", safeguarding, req); a != "" || b != "" {
+			t.Errorf("question %d: social care for care %q, the practice %q", i, a, b)
+		}
+	}
+	h.exec(`INSERT INTO child_sharing (child_id, consents) VALUES ($1, '[{"s":2,"r":["gp"],"a":"clinic","f":"2026-01-01"}]')`, [16]byte(child))
+	for i, req := range questions() {
+		if a, b := told("gp", care, proto.CloneOf(req)), told("social", care, req); a != "by-cause" || b != "" {
+			t.Errorf("question %d: with consent the practice is told %q, social care %q", i, a, b)
+		}
+	}
+	h.exec(`UPDATE child_sharing SET shielded = true`)
+	for i, req := range questions() {
+		if a, b := told("gp", care, proto.CloneOf(req)), told("social", safeguarding, req); a != "" || b != "" {
+			t.Errorf("question %d: of a shielded child the practice is told %q, social care %q", i, a, b)
+		}
 	}
 }
