@@ -55,6 +55,8 @@ const (
 	EventKind_EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND EventKind = 22
 	// A match review was decided.
 	EventKind_EVENT_KIND_MATCH_REVIEW_RESOLVED EventKind = 23
+	// A child's entry was opened in an emergency: resource stands to be reviewed.
+	EventKind_EVENT_KIND_EMERGENCY_ACCESS EventKind = 30
 	// A consent about a child was recorded, or another version of it.
 	EventKind_EVENT_KIND_CONSENT_RECORDED EventKind = 31
 	// A consent about a child was withdrawn.
@@ -98,6 +100,7 @@ var (
 		21: "EVENT_KIND_MATCH_REVIEW_RAISED",
 		22: "EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND",
 		23: "EVENT_KIND_MATCH_REVIEW_RESOLVED",
+		30: "EVENT_KIND_EMERGENCY_ACCESS",
 		31: "EVENT_KIND_CONSENT_RECORDED",
 		32: "EVENT_KIND_CONSENT_WITHDRAWN",
 		33: "EVENT_KIND_SHIELD_PROPOSED",
@@ -125,6 +128,7 @@ var (
 		"EVENT_KIND_MATCH_REVIEW_RAISED":          21,
 		"EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND": 22,
 		"EVENT_KIND_MATCH_REVIEW_RESOLVED":        23,
+		"EVENT_KIND_EMERGENCY_ACCESS":             30,
 		"EVENT_KIND_CONSENT_RECORDED":             31,
 		"EVENT_KIND_CONSENT_WITHDRAWN":            32,
 		"EVENT_KIND_SHIELD_PROPOSED":              33,
@@ -286,7 +290,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xc6\x06\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xe7\x06\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -302,6 +306,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x1eEVENT_KIND_MATCH_REVIEW_RAISED\x10\x15\x12+\n" +
 	"'EVENT_KIND_MATCH_REVIEW_AWAITING_SECOND\x10\x16\x12$\n" +
 	" EVENT_KIND_MATCH_REVIEW_RESOLVED\x10\x17\x12\x1f\n" +
+	"\x1bEVENT_KIND_EMERGENCY_ACCESS\x10\x1e\x12\x1f\n" +
 	"\x1bEVENT_KIND_CONSENT_RECORDED\x10\x1f\x12 \n" +
 	"\x1cEVENT_KIND_CONSENT_WITHDRAWN\x10 \x12\x1e\n" +
 	"\x1aEVENT_KIND_SHIELD_PROPOSED\x10!\x12\x1d\n" +
