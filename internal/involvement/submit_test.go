@@ -322,11 +322,12 @@ func TestWhoMaySubmitGetAndEnd(t *testing.T) {
 			if given.GetSensitive() {
 				given.SensitiveBasis = "CONSENT"
 			}
-			_, err := h.SubmitInvolvement(c.ctx, &irtv1.SubmitInvolvementRequest{Involvement: given})
+			ctx := func() context.Context { return audit.NewContext(c.ctx, audit.New(c.ctx, "test")) } // a call's own
+			_, err := h.SubmitInvolvement(ctx(), &irtv1.SubmitInvolvementRequest{Involvement: given})
 			wantCode(t, "submit", err, c.submit)
-			_, err = h.GetInvolvement(c.ctx, &irtv1.GetInvolvementRequest{Name: given.GetName()})
+			_, err = h.GetInvolvement(ctx(), &irtv1.GetInvolvementRequest{Name: given.GetName()})
 			wantCode(t, "get", err, c.get)
-			_, err = h.EndInvolvement(c.ctx, &irtv1.EndInvolvementRequest{Name: given.GetName()})
+			_, err = h.EndInvolvement(ctx(), &irtv1.EndInvolvementRequest{Name: given.GetName()})
 			wantCode(t, "end", err, c.done)
 		})
 	}
