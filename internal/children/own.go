@@ -43,9 +43,13 @@ func (s *Service) Export(ctx context.Context, agency string, after []byte, limit
 	if err != nil {
 		return nil, err
 	}
+	shown, err := s.showRecords(ctx, records)
+	if err != nil {
+		return nil, err
+	}
 	held := make([]Held, len(records))
 	for i, r := range records {
-		held[i] = Held{Record: r.message(), Child: r.childID, Place: r.id[:]}
+		held[i] = Held{Record: shown[i], Child: r.childID, Place: r.id[:]}
 	}
 	return held, nil
 }

@@ -36,7 +36,7 @@ func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, name string
 		}, m.stream.Handler)
 		close(p.done)
 	}()
-	return &clientStream{pipe: p, single: !desc.ServerStreams, opts: opts}, nil
+	return &clientStream{pipe: p, single: !desc.ServerStreams, many: desc.ClientStreams, opts: opts}, nil
 }
 
 // pipe joins the two ends of a stream.
@@ -53,6 +53,7 @@ type pipe struct {
 type clientStream struct {
 	*pipe
 	single    bool // the method answers once
+	many      bool // the caller sends many messages
 	opts      []grpc.CallOption
 	closeOnce sync.Once
 }
@@ -79,16 +80,19 @@ func (s *clientStream) CloseSend() error {
 }
 
 // SendMsg implements grpc.ClientStream. io.EOF says that the service has
-// returned; RecvMsg then gives its error.
+// returned; RecvMsg then gives its error. Where only one message is sent it says
+// nothing, as gRPC's own does, because callers then go on to RecvMsg.
 func (s *clientStream) SendMsg(m any) error {
 	select {
 	case s.requests <- m:
 		return nil
 	case <-s.done:
-		return io.EOF
 	case <-s.ctx.Done():
-		return io.EOF
 	}
+	if !s.many {
+		return nil
+	}
+	return io.EOF
 }
 
 // RecvMsg implements grpc.ClientStream. Where the method answers once it waits

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
@@ -12,10 +13,8 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
 	"irthub/internal/batch"
-	"irthub/internal/identity"
-	"irthub/internal/redact"
+	"irthub/internal/children"
 	"irthub/internal/rpc"
-	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
 
@@ -151,19 +150,34 @@ func (s *Service) Export(ctx context.Context, agency string, after []byte, limit
 	if err != nil {
 		return nil, nil, fmt.Errorf("involvement: exporting: %w", err)
 	}
-	owner, _, err := s.directory.Find(ctx, agency)
-	if err != nil {
-		return nil, nil, err
+	asker := s.directory.Asker(ctx)
+	standings := map[uuid.UUID]*children.Standing{}
+	if !asker.Owns(agency) {
+		ids := make([]uuid.UUID, len(found))
+		for i, v := range found {
+			ids[i] = v.childID
+		}
+		if standings, err = children.Standings(ctx, s.pool, asker, ids...); err != nil {
+			return nil, nil, err
+		}
 	}
-	caller := identity.FromContext(ctx)
-	own := sharing.Own(caller, agency)
 	for _, v := range found {
 		last = v.id[:]
-		if s.sensitive(&v.version) && caller.Agency != agency {
+		st := standings[v.childID]
+		if st == nil {
+			st = &children.Standing{}
+		}
+		visible, err := s.visible(ctx, asker, st, &v.version)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !visible {
 			continue
 		}
-		m := v.message(owner, true)
-		redact.Show(ctx, m, own)
+		m, err := s.message(ctx, asker, st, v)
+		if err != nil {
+			return nil, nil, err
+		}
 		list = append(list, m)
 	}
 	return list, last, nil
