@@ -73,7 +73,6 @@ func shareKey(a, b []uint64) bool {
 
 // shieldedAmong tells which children are shielded.
 func shieldedAmong(ctx context.Context, db Querier, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	//nolint:rowserrcheck // ForEachRow does
 	rows, err := db.Query(ctx, `SELECT child_id FROM child_sharing WHERE child_id = ANY($1::uuid[]) AND shielded`, uuids(ids)) //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return nil, fmt.Errorf("children: asking which are shielded: %w", err)

@@ -145,7 +145,6 @@ var standingsQuery = `
 // them. A child that does not exist is not in the answer, and of one that was
 // merged it says nothing: ask about the child it became.
 func Standings(ctx context.Context, db Querier, a agencies.Asker, ids ...uuid.UUID) (map[uuid.UUID]*Standing, error) {
-	//nolint:rowserrcheck // ForEachRow does
 	rows, err := db.Query(ctx, standingsQuery, uuids(ids), a.Agency, standard.Today()) //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return nil, fmt.Errorf("children: reading what policy needs: %w", err)

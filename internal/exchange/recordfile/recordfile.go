@@ -87,7 +87,7 @@ func outputOnly(field protoreflect.FieldDescriptor) bool {
 // mostItems is how many values of a list there may be, by the schema.
 func mostItems(field protoreflect.FieldDescriptor) int {
 	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
-	return int(min(rules.GetRepeated().GetMaxItems(), 20)) //nolint:gosec // 20 at most
+	return int(min(rules.GetRepeated().GetMaxItems(), 20))
 }
 
 // Columns are the names of all columns.
