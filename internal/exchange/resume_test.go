@@ -30,7 +30,10 @@ func (h *hub) breakOff(header *irtv1.ImportHeader, beginning []byte, records int
 		h.t.Fatal(err)
 	}
 	name := md.Get("irt-import")[0]
-	for h.count(`SELECT count(*) FROM child_records`) < records {
+	for end := time.Now().Add(30 * time.Second); h.count(`SELECT count(*) FROM child_records`) < records; {
+		if time.Now().After(end) {
+			h.t.Fatalf("not %d records in half a minute: %v", records, h.get(name))
+		}
 		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // polls another process
 	}
 	cancel()
@@ -153,7 +156,7 @@ func TestCancel(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	lines := []string{header}
-	for i := range 1500 {
+	for i := range 4000 {
 		lines = append(lines, manyChildren(i)) // more than is read ahead
 	}
 	broken := h.breakOff(h.header(cohort), file(lines...), 1)

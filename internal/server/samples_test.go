@@ -52,7 +52,7 @@ func samples(s *subject, others []*subject) map[string][]proto.Message {
 		"ConsentService/CheckSharing":                  {&irtv1.CheckSharingRequest{Child: s.name}},
 		"ConsentService/ListRefusals":                  {&irtv1.ListRefusalsRequest{Parent: s.name}},
 		"EmergencyAccessService/ListEmergencyAccesses": {&irtv1.ListEmergencyAccessesRequest{}},
-		"SubscriptionService/CreateSubscription":       {&irtv1.CreateSubscriptionRequest{}},
+		"SubscriptionService/CreateSubscription":       {&irtv1.CreateSubscriptionRequest{Parent: school}},
 		"EventService/Watch":                           {&irtv1.WatchRequest{}},
 		"EventService/ListEvents":                      {&irtv1.ListEventsRequest{}},
 		"InvolvementService/GetInvolvement":            {&irtv1.GetInvolvementRequest{Name: school + "/involvements/i" + tag + "school-1"}, &irtv1.GetInvolvementRequest{Name: "agencies/clinic-1/involvements/i" + tag + "clinic-1"}},
