@@ -43,19 +43,19 @@ func TestARevocationHoldsInEveryProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct {
-		token, want string
-		shut        func() (int, []byte)
+	for _, c := range []struct {
+		name, token, want string
+		shut              func() (int, []byte)
 	}{
-		"a token": {one.token(t, "gp-1", irtv1.Role_ROLE_AGENCY_SYSTEM), "TOKEN_REVOKED", nil},
-		"a practitioner": {person, "ACCESS_DENIED", func() (int, []byte) {
+		{"a token", one.token(t, "gp-1", irtv1.Role_ROLE_AGENCY_SYSTEM), "TOKEN_REVOKED", nil},
+		{"a practitioner", person, "ACCESS_DENIED", func() (int, []byte) {
 			return one.rest(t, http.MethodPatch, "/v1/agencies/school-1/practitioners/p-1", `{"state":"AGENCY_STATE_INACTIVE"}`, operator, nil)
 		}},
-		"an agency": {one.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM), "ACCESS_DENIED", func() (int, []byte) {
+		{"an agency", one.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM), "ACCESS_DENIED", func() (int, []byte) {
 			return one.rest(t, http.MethodPatch, "/v1/agencies/school-1", `{"state":"AGENCY_STATE_INACTIVE"}`, operator, nil)
 		}},
-	} {
-		t.Run(name, func(t *testing.T) {
+	} { // the agency last, since the practitioner is of it
+		t.Run(c.name, func(t *testing.T) {
 			two.wantBoth(t, "before", c.token, "")
 			stream, err := irtv1.NewChildServiceClient(two.conn).SubmitChildRecords(as(c.token))
 			if err != nil {
