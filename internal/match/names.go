@@ -25,7 +25,7 @@ func onePrefix(s string) string {
 	switch {
 	case len(s) >= 7 && strings.HasPrefix(s, "mac"):
 		return "mc" + s[3:]
-	case len(s) >= 6 && strings.HasPrefix(s, "abd"):
+	case strings.HasPrefix(s, "abd"):
 		return oneAbdul(s)
 	}
 	return s
@@ -33,10 +33,10 @@ func onePrefix(s string) string {
 
 // oneAbdul writes "servant of the", which takes the sound of what follows and
 // is spelt after many languages, as abdul: Abdurrahman, Abd al-Rahman,
-// Abdelrahman, Abdirahman; Abdallah.
+// Abdelrahman, Abdirahman; Abdallah. Shorter names, such as Abdi, are their own.
 func oneAbdul(s string) string {
-	rest := s[3:]
-	if !isVowel(rest[0]) {
+	rest := s[len("abd"):]
+	if len(rest) < 3 || !isVowel(rest[0]) {
 		return s
 	}
 	rest = rest[1:]
