@@ -67,12 +67,30 @@ func withoutWhereabouts(p match.Person) match.Person {
 	return p
 }
 
+// blindFeatures are what matching may look at in a record of a shielded child.
+func (r *record) blindFeatures() *match.Features {
+	f := match.Prepare(withoutWhereabouts(personOf(r.person)))
+	return &f
+}
+
+// blindKeys are the blocking keys of what is submitted without where the child is.
+func (s *submission) blindKeys() []uint64 {
+	if s.blind == nil {
+		f := match.Prepare(withoutWhereabouts(personOf(s.person)))
+		s.blind = match.Keys(&f)
+	}
+	return s.blind
+}
+
 func shareKey(a, b []uint64) bool {
 	return slices.ContainsFunc(a, func(k uint64) bool { return slices.Contains(b, k) })
 }
 
 // shieldedAmong tells which children are shielded.
 func shieldedAmong(ctx context.Context, db Querier, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	rows, err := db.Query(ctx, `SELECT child_id FROM child_sharing WHERE child_id = ANY($1::uuid[]) AND shielded`, uuids(ids)) //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return nil, fmt.Errorf("children: asking which are shielded: %w", err)
@@ -104,9 +122,6 @@ func (s *Service) bluntAnswers(ctx context.Context, out []outcome) error {
 		if o.Value != nil && o.Value.match != nil {
 			ids = append(ids, o.Value.record.childID)
 		}
-	}
-	if len(ids) == 0 {
-		return nil
 	}
 	shielded, err := shieldedAmong(ctx, s.pool, ids)
 	if err != nil {

@@ -2,6 +2,7 @@ package children
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ import (
 // that share broad ones.
 func (w *write) findCandidates(ctx context.Context, pending []int) error {
 	w.index, w.members, w.used = newBlocks(), map[uuid.UUID][]*record{}, map[uuid.UUID][]*record{}
+	w.shielded = map[uuid.UUID]bool{}
 	var keys []uint64
 	for _, i := range pending {
 		narrow, _ := match.Split(w.subs[i].keys)
@@ -68,7 +70,9 @@ func (w *write) readMembers(ctx context.Context, wanted map[uuid.UUID]bool) erro
 	for id, records := range members {
 		w.members[id], w.used[id] = records, slices.Clone(records)
 	}
-	return nil
+	shielded, err := shieldedAmong(ctx, w.from, slices.Collect(maps.Keys(members)))
+	maps.Copy(w.shielded, shielded)
+	return err
 }
 
 // membersQuery reads the active records of the children $1.
@@ -203,7 +207,7 @@ func (w *write) decide(sub *submission, broad bool) finding {
 	var candidates []match.Candidate
 	var members []*record
 	for _, id := range ids {
-		candidates, members = w.appendCandidates(candidates, members, id, sub.id)
+		candidates, members = w.appendCandidates(candidates, members, id, sub)
 	}
 	f := finding{Decision: w.s.model.Decide(&sub.features, candidates), narrowed: narrowed}
 	if f.Member >= 0 {
@@ -213,15 +217,25 @@ func (w *write) decide(sub *submission, broad bool) finding {
 }
 
 // appendCandidates adds a child's records, but the one to be matched, each with
-// what a person decided about the two.
-func (w *write) appendCandidates(to []match.Candidate, members []*record, child, matching uuid.UUID) ([]match.Candidate, []*record) {
+// what a person decided about the two. What other agencies said of a shielded child
+// counts only as far as it is found and agrees without where the child is:
+// otherwise whoever sends guesses would be told by the outcome which was right.
+func (w *write) appendCandidates(to []match.Candidate, members []*record, child uuid.UUID, sub *submission) ([]match.Candidate, []*record) {
 	for _, r := range w.members[child] {
-		if r.id != matching {
-			to = append(to, match.Candidate{
-				Child: match.ChildKey(child), Features: r.features(), DoNotMatch: w.bonds.apart(matching, r.id),
-			})
-			members = append(members, r)
+		if r.id == sub.id {
+			continue
 		}
+		features := r.features()
+		if w.shielded[child] && r.agency != sub.agency {
+			if !shareKey(r.keys(), sub.blindKeys()) {
+				continue
+			}
+			features = r.blindFeatures()
+		}
+		to = append(to, match.Candidate{
+			Child: match.ChildKey(child), Features: features, DoNotMatch: w.bonds.apart(sub.id, r.id),
+		})
+		members = append(members, r)
 	}
 	return to, members
 }
@@ -232,7 +246,7 @@ func (w *write) stays(sub *submission, old *record) bool {
 	if old == nil {
 		return false
 	}
-	others, _ := w.appendCandidates(nil, nil, old.childID, sub.id)
+	others, _ := w.appendCandidates(nil, nil, old.childID, sub)
 	return len(others) == 0 || w.s.model.Decide(&sub.features, others).Band != match.BandNew
 }
 

@@ -93,3 +93,40 @@ func TestShieldedChildIsNotFoundByWhereItIs(t *testing.T) {
 		}
 	}
 }
+
+// Whoever sends guesses as records of its own is not told by what becomes of them
+// which was right: of another's shielded child only who it is counts.
+func TestGuessedAddressDoesNotSwayASubmission(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	her := h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.NhsNumber, r.Upn = "", "" }))
+	decided := func(agency, postcode, telephone string, lines ...string) irtv1.MatchDecision {
+		t.Helper()
+		guess := with(jennifer(), func(r *irtv1.ChildRecord) {
+			r.GivenName, r.FamilyName, r.NhsNumber, r.Upn = "Jenny", "Clark", "", ""
+			r.Postcode, r.AddressLines, r.Carers[0].Telephone = postcode, lines, telephone
+			r.Name = "agencies/" + agency + "/childRecords/guess"
+		})
+		got, err := h.SubmitChildRecord(system(t, agency), &irtv1.SubmitChildRecordRequest{ChildRecord: guess, ValidateOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.GetMatch().GetDecision()
+	}
+	right := func(agency string) irtv1.MatchDecision {
+		return decided(agency, jennifer().GetPostcode(), jennifer().GetCarers()[0].GetTelephone(), jennifer().GetAddressLines()...)
+	}
+	wrong := func(agency string) irtv1.MatchDecision {
+		return decided(agency, "LS1 4AP", "07700 900999", "1 Elsewhere")
+	}
+	if right("police") == wrong("police") {
+		t.Fatalf("the address makes no difference even where nobody is shielded: both %v", right("police"))
+	}
+	h.shield("school", "p1")
+	if r, w := right("police"), wrong("police"); r != w {
+		t.Errorf("with the address of %s the guess is %v, with another %v", her.GetChild(), r, w)
+	}
+	if got := right("school"); got != irtv1.MatchDecision_MATCH_DECISION_LINK {
+		t.Errorf("the agency that said it itself: %v", got)
+	}
+}

@@ -36,6 +36,7 @@ type submission struct {
 
 	features match.Features // set by prepare
 	keys     []uint64
+	blind    []uint64 // made by blindKeys
 }
 
 // prepare does, outside any lock, what matching needs.
@@ -107,6 +108,7 @@ type write struct {
 	members  map[uuid.UUID][]*record
 	pins     map[uuid.UUID]pins      // of the children that are locked
 	used     map[uuid.UUID][]*record // members as they were read, for the check after locking
+	shielded map[uuid.UUID]bool      // of the children in members
 
 	fresh   []*record   // versions to store
 	again   []uuid.UUID // records that were matched again: earlier reviews of them are answered
