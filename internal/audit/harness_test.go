@@ -76,6 +76,7 @@ func setup(t *testing.T, s *service) *testBundle {
 		Agencies: func(context.Context, string) (irtv1.AgencyKind, bool, bool, error) {
 			return irtv1.AgencyKind_AGENCY_KIND_SCHOOL, false, true, nil
 		},
+		Rejected: audit.NewRejections(b.writer).Record,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -114,7 +114,7 @@ func (a *Authenticator) authenticate(ctx context.Context, method string) (contex
 	rpc.SetAgency(ctx, t.agency)
 	k := &known{token: t, caller: Caller{
 		Agency: t.agency, Practitioner: t.practitioner, Role: t.role,
-		TokenID: t.id, Issuer: t.issuer, Address: address(ctx),
+		TokenID: t.id, Issuer: t.issuer, Address: Address(ctx),
 	}}
 	if cert != nil {
 		k.thumbprint = cert.thumbprint

@@ -139,10 +139,10 @@ func stateOnBehalfOf(ctx context.Context, c *Caller) (standard.Fault, bool) {
 	return standard.Fault{}, true
 }
 
-// address is the client's network address: the peer of the connection, which for
+// Address is the client's network address: the peer of the connection, which for
 // REST callers the in-process gateway sets to that of the HTTP client. Headers
 // such as x-forwarded-for are never believed.
-func address(ctx context.Context) string {
+func Address(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
 	if !ok || p.Addr == nil {
 		return ""

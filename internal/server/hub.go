@@ -88,16 +88,16 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		h.Directory.Close()
 		return nil, fmt.Errorf("loading the access limits: %w", err)
 	}
-	if h.auth, err = h.newAuthenticator(); err != nil {
-		h.stopFollowing(ctx)
-		return nil, err
-	}
 	keys, err := accesslog.LoadOrCreateKeys(c.Data)
 	if err != nil {
 		h.stopFollowing(ctx)
 		return nil, err
 	}
 	h.audit = newAuditWriter(c, db)
+	if h.auth, err = h.newAuthenticator(audit.NewRejections(h.audit)); err != nil {
+		h.stopFollowing(ctx)
+		return nil, errors.Join(err, h.audit.Close(ctx))
+	}
 	if err := h.startEvents(ctx, tokens); err != nil {
 		h.stopFollowing(ctx)
 		return nil, errors.Join(err, h.audit.Close(ctx))
@@ -248,10 +248,11 @@ func (h *Hub) stopFollowing(ctx context.Context) {
 
 // newAuthenticator believes the configured issuers or, without any, the hub's own
 // key, and the client certificates of the directory's agencies.
-func (h *Hub) newAuthenticator() (*identity.Authenticator, error) {
+func (h *Hub) newAuthenticator(rejections *audit.Rejections) (*identity.Authenticator, error) {
 	i := identity.Config{
 		Issuers: h.config.Issuers, Agencies: h.Directory.Facts, Left: h.Directory.Left,
 		CertificateAgency: h.Directory.CertificateAgency, Revoked: h.Revocations.Revoked,
+		Rejected: rejections.Record,
 	}
 	if len(i.Issuers) == 0 {
 		key, err := identity.LoadOrCreateKey(h.config.Data)
