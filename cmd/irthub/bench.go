@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 )
 
 type benchCommand struct {
-	Form        string        `arg:"" optional:"" enum:"quick,full" default:"quick" help:"quick: 100 thousand children, under three minutes; full: 100 thousand and a million, half an hour."`
+	Form        string        `arg:"" optional:"" enum:"quick,full,match,soak" default:"quick" help:"quick: 100 thousand children, under three minutes; full: 100 thousand and a million, half an hour; match: what matching costs, at both; soak: 20 minutes of mixed load, for memory and errors."`
 	Children    []int         `placeholder:"N,…" help:"Sizes of the index to measure at, in place of those of the form."`
 	Concurrency int           `placeholder:"N" default:"256" help:"Calls under way at once (default: 256); submissions and searches have 64."`
 	Duration    time.Duration `placeholder:"TIME" help:"How long each side of a figure is measured, in place of the form's."`
@@ -33,6 +34,7 @@ Examples:
 
   irthub bench
   irthub bench full --json > figures.json
+  irthub bench soak --duration 5m
   irthub bench --children 50000 --only get_vs_pgx,rest_vs_grpc --duration 10s`
 }
 
@@ -40,6 +42,14 @@ Examples:
 var benchForms = map[string]bench.Options{
 	"quick": {Children: []int{100_000}, Duration: 1500 * time.Millisecond},
 	"full":  {Children: []int{100_000, 1_000_000}, Duration: 5 * time.Second},
+	"match": {Children: []int{100_000, 1_000_000}, Duration: 5 * time.Second, Only: bench.MatchIDs()},
+	"soak":  {Children: []int{20_000}},
+}
+
+// benchReport is what a form comes to.
+type benchReport interface {
+	WriteJSON(w io.Writer) error
+	WriteTable(w io.Writer) error
 }
 
 // Run takes the figures and prints them.
@@ -50,7 +60,10 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	}
 	o := benchForms[c.Form]
 	o.Hub, o.Version = []string{self, "serve"}, version()
-	o.Dir, o.Keep, o.Only, o.Concurrency, o.Rate = c.Dir, c.Keep, c.Only, c.Concurrency, c.Rate
+	o.Dir, o.Keep, o.Concurrency, o.Rate = c.Dir, c.Keep, c.Concurrency, c.Rate
+	if len(c.Only) > 0 {
+		o.Only = c.Only
+	}
 	if len(c.Children) > 0 {
 		o.Children = c.Children
 	}
@@ -59,20 +72,26 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	}
 	started := time.Now()
 	o.Progress = func(what string) { fmt.Fprintf(s.err, "%5.1f s  %s\n", time.Since(started).Seconds(), what) }
-	report, err := bench.Run(ctx, o)
+	report, err := c.measure(ctx, o)
 	if errors.Is(err, bench.ErrOptions) {
 		return usage(err)
 	}
 	if err != nil {
 		return err
 	}
-	if c.Plots != "" {
-		if err := report.WritePlots(c.Plots); err != nil {
-			return err
-		}
-	}
 	if c.JSON {
 		return report.WriteJSON(s.out)
 	}
 	return report.WriteTable(s.out)
+}
+
+func (c *benchCommand) measure(ctx context.Context, o bench.Options) (benchReport, error) {
+	if c.Form == "soak" {
+		return bench.Soak(ctx, o)
+	}
+	report, err := bench.Run(ctx, o)
+	if err == nil && c.Plots != "" {
+		err = report.WritePlots(c.Plots)
+	}
+	return report, err
 }

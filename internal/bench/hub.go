@@ -23,6 +23,7 @@ type hubProcess struct {
 	cmd      *exec.Cmd
 	grpc     string // where it answers
 	http     string
+	metrics  string // "" for nowhere
 	messages tail
 	exited   chan struct{}
 	err      error // how it ended; read after exited
@@ -91,11 +92,12 @@ func (h *hubProcess) readReady(out *bufio.Reader) error {
 	var ready struct {
 		Ready      bool
 		GRPC, HTTP string
+		Metrics    string
 	}
 	if err := json.Unmarshal(line, &ready); err != nil || !ready.Ready {
 		return fmt.Errorf("the hub did not say that it is ready: %w", err)
 	}
-	h.grpc, h.http = ready.GRPC, ready.HTTP
+	h.grpc, h.http, h.metrics = ready.GRPC, ready.HTTP, ready.Metrics
 	return nil
 }
 

@@ -63,9 +63,12 @@ type Figure struct {
 	ReferenceP50 *float64 `json:"reference_p50_ms"`
 	ReferenceP99 *float64 `json:"reference_p99_ms"`
 	// Spread is the least and the greatest ratio of one turn of both sides.
-	Spread      []float64 `json:"spread,omitempty"`
-	Concurrency int       `json:"concurrency"`
-	Operations  int64     `json:"operations"` // of the product, that were counted
+	Spread []float64 `json:"spread,omitempty"`
+	// Rate is how many changes a second were made meanwhile, where that is not what
+	// is measured.
+	Rate        *float64 `json:"rate_per_s,omitempty"`
+	Concurrency int      `json:"concurrency"`
+	Operations  int64    `json:"operations"` // of the product, that were counted
 }
 
 func figure(t trial, workers int, sides []side, ratios []float64) *Figure {
@@ -169,12 +172,22 @@ func (r *Report) WriteTable(w io.Writer) error {
 }
 
 // grown are the figures whose latencies are compared between sizes.
-var grown = []struct{ id, of string }{
-	{"p99_growth_get", "get_vs_pgx"}, {"p99_growth_search", "search"}, {"p99_growth_submit", "submit_vs_pgx"},
+var grown = []struct {
+	id, of  string
+	latency func(*Figure) float64
+}{
+	{"p99_growth_get", "get_vs_pgx", p99},
+	{"p99_growth_search", "search", p99},
+	{"p99_growth_submit", "submit_vs_pgx", p99},
+	{"p50_growth_match", "match_alone", p50},
+	{"p99_growth_match", "match_alone", p99},
 }
 
-// growth is, of each, the greatest latency of 99 in 100 calls at the largest size
-// by that at the smallest.
+func p50(f *Figure) float64 { return f.P50 }
+func p99(f *Figure) float64 { return f.P99 }
+
+// growth is, of each, the latency that 99 (or 50) of 100 calls stayed within at the
+// largest size by that at the smallest.
 func growth(sizes []*Size) (all []*Figure) {
 	if len(sizes) < 2 {
 		return nil
@@ -182,11 +195,11 @@ func growth(sizes []*Size) (all []*Figure) {
 	small, large := sizes[0], sizes[len(sizes)-1]
 	for _, g := range grown {
 		before, after := small.figure(g.of), large.figure(g.of)
-		if before == nil || after == nil || before.P99 == 0 {
+		if before == nil || after == nil || g.latency(before) == 0 {
 			continue
 		}
 		all = append(all, &Figure{
-			ID: g.id, Unit: milliseconds, Value: after.P99 / before.P99, Absolute: after.P99, Reference: new(before.P99),
+			ID: g.id, Unit: milliseconds, Value: g.latency(after) / g.latency(before), Absolute: g.latency(after), Reference: new(g.latency(before)),
 			CPU: after.CPU, ReferenceCPU: before.CPU, P50: after.P50, P99: after.P99,
 			Concurrency: after.Concurrency, Operations: after.Operations,
 		})

@@ -31,6 +31,7 @@ const (
 	rowsPerSecond = "rows/s"
 	milliseconds  = "ms"
 	mebibytes     = "MiB"
+	percent       = "%"
 )
 
 // asAsked is as many calls at once as were asked for.
@@ -52,6 +53,10 @@ var trials = []trial{
 	{id: "submit_vs_pgx", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmit, inProcess: true},
 	{id: "submit_vs_statements", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmitStatements, inProcess: true},
 	{id: "submit_alone", unit: milliseconds, workers: atMost(1), product: submitRecord, reference: rawSubmit, inProcess: true, latency: true},
+	{id: "match_candidates_per_s", once: scoreCandidates},
+	{id: "match_alone", unit: milliseconds, workers: atMost(1), product: matchChild, latency: true},
+	{id: "match_sql_share", once: shareStages, beside: []string{"match_scoring_share", "match_commit_share"}},
+	{id: "watch_p99_ms", once: watchEvents},
 	{id: "import_vs_copy", unit: rowsPerSecond, once: importCohort, beside: []string{"import_rows_per_s", "hub_mem_mib"}},
 }
 
