@@ -41,6 +41,7 @@ type Agency struct {
 	Telephone           string
 	OutOfHoursTelephone string
 	Email               string
+	OfficeHours         []*irtv1.OfficeHours // never changed
 
 	certificates []string
 	revision     int32
@@ -52,7 +53,7 @@ func factsOf(r agencyRow) *Agency {
 		ID: r.id, DisplayName: m.GetDisplayName(), Kind: m.GetKind(), Sensitive: m.GetSensitive(),
 		Active: m.GetState() == irtv1.AgencyState_AGENCY_STATE_ACTIVE,
 		URN:    m.GetUrn(), ODSCode: m.GetOdsCode(), Telephone: m.GetTelephone(),
-		OutOfHoursTelephone: m.GetOutOfHoursTelephone(), Email: m.GetEmail(), certificates: m.GetCertificateNames(), revision: r.revision,
+		OutOfHoursTelephone: m.GetOutOfHoursTelephone(), Email: m.GetEmail(), OfficeHours: m.GetOfficeHours(), certificates: m.GetCertificateNames(), revision: r.revision,
 	}
 }
 

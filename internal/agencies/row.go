@@ -12,7 +12,7 @@ import (
 
 // agencyColumns are read by scanAgency, in its order.
 const agencyColumns = `agency_id, display_name, kind, sensitive, urn, ods_code, address_lines,
-	postcode, telephone, out_of_hours_telephone, email, state, create_time, update_time, revision, certificate_names`
+	postcode, telephone, out_of_hours_telephone, email, state, create_time, update_time, revision, certificate_names, office_hours`
 
 // practitionerColumns are read by scanPractitioner, in its order.
 const practitionerColumns = `agency_id, practitioner_id, display_name, job_title, telephone, email,
@@ -33,7 +33,7 @@ func scanAgency(row pgx.CollectableRow) (agencyRow, error) {
 		created, updated time.Time
 	)
 	err := row.Scan(&r.id, &m.DisplayName, &kind, &m.Sensitive, &m.Urn, &m.OdsCode, &m.AddressLines,
-		&m.Postcode, &m.Telephone, &m.OutOfHoursTelephone, &m.Email, &state, &created, &updated, &r.revision, &m.CertificateNames)
+		&m.Postcode, &m.Telephone, &m.OutOfHoursTelephone, &m.Email, &state, &created, &updated, &r.revision, &m.CertificateNames, &m.OfficeHours)
 	m.Name = Name(r.id)
 	m.Kind, m.State = irtv1.AgencyKind(kind), irtv1.AgencyState(state)
 	m.CreateTime, m.UpdateTime = timestamppb.New(created), timestamppb.New(updated)
@@ -68,10 +68,14 @@ func agencyArguments(id string, a *irtv1.Agency) pgx.NamedArgs {
 	if names == nil {
 		names = []string{}
 	}
+	hours := a.GetOfficeHours()
+	if hours == nil {
+		hours = []*irtv1.OfficeHours{}
+	}
 	return pgx.NamedArgs{
 		"agency_id": id, "display_name": a.GetDisplayName(), "kind": int16(a.GetKind()), //nolint:gosec // defined values only
 		"sensitive": a.GetSensitive(), "urn": a.GetUrn(), "ods_code": a.GetOdsCode(),
-		"address_lines": lines, "certificate_names": names, "postcode": a.GetPostcode(), "telephone": a.GetTelephone(),
+		"address_lines": lines, "certificate_names": names, "office_hours": hours, "postcode": a.GetPostcode(), "telephone": a.GetTelephone(),
 		"out_of_hours_telephone": a.GetOutOfHoursTelephone(), "email": a.GetEmail(),
 		"state": int16(a.GetState()), //nolint:gosec // defined values only
 	}

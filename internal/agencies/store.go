@@ -81,9 +81,9 @@ func insertAgency(ctx context.Context, tx pgx.Tx, id string, a *irtv1.Agency) (a
 	}
 	return one(ctx, tx, scanAgency,
 		`INSERT INTO agencies (agency_id, display_name, kind, sensitive, urn, ods_code, address_lines,
-			postcode, telephone, out_of_hours_telephone, email, state, certificate_names, create_time, update_time)
+			postcode, telephone, out_of_hours_telephone, email, state, certificate_names, office_hours, create_time, update_time)
 		VALUES (@agency_id, @display_name, @kind, @sensitive, @urn, @ods_code, @address_lines,
-			@postcode, @telephone, @out_of_hours_telephone, @email, @state, @certificate_names,
+			@postcode, @telephone, @out_of_hours_telephone, @email, @state, @certificate_names, @office_hours,
 			clock_timestamp(), clock_timestamp())
 		ON CONFLICT (agency_id) DO NOTHING RETURNING `+agencyColumns,
 		agencyArguments(id, a))
@@ -97,7 +97,7 @@ func updateAgency(ctx context.Context, tx pgx.Tx, id string, a *irtv1.Agency) (a
 		`UPDATE agencies SET display_name = @display_name, kind = @kind, sensitive = @sensitive, urn = @urn,
 			ods_code = @ods_code, address_lines = @address_lines, postcode = @postcode, telephone = @telephone,
 			out_of_hours_telephone = @out_of_hours_telephone, email = @email, state = @state,
-			certificate_names = @certificate_names, update_time = clock_timestamp(), revision = revision + 1
+			certificate_names = @certificate_names, office_hours = @office_hours, update_time = clock_timestamp(), revision = revision + 1
 		WHERE agency_id = @agency_id RETURNING `+agencyColumns,
 		agencyArguments(id, a))
 }

@@ -112,13 +112,58 @@ const (
 		AND (t.state IN (2, 3, 4) OR gone.state NOT IN (2, 3, 4)))`
 )
 
-// moveSharing takes consents, refusals and shields along with a record that came
+const (
+	contactColumns = `contact_request_id, record_id, agency_id, practitioner_id, involvement_id, audience, state, purpose, reason,
+		create_time, expire_time`
+	contactRouteColumns = `contact_request_id, correspondent_id, agency_id, practitioner_id, involvement_id, state, disclosed,
+		answered_by, answer_time, read_time, expire_time`
+	// contactsThatMove are the requests that go along with a record: those of whose
+	// asker it is, and all where the child moves as a whole.
+	contactsThatMove = `SELECT contact_request_id FROM contact_requests
+		WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)`
+)
+
+// A contact request follows its asker's record, with whom it goes to and what was
+// written. A route whose involvement stays behind is no longer of the child that is
+// asked about, and counts no more (package contact).
+var (
+	moveContactMessages = `UPDATE contact_messages SET child_id = $2::uuid
+		WHERE child_id = $1::uuid AND contact_request_id IN (` + contactsThatMove + `)`
+	moveContactRoutes = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM contact_routes WHERE child_id = $1::uuid AND contact_request_id IN (`+contactsThatMove+`)
+		RETURNING COLUMNS, known_from, revision
+	), kept AS (
+		INSERT INTO contact_routes_history (child_id, COLUMNS, known_from, revision, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO contact_routes (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
+		"COLUMNS", contactRouteColumns)
+	moveContacts = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM contact_requests WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
+		RETURNING COLUMNS, known_from, revision
+	), kept AS (
+		INSERT INTO contact_requests_history (child_id, COLUMNS, known_from, revision, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO contact_requests (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
+		"COLUMNS", contactColumns)
+)
+
+// moveSharing takes consents, refusals, contact requests and shields along with a record that came
 // to another child, and keeps what policy knows of both children true.
 func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
 	from, to := [16]byte(m.from), [16]byte(m.to)
 	b := &pgx.Batch{}
 	b.Queue(moveConsents, from, to, [16]byte(m.record), m.whole, now)
 	b.Queue(moveRefusals, from, to, [16]byte(m.record), m.whole)
+	b.Queue(moveContactMessages, from, to, [16]byte(m.record), m.whole)
+	for _, sql := range []string{moveContactRoutes, moveContacts} {
+		b.Queue(sql, from, to, [16]byte(m.record), m.whole, now)
+	}
 	shields := copyShields
 	if m.whole {
 		shields = moveShields

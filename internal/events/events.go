@@ -23,6 +23,7 @@ const (
 	Involved     Audience = iota + 1 // agencies that work with the child, as policy allows
 	DataManagers                     // data managers of the hub
 	Named                            // the agencies of Event.Agencies
+	Addressed                        // the agencies of Event.Agencies and nobody else: data managers neither
 )
 
 // Event is one change to be told. It holds names of things and nothing that is in
@@ -34,7 +35,7 @@ type Event struct {
 	Agency     string    // the id of the agency whose act it was; "" for the hub's own
 	Resource   string    // the resource name of what changed, or ""
 	Audience   Audience
-	Agencies   []string  // for the audience Named: ids
+	Agencies   []string  // for the audiences Named and Addressed: ids
 	Reveals    string    // the id of the sensitive service that it would give away, or ""
 	Time       time.Time // when the hub came to know it; for one child never before an earlier event's
 }

@@ -23,7 +23,7 @@ import (
 // shared by all receivers and never changes.
 type Entry struct {
 	*events.Logged
-	agencies []string // that are told of it; data managers are told of all
+	agencies []string // that are told of it; data managers are told of all that is not addressed
 	shielded bool     // a child it is about is: who works with it is told to nobody else
 }
 
@@ -64,7 +64,7 @@ func told(l *events.Logged, child, other standing) []string {
 	switch {
 	case l.Reveals != "":
 		return []string{l.Reveals}
-	case l.Audience == events.Named:
+	case l.Audience == events.Named || l.Audience == events.Addressed:
 		return l.Agencies
 	case l.Audience != events.Involved:
 		return nil
@@ -183,7 +183,7 @@ func (r Receiver) Message(e *Entry, f *Filter, directory *agencies.Directory) *i
 // the agencies that it is for, as far as policy tells them of the child. To whom it
 // is because it is their own, or gives them away, it is told in any case.
 func (r Receiver) isTold(e *Entry) bool {
-	if !r.manager && !slices.Contains(e.agencies, r.caller.Agency) {
+	if r.manager && e.Audience == events.Addressed || !r.manager && !slices.Contains(e.agencies, r.caller.Agency) {
 		return false
 	}
 	return e.Audience != events.Involved || sharing.Decide(sharing.BeTold, r.facts(e)).Allowed()
@@ -213,6 +213,9 @@ func (r Receiver) mayKnow(e *Entry, agency string, directory *agencies.Directory
 // mayName says whether the receiver may be told the name of what changed: who may
 // know of its owner, and of a record who may read it.
 func (r Receiver) mayName(e *Entry, directory *agencies.Directory) bool {
+	if e.Audience == events.Addressed { // to those who have a part in it
+		return true
+	}
 	rest, owned := strings.CutPrefix(e.Resource, "agencies/")
 	owner, rest, _ := strings.Cut(rest, "/")
 	switch {

@@ -44,6 +44,7 @@ type services struct {
 	irtv1.UnimplementedChildServiceServer
 	irtv1.UnimplementedEventServiceServer
 	irtv1.UnimplementedConsentServiceServer
+	irtv1.UnimplementedContactServiceServer
 	irtv1.UnimplementedExportServiceServer
 	irtv1.UnimplementedImportServiceServer
 	irtv1.UnimplementedInvolvementServiceServer
@@ -128,6 +129,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterChildServiceServer(conn, s)
 	irtv1.RegisterEventServiceServer(conn, s)
 	irtv1.RegisterConsentServiceServer(conn, s)
+	irtv1.RegisterContactServiceServer(conn, s)
 	irtv1.RegisterExportServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)

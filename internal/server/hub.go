@@ -16,6 +16,7 @@ import (
 	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/consent"
+	"irthub/internal/contact"
 	"irthub/internal/dictionary"
 	"irthub/internal/emergency"
 	"irthub/internal/events"
@@ -45,6 +46,7 @@ type Hub struct {
 	Children     *children.Service
 	Involvements *involvement.Service
 	Consents     *consent.Service
+	Contacts     *contact.Service
 	Emergencies  *emergency.Service
 	Retention    *retention.Service
 	Exchange     *exchange.Service
@@ -62,6 +64,7 @@ type Hub struct {
 	sequencer *accesslog.Sequencer
 	eventLog  *events.Sequencer
 	daily     *retention.Daily
+	contacts  *contact.Sweeper
 	auth      *identity.Authenticator
 	metrics   *telemetry.Metrics
 	tracing   *telemetry.Tracing // nil: nothing is traced
@@ -108,6 +111,8 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
+	h.Contacts = contact.New(db.Pool, h.Directory, tokens)
+	h.contacts = contact.StartSweeper(ctx, db.Pool, c.Log)
 	h.Emergencies = emergency.New(db.Pool, h.Directory, tokens)
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
@@ -159,6 +164,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterAuditServiceServer(r, h.Accesses)
 	irtv1.RegisterChildServiceServer(r, h.Children)
 	irtv1.RegisterConsentServiceServer(r, h.Consents)
+	irtv1.RegisterContactServiceServer(r, h.Contacts)
 	irtv1.RegisterEmergencyAccessServiceServer(r, h.Emergencies)
 	irtv1.RegisterEventServiceServer(r, h.Events)
 	irtv1.RegisterExportServiceServer(r, h.Exchange)
@@ -230,6 +236,7 @@ func newAuditWriter(c Config, db *Database) *audit.Writer {
 func (h *Hub) close(ctx context.Context) error {
 	h.Exchange.Close()
 	h.keeper.Close()
+	h.contacts.Close()
 	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()

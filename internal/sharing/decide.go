@@ -191,6 +191,7 @@ var actionUIDs = func() [256]cedar.EntityUID {
 var actionNames = map[Action]string{
 	See: "see", Find: "find", BeTold: "be_told", ReadRecord: "read_record", WriteRecord: "write_record",
 	ReadPractitioner: "read_practitioner", WritePractitioner: "write_practitioner", SeeAccesses: "see_accesses",
+	AskContact: "ask_contact", TakePart: "take_part",
 }
 
 // resourceUIDs stand for what an action that is decided as a whole is done to.
@@ -200,4 +201,6 @@ var resourceUIDs = map[Action]cedar.EntityUID{
 	WriteRecord:      cedar.NewEntityUID("Record", "record"),
 	ReadPractitioner: cedar.NewEntityUID("Practitioner", "practitioner"), WritePractitioner: cedar.NewEntityUID("Practitioner", "practitioner"),
 	SeeAccesses: cedar.NewEntityUID("Log", "log"),
+	AskContact:  cedar.NewEntityUID("Child", "child"),
+	TakePart:    cedar.NewEntityUID("Request", "request"),
 }

@@ -19,6 +19,8 @@ const (
 	ReadPractitioner                    // read an entry of the directory
 	WritePractitioner                   // change one
 	SeeAccesses                         // who accessed a child's entry, or what an agency accessed
+	AskContact                          // to reach those who work with a child
+	TakePart                            // in a contact request: read, answer, write
 )
 
 // Facts are all that policies may know of a question. They hold no ids and no

@@ -10,3 +10,6 @@ func DayOf(at time.Time) time.Time {
 	at = at.In(england())
 	return time.Date(at.Year(), at.Month(), at.Day(), 0, 0, 0, 0, time.UTC)
 }
+
+// England is the time of England.
+func England() *time.Location { return england() }

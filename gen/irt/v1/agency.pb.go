@@ -26,6 +26,79 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A day of the week.
+type Weekday int32
+
+const (
+	// Not stated.
+	Weekday_WEEKDAY_UNSPECIFIED Weekday = 0
+	// Monday.
+	Weekday_WEEKDAY_MONDAY Weekday = 1
+	// Tuesday.
+	Weekday_WEEKDAY_TUESDAY Weekday = 2
+	// Wednesday.
+	Weekday_WEEKDAY_WEDNESDAY Weekday = 3
+	// Thursday.
+	Weekday_WEEKDAY_THURSDAY Weekday = 4
+	// Friday.
+	Weekday_WEEKDAY_FRIDAY Weekday = 5
+	// Saturday.
+	Weekday_WEEKDAY_SATURDAY Weekday = 6
+	// Sunday.
+	Weekday_WEEKDAY_SUNDAY Weekday = 7
+)
+
+// Enum value maps for Weekday.
+var (
+	Weekday_name = map[int32]string{
+		0: "WEEKDAY_UNSPECIFIED",
+		1: "WEEKDAY_MONDAY",
+		2: "WEEKDAY_TUESDAY",
+		3: "WEEKDAY_WEDNESDAY",
+		4: "WEEKDAY_THURSDAY",
+		5: "WEEKDAY_FRIDAY",
+		6: "WEEKDAY_SATURDAY",
+		7: "WEEKDAY_SUNDAY",
+	}
+	Weekday_value = map[string]int32{
+		"WEEKDAY_UNSPECIFIED": 0,
+		"WEEKDAY_MONDAY":      1,
+		"WEEKDAY_TUESDAY":     2,
+		"WEEKDAY_WEDNESDAY":   3,
+		"WEEKDAY_THURSDAY":    4,
+		"WEEKDAY_FRIDAY":      5,
+		"WEEKDAY_SATURDAY":    6,
+		"WEEKDAY_SUNDAY":      7,
+	}
+)
+
+func (x Weekday) Enum() *Weekday {
+	p := new(Weekday)
+	*p = x
+	return p
+}
+
+func (x Weekday) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Weekday) Descriptor() protoreflect.EnumDescriptor {
+	return file_irt_v1_agency_proto_enumTypes[0].Descriptor()
+}
+
+func (Weekday) Type() protoreflect.EnumType {
+	return &file_irt_v1_agency_proto_enumTypes[0]
+}
+
+func (x Weekday) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Weekday.Descriptor instead.
+func (Weekday) EnumDescriptor() ([]byte, []int) {
+	return file_irt_v1_agency_proto_rawDescGZIP(), []int{0}
+}
+
 // Whether an agency or practitioner may use the hub.
 type AgencyState int32
 
@@ -63,11 +136,11 @@ func (x AgencyState) String() string {
 }
 
 func (AgencyState) Descriptor() protoreflect.EnumDescriptor {
-	return file_irt_v1_agency_proto_enumTypes[0].Descriptor()
+	return file_irt_v1_agency_proto_enumTypes[1].Descriptor()
 }
 
 func (AgencyState) Type() protoreflect.EnumType {
-	return &file_irt_v1_agency_proto_enumTypes[0]
+	return &file_irt_v1_agency_proto_enumTypes[1]
 }
 
 func (x AgencyState) Number() protoreflect.EnumNumber {
@@ -76,7 +149,7 @@ func (x AgencyState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AgencyState.Descriptor instead.
 func (AgencyState) EnumDescriptor() ([]byte, []int) {
-	return file_irt_v1_agency_proto_rawDescGZIP(), []int{0}
+	return file_irt_v1_agency_proto_rawDescGZIP(), []int{1}
 }
 
 // An agency: a body that works with children and exchanges records through the
@@ -121,8 +194,10 @@ type Agency struct {
 	// spiffe://example/school-1. A caller that presents such a certificate is the
 	// agency's system. No two agencies have a name in common.
 	CertificateNames []string `protobuf:"bytes,16,rep,name=certificate_names,json=certificateNames,proto3" json:"certificate_names,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// When the agency's telephone is answered, at most 14 spans; empty: not known.
+	OfficeHours   []*OfficeHours `protobuf:"bytes,17,rep,name=office_hours,json=officeHours,proto3" json:"office_hours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Agency) Reset() {
@@ -267,6 +342,77 @@ func (x *Agency) GetCertificateNames() []string {
 	return nil
 }
 
+func (x *Agency) GetOfficeHours() []*OfficeHours {
+	if x != nil {
+		return x.OfficeHours
+	}
+	return nil
+}
+
+// A span of office hours, in the time of England.
+type OfficeHours struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The day of the week.
+	Weekday Weekday `protobuf:"varint,1,opt,name=weekday,proto3,enum=irt.v1.Weekday" json:"weekday,omitempty"`
+	// From when on, HH:MM.
+	Open string `protobuf:"bytes,2,opt,name=open,proto3" json:"open,omitempty"`
+	// Until when, HH:MM; 24:00 is midnight.
+	Close         string `protobuf:"bytes,3,opt,name=close,proto3" json:"close,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OfficeHours) Reset() {
+	*x = OfficeHours{}
+	mi := &file_irt_v1_agency_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OfficeHours) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OfficeHours) ProtoMessage() {}
+
+func (x *OfficeHours) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_agency_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OfficeHours.ProtoReflect.Descriptor instead.
+func (*OfficeHours) Descriptor() ([]byte, []int) {
+	return file_irt_v1_agency_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OfficeHours) GetWeekday() Weekday {
+	if x != nil {
+		return x.Weekday
+	}
+	return Weekday_WEEKDAY_UNSPECIFIED
+}
+
+func (x *OfficeHours) GetOpen() string {
+	if x != nil {
+		return x.Open
+	}
+	return ""
+}
+
+func (x *OfficeHours) GetClose() string {
+	if x != nil {
+		return x.Close
+	}
+	return ""
+}
+
 // A practitioner: a person who works with children for an agency.
 type Practitioner struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -295,7 +441,7 @@ type Practitioner struct {
 
 func (x *Practitioner) Reset() {
 	*x = Practitioner{}
-	mi := &file_irt_v1_agency_proto_msgTypes[1]
+	mi := &file_irt_v1_agency_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -307,7 +453,7 @@ func (x *Practitioner) String() string {
 func (*Practitioner) ProtoMessage() {}
 
 func (x *Practitioner) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_proto_msgTypes[1]
+	mi := &file_irt_v1_agency_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -320,7 +466,7 @@ func (x *Practitioner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Practitioner.ProtoReflect.Descriptor instead.
 func (*Practitioner) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_agency_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Practitioner) GetName() string {
@@ -390,8 +536,7 @@ var File_irt_v1_agency_proto protoreflect.FileDescriptor
 
 const file_irt_v1_agency_proto_rawDesc = "" +
 	"\n" +
-	"\x13irt/v1/agency.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xc4\n" +
-	"\n" +
+	"\x13irt/v1/agency.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\x8c\v\n" +
 	"\x06Agency\x12P\n" +
 	"\x04name\x18\x01 \x01(\tB<\xe0A\b\xbaH0r.\x18H2*^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x02\b\n" +
 	"R\x04name\x12D\n" +
@@ -429,9 +574,19 @@ const file_irt_v1_agency_proto_rawDesc = "" +
 	"\x04etag\x18\x0f \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\n" +
 	"R\x04etag\x12\xb1\x01\n" +
 	"\x11certificate_names\x18\x10 \x03(\tB\x83\x01\xbaHJ\x92\x01G\x10\x14\"CrA\x18\xff\x012<^([A-Za-z0-9][A-Za-z0-9.-]*|[A-Za-z][A-Za-z0-9+.-]*:[!-~]+)$\xca\xda\x182\b\n" +
-	"\x12.RFC 5280 s. 4.2.1.6 (subject alternative name)R\x10certificateNames:4\xeaA1\n" +
+	"\x12.RFC 5280 s. 4.2.1.6 (subject alternative name)R\x10certificateNames\x12F\n" +
+	"\foffice_hours\x18\x11 \x03(\v2\x13.irt.v1.OfficeHoursB\x0e\xbaH\x05\x92\x01\x02\x10\x0e\xca\xda\x18\x02\b\n" +
+	"R\vofficeHours:4\xeaA1\n" +
 	"\n" +
-	"irt/Agency\x12\x11agencies/{agency}*\bagencies2\x06agency\"\xc7\x05\n" +
+	"irt/Agency\x12\x11agencies/{agency}*\bagencies2\x06agency\"\xad\x02\n" +
+	"\vOfficeHours\x12>\n" +
+	"\aweekday\x18\x01 \x01(\x0e2\x0f.irt.v1.WeekdayB\x13\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\n" +
+	"R\aweekday\x12C\n" +
+	"\x04open\x18\x02 \x01(\tB/\xe0A\x02\xbaH#r!2\x1f^([01][0-9]|2[0-3]):[0-5][0-9]$\xca\xda\x18\x02\b\n" +
+	"R\x04open\x12M\n" +
+	"\x05close\x18\x03 \x01(\tB7\xe0A\x02\xbaH+r)2'^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$\xca\xda\x18\x02\b\n" +
+	"R\x05close:J\xbaHG\x1aE\n" +
+	"\x12OFFICE_HOURS_ORDER\x12\x17close is not after open\x1a\x16this.close > this.open\"\xc7\x05\n" +
 	"\fPractitioner\x12\x7f\n" +
 	"\x04name\x18\x01 \x01(\tBk\xe0A\b\xbaH_r]\x18\x96\x012X^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/practitioners/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x02\b\bR\x04name\x12D\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB!\xe0A\x02\xbaH\x15r\x13\x10\x01\x18\xc8\x012\f^[^\\p{Cc}]*$\xca\xda\x18\x02\b\bR\vdisplayName\x128\n" +
@@ -445,7 +600,16 @@ const file_irt_v1_agency_proto_rawDesc = "" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\x01R\n" +
 	"updateTime\x12!\n" +
 	"\x04etag\x18\t \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag:b\xeaA_\n" +
-	"\x10irt/Practitioner\x12.agencies/{agency}/practitioners/{practitioner}*\rpractitioners2\fpractitioner*_\n" +
+	"\x10irt/Practitioner\x12.agencies/{agency}/practitioners/{practitioner}*\rpractitioners2\fpractitioner*\xb6\x01\n" +
+	"\aWeekday\x12\x17\n" +
+	"\x13WEEKDAY_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eWEEKDAY_MONDAY\x10\x01\x12\x13\n" +
+	"\x0fWEEKDAY_TUESDAY\x10\x02\x12\x15\n" +
+	"\x11WEEKDAY_WEDNESDAY\x10\x03\x12\x14\n" +
+	"\x10WEEKDAY_THURSDAY\x10\x04\x12\x12\n" +
+	"\x0eWEEKDAY_FRIDAY\x10\x05\x12\x14\n" +
+	"\x10WEEKDAY_SATURDAY\x10\x06\x12\x12\n" +
+	"\x0eWEEKDAY_SUNDAY\x10\a*_\n" +
 	"\vAgencyState\x12\x1c\n" +
 	"\x18AGENCY_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13AGENCY_STATE_ACTIVE\x10\x01\x12\x19\n" +
@@ -463,28 +627,32 @@ func file_irt_v1_agency_proto_rawDescGZIP() []byte {
 	return file_irt_v1_agency_proto_rawDescData
 }
 
-var file_irt_v1_agency_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_irt_v1_agency_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_irt_v1_agency_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_irt_v1_agency_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_irt_v1_agency_proto_goTypes = []any{
-	(AgencyState)(0),              // 0: irt.v1.AgencyState
-	(*Agency)(nil),                // 1: irt.v1.Agency
-	(*Practitioner)(nil),          // 2: irt.v1.Practitioner
-	(AgencyKind)(0),               // 3: irt.v1.AgencyKind
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(Weekday)(0),                  // 0: irt.v1.Weekday
+	(AgencyState)(0),              // 1: irt.v1.AgencyState
+	(*Agency)(nil),                // 2: irt.v1.Agency
+	(*OfficeHours)(nil),           // 3: irt.v1.OfficeHours
+	(*Practitioner)(nil),          // 4: irt.v1.Practitioner
+	(AgencyKind)(0),               // 5: irt.v1.AgencyKind
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_irt_v1_agency_proto_depIdxs = []int32{
-	3, // 0: irt.v1.Agency.kind:type_name -> irt.v1.AgencyKind
-	0, // 1: irt.v1.Agency.state:type_name -> irt.v1.AgencyState
-	4, // 2: irt.v1.Agency.create_time:type_name -> google.protobuf.Timestamp
-	4, // 3: irt.v1.Agency.update_time:type_name -> google.protobuf.Timestamp
-	0, // 4: irt.v1.Practitioner.state:type_name -> irt.v1.AgencyState
-	4, // 5: irt.v1.Practitioner.create_time:type_name -> google.protobuf.Timestamp
-	4, // 6: irt.v1.Practitioner.update_time:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	5, // 0: irt.v1.Agency.kind:type_name -> irt.v1.AgencyKind
+	1, // 1: irt.v1.Agency.state:type_name -> irt.v1.AgencyState
+	6, // 2: irt.v1.Agency.create_time:type_name -> google.protobuf.Timestamp
+	6, // 3: irt.v1.Agency.update_time:type_name -> google.protobuf.Timestamp
+	3, // 4: irt.v1.Agency.office_hours:type_name -> irt.v1.OfficeHours
+	0, // 5: irt.v1.OfficeHours.weekday:type_name -> irt.v1.Weekday
+	1, // 6: irt.v1.Practitioner.state:type_name -> irt.v1.AgencyState
+	6, // 7: irt.v1.Practitioner.create_time:type_name -> google.protobuf.Timestamp
+	6, // 8: irt.v1.Practitioner.update_time:type_name -> google.protobuf.Timestamp
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_agency_proto_init() }
@@ -498,8 +666,8 @@ func file_irt_v1_agency_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_agency_proto_rawDesc), len(file_irt_v1_agency_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   2,
+			NumEnums:      2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -82,6 +82,19 @@ const (
 	// A webhook was disabled, because every attempt failed or its address is gone;
 	// resource names the subscription.
 	EventKind_EVENT_KIND_SUBSCRIPTION_FAILED EventKind = 50
+	// Somebody asks the receiver's agency for contact about a child; resource is the
+	// contact request.
+	EventKind_EVENT_KIND_CONTACT_REQUESTED EventKind = 90
+	// A contact request that the receiver's agency asked was answered.
+	EventKind_EVENT_KIND_CONTACT_ANSWERED EventKind = 91
+	// The one whom the receiver's agency asked for contact declined.
+	EventKind_EVENT_KIND_CONTACT_DECLINED EventKind = 92
+	// There is a message to the receiver's agency with a contact request.
+	EventKind_EVENT_KIND_CONTACT_MESSAGE EventKind = 93
+	// A contact request to the receiver's agency was taken back.
+	EventKind_EVENT_KIND_CONTACT_CANCELLED EventKind = 94
+	// The time to answer a contact request is over.
+	EventKind_EVENT_KIND_CONTACT_EXPIRED EventKind = 95
 )
 
 // Enum value maps for EventKind.
@@ -113,6 +126,12 @@ var (
 		41: "EVENT_KIND_TOKEN_REVOKED",
 		40: "EVENT_KIND_ACCESS_LIMIT_EXCEEDED",
 		50: "EVENT_KIND_SUBSCRIPTION_FAILED",
+		90: "EVENT_KIND_CONTACT_REQUESTED",
+		91: "EVENT_KIND_CONTACT_ANSWERED",
+		92: "EVENT_KIND_CONTACT_DECLINED",
+		93: "EVENT_KIND_CONTACT_MESSAGE",
+		94: "EVENT_KIND_CONTACT_CANCELLED",
+		95: "EVENT_KIND_CONTACT_EXPIRED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":                  0,
@@ -141,6 +160,12 @@ var (
 		"EVENT_KIND_TOKEN_REVOKED":                41,
 		"EVENT_KIND_ACCESS_LIMIT_EXCEEDED":        40,
 		"EVENT_KIND_SUBSCRIPTION_FAILED":          50,
+		"EVENT_KIND_CONTACT_REQUESTED":            90,
+		"EVENT_KIND_CONTACT_ANSWERED":             91,
+		"EVENT_KIND_CONTACT_DECLINED":             92,
+		"EVENT_KIND_CONTACT_MESSAGE":              93,
+		"EVENT_KIND_CONTACT_CANCELLED":            94,
+		"EVENT_KIND_CONTACT_EXPIRED":              95,
 	}
 )
 
@@ -290,7 +315,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xe7\x06\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xad\b\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -318,7 +343,13 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x1aEVENT_KIND_SHARING_REFUSED\x10'\x12\x1c\n" +
 	"\x18EVENT_KIND_TOKEN_REVOKED\x10)\x12$\n" +
 	" EVENT_KIND_ACCESS_LIMIT_EXCEEDED\x10(\x12\"\n" +
-	"\x1eEVENT_KIND_SUBSCRIPTION_FAILED\x102B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1eEVENT_KIND_SUBSCRIPTION_FAILED\x102\x12 \n" +
+	"\x1cEVENT_KIND_CONTACT_REQUESTED\x10Z\x12\x1f\n" +
+	"\x1bEVENT_KIND_CONTACT_ANSWERED\x10[\x12\x1f\n" +
+	"\x1bEVENT_KIND_CONTACT_DECLINED\x10\\\x12\x1e\n" +
+	"\x1aEVENT_KIND_CONTACT_MESSAGE\x10]\x12 \n" +
+	"\x1cEVENT_KIND_CONTACT_CANCELLED\x10^\x12\x1e\n" +
+	"\x1aEVENT_KIND_CONTACT_EXPIRED\x10_B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_event_proto_rawDescOnce sync.Once

@@ -1,0 +1,87 @@
+package contact
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+)
+
+// GetContactRequest implements irt.v1.ContactService.
+func (s *Service) GetContactRequest(ctx context.Context, req *irtv1.GetContactRequestRequest) (*irtv1.ContactRequest, error) {
+	return s.read(ctx, s.directory.Asker(ctx), req.GetName())
+}
+
+// A side's state is that which is stored, but for what is open though its time is
+// over: $5 is the state that is wanted, 0 for any, $6 the present.
+const (
+	askedSQL = `SELECT q.contact_request_id FROM contact_requests q
+		WHERE q.agency_id = $1 AND q.contact_request_id < $2 AND ` + inState + `
+		ORDER BY q.contact_request_id DESC LIMIT $3`
+	receivedSQL = `SELECT q.contact_request_id FROM contact_routes q
+		JOIN involvements i ON i.child_id = q.child_id AND i.involvement_id = q.involvement_id
+		WHERE q.agency_id = $1 AND q.contact_request_id < $2 AND ` + inState + `
+		ORDER BY q.contact_request_id DESC LIMIT $3`
+	inState = `($4 = 0 OR $4 = CASE WHEN q.state = 1 AND q.expire_time <= $5 THEN 5 ELSE q.state END)`
+)
+
+// ListContactRequests implements irt.v1.ContactService.
+func (s *Service) ListContactRequests(ctx context.Context, req *irtv1.ListContactRequestsRequest) (*irtv1.ListContactRequestsResponse, error) {
+	const method = irtv1.ContactService_ListContactRequests_FullMethodName
+	asker := s.directory.Asker(ctx)
+	agency, ok := agencies.ParseName(req.GetParent())
+	facts := asker.Facts()
+	facts.Own = ok && asker.Owns(agency)
+	if !sharing.Decide(sharing.TakePart, facts).Allowed() {
+		return nil, rpc.Denied()
+	}
+	before := uuid.Max
+	cursor, err := s.tokens.Decode(method, req, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	if cursor != nil {
+		copy(before[:], cursor)
+	}
+	size, now := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage)), time.Now()
+	sql := askedSQL
+	if req.GetReceived() {
+		sql = receivedSQL
+	}
+	rows, err := s.pool.Query(ctx, sql, agency, [16]byte(before), size+1, int32(req.GetState()), now)
+	if err != nil {
+		return nil, fmt.Errorf("contact: listing requests: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
+	if err != nil {
+		return nil, fmt.Errorf("contact: listing requests: %w", err)
+	}
+	out := &irtv1.ListContactRequestsResponse{}
+	if len(found) > size {
+		found = found[:size]
+		if out.NextPageToken, err = s.tokens.Encode(method, req, found[size-1][:]); err != nil {
+			return nil, err
+		}
+	}
+	ids := make([]uuid.UUID, len(found))
+	for i, id := range found {
+		ids[i] = id
+	}
+	all, err := load(ctx, s.pool, "", ids...)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range all {
+		if p, err := partyOf(q, asker, now); err == nil {
+			out.ContactRequests = append(out.ContactRequests, s.shown(ctx, p, asker, s.message(p)))
+		}
+	}
+	return out, nil
+}
