@@ -17,7 +17,7 @@ func InOfficeHours(hours []*irtv1.OfficeHours, at time.Time) bool {
 	day := (at.Weekday()+6)%7 + 1 // Monday is 1
 	clock := at.Format("15:04")
 	for _, h := range hours {
-		if h.GetWeekday() == irtv1.Weekday(day) && h.GetOpen() <= clock && clock < h.GetClose() { //nolint:gosec // 1 to 7
+		if h.GetWeekday() == irtv1.Weekday(day) && h.GetOpen() <= clock && clock < h.GetClose() {
 			return true
 		}
 	}

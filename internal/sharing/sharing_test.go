@@ -132,11 +132,15 @@ func forbidden(a sharing.Action, f sharing.Facts) bool {
 	switch {
 	case !f.Identified:
 		return true
-	case a < sharing.See || a > sharing.SeeAccesses:
+	case a < sharing.See || a > sharing.TakePart:
 		return true
 	case record && !f.Own && f.Role != irtv1.Role_ROLE_DATA_MANAGER:
 		return true
 	case record && (noChild || f.Role == irtv1.Role_ROLE_MEDIATOR):
+		return true
+	case a == sharing.TakePart && (!f.Own || noChild || f.Role == irtv1.Role_ROLE_DATA_MANAGER):
+		return true
+	case a == sharing.AskContact && (!f.Reason || noChild || f.Role == irtv1.Role_ROLE_DATA_MANAGER):
 		return true
 	case noChild && (a == sharing.See || a == sharing.Find || a == sharing.BeTold):
 		return true

@@ -47,6 +47,12 @@ var wholeRules = []Rule{
 		Source:      "IRT Hub",
 	},
 	{
+		ID: "OFFICE_HOURS_ORDER", Grade: ruleError, StrictGrade: ruleError, Field: "close",
+		Description: "The office closes before it opens.",
+		Action:      "Correct open or close; for hours past midnight send a span for each day.",
+		Source:      "IRT Hub",
+	},
+	{
 		ID: "SENSITIVE_BASIS_REQUIRED", Grade: ruleError, StrictGrade: ruleError, Field: "sensitive_basis",
 		Description: "A sensitive involvement is recorded without its basis.",
 		Action:      "Send sensitive_basis: CONSENT or SIGNIFICANT_HARM.",

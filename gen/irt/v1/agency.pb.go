@@ -578,11 +578,11 @@ const file_irt_v1_agency_proto_rawDesc = "" +
 	"\foffice_hours\x18\x11 \x03(\v2\x13.irt.v1.OfficeHoursB\x0e\xbaH\x05\x92\x01\x02\x10\x0e\xca\xda\x18\x02\b\n" +
 	"R\vofficeHours:4\xeaA1\n" +
 	"\n" +
-	"irt/Agency\x12\x11agencies/{agency}*\bagencies2\x06agency\"\xad\x02\n" +
+	"irt/Agency\x12\x11agencies/{agency}*\bagencies2\x06agency\"\xb5\x02\n" +
 	"\vOfficeHours\x12>\n" +
 	"\aweekday\x18\x01 \x01(\x0e2\x0f.irt.v1.WeekdayB\x13\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\n" +
-	"R\aweekday\x12C\n" +
-	"\x04open\x18\x02 \x01(\tB/\xe0A\x02\xbaH#r!2\x1f^([01][0-9]|2[0-3]):[0-5][0-9]$\xca\xda\x18\x02\b\n" +
+	"R\aweekday\x12K\n" +
+	"\x04open\x18\x02 \x01(\tB7\xe0A\x02\xbaH+r)2'^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$\xca\xda\x18\x02\b\n" +
 	"R\x04open\x12M\n" +
 	"\x05close\x18\x03 \x01(\tB7\xe0A\x02\xbaH+r)2'^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$\xca\xda\x18\x02\b\n" +
 	"R\x05close:J\xbaHG\x1aE\n" +
