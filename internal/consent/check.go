@@ -31,6 +31,7 @@ func (q *inquiry) own() bool { return q.recipient.Agency == q.caller.Agency }
 
 // CheckSharing implements irt.v1.ConsentService.
 func (s *Service) CheckSharing(ctx context.Context, req *irtv1.CheckSharingRequest) (*irtv1.CheckSharingResponse, error) {
+	rpc.LeaveOnBeat(ctx) // a no about no child is not to be told from others by its time
 	q, err := s.inquire(ctx, req)
 	if err != nil {
 		return nil, err

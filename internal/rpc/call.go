@@ -23,6 +23,7 @@ const RequestIDKey = "x-request-id"
 type call struct {
 	requestID string
 	agency    string // set by identity
+	onBeat    bool   // set by LeaveOnBeat
 }
 
 type callKey struct{}
@@ -89,6 +90,7 @@ func UnaryCall(log *slog.Logger, limits Limits) grpc.UnaryServerInterceptor {
 		ctx, cancel := limits.bound(ctx)
 		defer cancel()
 		resp, err := Guard(func() (any, error) { return handler(ctx, req) })
+		keepBeat(ctx, c, start, err)
 		logCall(ctx, log, info.FullMethod, c, time.Since(start), limits.Slow, err)
 		return resp, err
 	}
@@ -103,8 +105,34 @@ func StreamCall(log *slog.Logger) grpc.StreamServerInterceptor {
 		_, err := Guard(func() (any, error) {
 			return nil, handler(srv, WithContext(ss, ctx))
 		})
+		keepBeat(ctx, c, start, err)
 		logCall(ctx, log, info.FullMethod, c, time.Since(start), 0, err)
 		return err
+	}
+}
+
+// denialBeat is how far apart the moments are at which denials leave, counted from
+// when each call came.
+const denialBeat = 25 * time.Millisecond
+
+// LeaveOnBeat has the answer of the call leave as denials do, whatever it is: for
+// methods whose answers say no without being errors.
+func LeaveOnBeat(ctx context.Context) {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		c.onBeat = true
+	}
+}
+
+// keepBeat holds a denial, or the answer that there is no such thing, back until the
+// next beat: what there is takes a little longer to refuse than what there is not,
+// and that would tell the one from the other.
+func keepBeat(ctx context.Context, c *call, start time.Time, err error) {
+	if code := status.Code(err); code != codes.PermissionDenied && code != codes.NotFound && !c.onBeat {
+		return
+	}
+	select {
+	case <-time.After(denialBeat - time.Since(start)%denialBeat):
+	case <-ctx.Done():
 	}
 }
 
@@ -130,7 +158,11 @@ func acceptableID(s string) bool {
 
 // logCall writes the line of one call; slow is 0 for streams, which may be long.
 func logCall(ctx context.Context, log *slog.Logger, method string, c *call, took, slow time.Duration, err error) {
+	cause := causeAttrs(err)
 	level := levelOf(status.Code(err))
+	if status.Code(err) == codes.Unavailable && cause == nil {
+		level = slog.LevelInfo // nothing failed: a stream was told to come back, since the hub stops
+	}
 	if slow > 0 && took > slow {
 		level = max(level, slog.LevelWarn)
 	}
@@ -141,7 +173,7 @@ func logCall(ctx context.Context, log *slog.Logger, method string, c *call, took
 	attrs = append(attrs,
 		slog.String("method", method), slog.String("code", status.Code(err).String()),
 		slog.Duration("took", took), slog.String("agency", c.agency), slog.String("request_id", c.requestID))
-	log.LogAttrs(ctx, level, "call", append(attrs, causeAttrs(err)...)...)
+	log.LogAttrs(ctx, level, "call", append(attrs, cause...)...)
 }
 
 // causeAttrs are the private parts of a fault of the hub.

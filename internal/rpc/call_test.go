@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -135,4 +137,38 @@ func TestAPanicInAStreamIsAnError(t *testing.T) {
 	if !strings.Contains(b.log.String(), "call_test.go") || strings.Contains(b.log.String(), secret) {
 		t.Errorf("want the stack and not the value in the log: %s", b.log)
 	}
+}
+
+// A denial leaves on a beat counted from when its call came, however long it took
+// to find; everything else leaves at once.
+func TestDenialsLeaveOnTheBeat(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		unary := rpc.UnaryCall(slog.New(slog.DiscardHandler), rpc.Limits{})
+		took := func(work time.Duration, answer error) time.Duration {
+			start := time.Now()
+			_, err := unary(t.Context(), nil, &grpc.UnaryServerInfo{FullMethod: "/irt.v1.ChildService/GetChild"},
+				func(context.Context, any) (any, error) {
+					time.Sleep(work) //nolint:forbidigo // the bubble's own time
+					return nil, answer
+				})
+			if status.Code(err) != status.Code(rpc.Edge(answer)) {
+				t.Errorf("answered with %v", err)
+			}
+			return time.Since(start)
+		}
+		for _, work := range []time.Duration{0, time.Millisecond, 24 * time.Millisecond} {
+			for _, no := range []error{rpc.Denied(), rpc.NotFound("child")} {
+				if got := took(work, no); got != 25*time.Millisecond {
+					t.Errorf("%v, which took %v, left after %v", status.Code(no), work, got)
+				}
+			}
+			if got := took(work, nil); got != work {
+				t.Errorf("an answer that took %v left after %v", work, got)
+			}
+		}
+		if got := took(30*time.Millisecond, rpc.Denied()); got != 50*time.Millisecond {
+			t.Errorf("a denial that took 30 ms left after %v", got)
+		}
+	})
 }
