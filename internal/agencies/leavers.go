@@ -21,6 +21,16 @@ func (d *Directory) Left(agency, practitioner string) bool {
 	return (*d.left.Load())[practitionerID{agency, practitioner}]
 }
 
+// Registered says that the directory has a practitioner. It asks the database.
+func (d *Directory) Registered(ctx context.Context, agency, practitioner string) (known bool, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM practitioners WHERE agency_id = $1 AND practitioner_id = $2)`,
+		agency, practitioner).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("agencies: looking up a practitioner: %w", err)
+	}
+	return known, nil
+}
+
 // loadLeft takes in who has left, or come back, since an instant; since the
 // beginning it replaces what was known.
 func (d *Directory) loadLeft(ctx context.Context, since time.Time) error {

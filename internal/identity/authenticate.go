@@ -14,7 +14,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // Config says whose tokens and certificates are believed. The funcs are asked on
@@ -26,6 +28,9 @@ type Config struct {
 
 	// Left says that a practitioner may no longer use the hub; nil: nobody has left.
 	Left func(agencyID, practitionerID string) bool
+	// Registered says that a practitioner is in the directory. Mediators act for those
+	// only; it is asked of their calls alone, and may ask the database. nil: everybody is.
+	Registered func(ctx context.Context, agencyID, practitionerID string) (bool, error)
 	// CertificateAgency gives the agency that a name in a client certificate is of;
 	// nil: certificates alone identify nobody.
 	CertificateAgency func(name string) (agencyID string, known bool)
@@ -74,6 +79,9 @@ func (c *Config) fillIn() {
 	if c.Left == nil {
 		c.Left = func(string, string) bool { return false }
 	}
+	if c.Registered == nil {
+		c.Registered = func(context.Context, string, string) (bool, error) { return true, nil }
+	}
 	if c.CertificateAgency == nil {
 		c.CertificateAgency = func(string) (string, bool) { return "", false }
 	}
@@ -120,6 +128,11 @@ func (a *Authenticator) authenticate(ctx context.Context, method string) (contex
 		k.thumbprint = cert.thumbprint
 	}
 	k.statement = state(ctx, &k.caller)
+	if k.statement == nil && t.role == irtv1.Role_ROLE_MEDIATOR {
+		if k.statement, err = a.mediated(ctx, k.caller.OnBehalfOf); err != nil {
+			return nil, err
+		}
+	}
 	if k.refused, err = a.standing(ctx, k); err != nil {
 		return nil, err
 	}
@@ -147,6 +160,23 @@ func (a *Authenticator) standing(ctx context.Context, k *known) (refused, err er
 		return errLeft(), nil
 	}
 	return nil, nil
+}
+
+// mediated says why a mediator may not act for the practitioner named: the directory
+// does not have such a one.
+func (a *Authenticator) mediated(ctx context.Context, name string) (refused, err error) {
+	parts := practitionerName.FindStringSubmatch(name)
+	known, err := a.asked.Registered(ctx, parts[1], parts[2])
+	if err != nil {
+		return nil, fmt.Errorf("identity: looking up the practitioner acted for: %w", err)
+	}
+	if known {
+		return nil, nil
+	}
+	return rpc.Invalid([]standard.Fault{{
+		Field: OnBehalfOfKey, RuleID: "ON_BEHALF_OF_UNKNOWN", Description: "The directory has no such practitioner.",
+		Action: "Name a practitioner of the directory, or have the agency register the practitioner.",
+	}}), nil
 }
 
 // credential returns what identifies the caller, in its time: a token, held to the

@@ -57,6 +57,7 @@ func TestWhatCallersMustState(t *testing.T) {
 		"two reasons":                    {system, []string{purpose, "AUDIT", reasonKey, "a", reasonKey, "b"}, "VALIDATION_FAILED", reasonKey, ""},
 		"a mediator for nobody":          {mediator, []string{purpose, "AUDIT"}, "VALIDATION_FAILED", onBehalfOf, "mediator"},
 		"a mediator for a form":          {mediator, []string{purpose, "AUDIT", onBehalfOf, "Mrs Smith"}, "VALIDATION_FAILED", onBehalfOf, "agencies/"},
+		"a mediator for no one known":    {mediator, []string{purpose, "AUDIT", onBehalfOf, "agencies/other/practitioners/nobody"}, "VALIDATION_FAILED", onBehalfOf, "directory"},
 		"a mediator for anybody":         {mediator, []string{purpose, "AUDIT", onBehalfOf, "agencies/other/practitioners/p"}, "", "", ""},
 		"a system for its own":           {system, []string{purpose, "AUDIT", onBehalfOf, "agencies/st-marys/practitioners/p"}, "", "", ""},
 		"a system for another agency's":  {system, []string{purpose, "AUDIT", onBehalfOf, "agencies/other/practitioners/p"}, "VALIDATION_FAILED", onBehalfOf, "mediator"},

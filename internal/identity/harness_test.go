@@ -170,6 +170,7 @@ func setupWith(t testing.TB, c identity.Config) *testBundle {
 		directory: &directory{inactive: map[string]bool{}, certificates: map[string]string{}}, called: make(chan identity.Caller, 100),
 	}
 	c.Own, c.Agencies, c.Left = key, b.directory.facts, b.directory.hasLeft
+	c.Registered = func(_ context.Context, _, practitioner string) (bool, error) { return practitioner != "nobody", nil }
 	c.Revoked, c.CertificateAgency, c.Rejected = b.directory.isRevoked, b.directory.certificateAgency, b.directory.noteRejected
 	b.auth, err = identity.NewAuthenticator(c)
 	if err != nil {

@@ -54,6 +54,15 @@ func newArea(t *testing.T) *area {
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), a.pool, all); err != nil {
 		t.Fatal(err)
 	}
+	var one []*irtv1.Practitioner // for whom mediators act
+	for id := range areaAgencies {
+		one = append(one, &irtv1.Practitioner{
+			Name: "agencies/" + id + "/practitioners/p1", DisplayName: "P", State: irtv1.AgencyState_AGENCY_STATE_ACTIVE,
+		})
+	}
+	if _, _, _, err := agencies.UpsertPractitioners(t.Context(), a.pool, one); err != nil {
+		t.Fatal(err)
+	}
 	for i, sort := range []string{"plain", "shielded", "sensitive", "deceased", "archived", "consented"} {
 		a.children = append(a.children, a.add(t, i, sort))
 	}

@@ -259,7 +259,7 @@ func (h *Hub) newAuthenticator(rejections *audit.Rejections) (*identity.Authenti
 	i := identity.Config{
 		Issuers: h.config.Issuers, Agencies: h.Directory.Facts, Left: h.Directory.Left,
 		CertificateAgency: h.Directory.CertificateAgency, Revoked: h.Revocations.Revoked,
-		Rejected: rejections.Record,
+		Rejected: rejections.Record, Registered: h.Directory.Registered,
 	}
 	if len(i.Issuers) == 0 {
 		key, err := identity.LoadOrCreateKey(h.config.Data)
