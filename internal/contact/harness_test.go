@@ -29,6 +29,9 @@ type hub struct {
 	pool     *pgxpool.Pool
 	children *children.Service
 	*contact.Service
+
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
 }
 
 // kinds of the agencies in the harness. The clinic is a sensitive service.
@@ -76,7 +79,7 @@ func newHub(t testing.TB) *hub {
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, c, contact.New(pool, directory, tokens)}
+	return &hub{t, pool, c, contact.New(pool, directory, tokens), directory, tokens}
 }
 
 // by is the context of a call by a person: "clinic/ann" is a practitioner of the
