@@ -64,8 +64,10 @@ func TestDenialsTakeTheSameStatements(t *testing.T) {
 	const noRequest = "agencies/school/contactRequests/0198c0de-0000-7000-8000-000000000000"
 	noChild := rpc.ChildName(standard.NewChildID())
 	for what, pair := range map[string][2]func() error{
-		"RequestContact": {func() error { _, err := h.askFor("school/ann", alone, "agencies/gp/involvements/i"); return err },
-			func() error { _, err := h.askFor("school/ann", noChild, "agencies/gp/involvements/i"); return err }},
+		"RequestContact": {
+			func() error { _, err := h.askFor("school/ann", alone, "agencies/gp/involvements/i"); return err },
+			func() error { _, err := h.askFor("school/ann", noChild, "agencies/gp/involvements/i"); return err },
+		},
 		"GetContactRequest":    {func() error { return h.get("charity/ann", q.GetName()) }, func() error { return h.get("charity/ann", noRequest) }},
 		"ListContactMessages":  {func() error { return h.messages("charity/ann", q.GetName()) }, func() error { return h.messages("charity/ann", noRequest) }},
 		"AnswerContactRequest": {func() error { return h.answer("charity/ann", q.GetName()) }, func() error { return h.answer("charity/ann", noRequest) }},
