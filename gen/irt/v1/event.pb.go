@@ -82,8 +82,8 @@ const (
 	// A webhook was disabled, because every attempt failed or its address is gone;
 	// resource names the subscription.
 	EventKind_EVENT_KIND_SUBSCRIPTION_FAILED EventKind = 50
-	// Somebody asks the receiver's agency for contact about a child; resource is the
-	// contact request.
+	// The receiver's agency is asked for contact about a child, or asks for it;
+	// resource is the contact request.
 	EventKind_EVENT_KIND_CONTACT_REQUESTED EventKind = 90
 	// A contact request that the receiver's agency asked was answered.
 	EventKind_EVENT_KIND_CONTACT_ANSWERED EventKind = 91
