@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
 	"irthub/internal/contact"
+	"irthub/internal/standard"
 )
 
 const (
@@ -56,6 +59,32 @@ func TestDirectContactNamesWhomToRing(t *testing.T) {
 	_, none := h.askFor("school/ann", child, "agencies/clinic/involvements/none")
 	if hidden == nil || none == nil || hidden.Error() != none.Error() {
 		t.Errorf("a hidden involvement: %v; none: %v", hidden, none)
+	}
+}
+
+// Out of office hours the number to ring is the other one.
+func TestOutOfHoursAnotherNumberIsRung(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.submit("school", nhsNumber, "Rosalind", "2015-06-02")
+	h.involve("gp", child)
+	closed := standard.Today().AddDate(0, 0, 3).Weekday() // not today, whenever that is
+	service := agencies.New(h.pool, h.directory, h.tokens)
+	if _, err := service.UpdateAgency(by(t, "gp"), &irtv1.UpdateAgencyRequest{
+		Agency: &irtv1.Agency{Name: "agencies/gp", OutOfHoursTelephone: "01632 960999", OfficeHours: []*irtv1.OfficeHours{
+			{Weekday: irtv1.Weekday((int32(closed)+6)%7 + 1), Open: "09:00", Close: "17:00"},
+		}},
+		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"office_hours", "out_of_hours_telephone"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	q, err := h.askFor("school/ann", child, "agencies/gp/involvements/i")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := q.GetContacts()
+	if len(c) != 1 || c[0].GetRingNow() != "01632 960999" || c[0].GetTelephone() != "01632 960001" || len(c[0].GetOfficeHours()) != 1 {
+		t.Errorf("contacts: %v", c)
 	}
 }
 

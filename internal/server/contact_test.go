@@ -39,6 +39,11 @@ func TestABrokeredServiceIsNotToBeSeen(t *testing.T) {
 			}
 		}
 	}
+	manager := identity.Caller{Agency: "gp-1", Role: irtv1.Role_ROLE_DATA_MANAGER, Practitioner: "dm", Purpose: irtv1.Purpose_PURPOSE_DATA_QUALITY}
+	events, err := irtv1.NewEventServiceClient(with.conn).ListEvents(with.as(t, manager), &irtv1.ListEventsRequest{PageSize: 1000})
+	if err != nil || len(events.GetEvents()) == 0 || strings.Contains(events.String(), "CONTACT_") {
+		t.Errorf("a data manager is told of contact requests, which would count the services: %v, %v", events, err)
+	}
 	shielded := with.brokered(t, askers[1], "shielded", true)
 	for _, text := range shielded {
 		if strings.Contains(text, "Worker") {
