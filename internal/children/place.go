@@ -207,7 +207,11 @@ func (w *write) decide(sub *submission, broad bool) finding {
 	var candidates []match.Candidate
 	var members []*record
 	for _, id := range ids {
-		candidates, members = w.appendCandidates(candidates, members, id, sub)
+		for _, r := range w.members[id] {
+			if r.id != sub.id && w.meets(sub, r) {
+				candidates, members = append(candidates, w.candidate(sub, r)), append(members, r)
+			}
+		}
 	}
 	f := finding{Decision: w.s.model.Decide(&sub.features, candidates), narrowed: narrowed}
 	if f.Member >= 0 {
@@ -216,28 +220,28 @@ func (w *write) decide(sub *submission, broad bool) finding {
 	return f
 }
 
-// appendCandidates adds a child's records, but the one to be matched, each with
-// what a person decided about the two. What other agencies said of a shielded child
-// counts only as far as it is found and agrees without where the child is:
-// otherwise whoever sends guesses would be told by the outcome which was right.
-func (w *write) appendCandidates(to []match.Candidate, members []*record, child uuid.UUID, sub *submission) ([]match.Candidate, []*record) {
-	for _, r := range w.members[child] {
-		if r.id == sub.id {
-			continue
-		}
-		features := r.features()
-		if w.shielded[child] && r.agency != sub.agency {
-			if !shareKey(r.keys(), sub.blindKeys()) {
-				continue
-			}
-			features = r.blindFeatures()
-		}
-		to = append(to, match.Candidate{
-			Child: match.ChildKey(child), Features: features, DoNotMatch: w.bonds.apart(sub.id, r.id),
-		})
-		members = append(members, r)
+// meets tells whether a submission may be compared with a record that shares a
+// blocking key with it. What other agencies said of a shielded child is met, and
+// compared, only by who the child is: otherwise whoever sends guesses would be told
+// by the outcome which address was right.
+func (w *write) meets(sub *submission, r *record) bool {
+	return !w.hides(sub, r) || shareKey(r.keys(), sub.blindKeys())
+}
+
+// hides tells whether a record says of a shielded child what the submission's agency
+// did not say itself.
+func (w *write) hides(sub *submission, r *record) bool {
+	return w.shielded[r.childID] && r.agency != sub.agency
+}
+
+// candidate is a record to compare with a submission, with what a person decided
+// about the two.
+func (w *write) candidate(sub *submission, r *record) match.Candidate {
+	features := r.features()
+	if w.hides(sub, r) {
+		features = r.blindFeatures()
 	}
-	return to, members
+	return match.Candidate{Child: match.ChildKey(r.childID), Features: features, DoNotMatch: w.bonds.apart(sub.id, r.id)}
 }
 
 // stays tells whether a changed record may stay where it is: it is alone there,
@@ -246,7 +250,10 @@ func (w *write) stays(sub *submission, old *record) bool {
 	if old == nil {
 		return false
 	}
-	others, _ := w.appendCandidates(nil, nil, old.childID, sub)
+	var others []match.Candidate
+	for _, r := range without(w.members[old.childID], sub.id) {
+		others = append(others, w.candidate(sub, r))
+	}
 	return len(others) == 0 || w.s.model.Decide(&sub.features, others).Band != match.BandNew
 }
 

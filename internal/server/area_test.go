@@ -13,6 +13,7 @@ import (
 	"irthub/internal/agencies"
 	"irthub/internal/identity"
 	"irthub/internal/sharing"
+	"irthub/internal/standard"
 )
 
 // area is a hub with children of every sort, each of whose details is a word that
@@ -54,6 +55,8 @@ func newArea(t *testing.T) *area {
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), a.pool, all); err != nil {
 		t.Fatal(err)
 	}
+	// The day's run of the retention rules is done, so that who is archived here stays so.
+	a.exec(t, `INSERT INTO retention_runs (run_id, today, start_time, end_time) VALUES (gen_random_uuid(), $1, now(), now())`, standard.Today())
 	var one []*irtv1.Practitioner // for whom mediators act
 	for id := range areaAgencies {
 		one = append(one, &irtv1.Practitioner{
