@@ -43,6 +43,8 @@ var purgedRows = []purgedRow{
 	{"contact_routes", "child_id", ofChild},
 	{"contact_routes_history", "child_id", ofChild},
 	{"contact_messages", "child_id", ofChild},
+	{"referrals", "child_id", ofChild},
+	{"referrals_history", "child_id", ofChild},
 	{"child_pins", "child_id", ofChild},
 	{"child_pins_history", "child_id", ofChild},
 	{"match_reviews", "record_id", ofRecord},

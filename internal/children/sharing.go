@@ -153,15 +153,31 @@ var (
 		"COLUMNS", contactColumns)
 )
 
-// moveSharing takes consents, refusals, contact requests and shields along with a record that came
-// to another child, and keeps what policy knows of both children true.
+const referralColumns = `referral_id, agency_id, local_id, record_id, record_local_id, recipient_id, service, reason, urgency,
+	basis, state, acknowledge_by_time, decline_reason, outcome, redirected_from, involvement_id, send_time, acknowledge_time, create_time`
+
+// A referral follows its sender's record.
+var moveReferrals = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM referrals WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
+		RETURNING COLUMNS, known_from, revision
+	), kept AS (
+		INSERT INTO referrals_history (child_id, COLUMNS, known_from, revision, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO referrals (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
+	"COLUMNS", referralColumns)
+
+// moveSharing takes consents, refusals, contact requests, referrals and shields along with
+// a record that came to another child, and keeps what policy knows of both children true.
 func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
 	from, to := [16]byte(m.from), [16]byte(m.to)
 	b := &pgx.Batch{}
 	b.Queue(moveConsents, from, to, [16]byte(m.record), m.whole, now)
 	b.Queue(moveRefusals, from, to, [16]byte(m.record), m.whole)
 	b.Queue(moveContactMessages, from, to, [16]byte(m.record), m.whole)
-	for _, sql := range []string{moveContactRoutes, moveContacts} {
+	for _, sql := range []string{moveContactRoutes, moveContacts, moveReferrals} {
 		b.Queue(sql, from, to, [16]byte(m.record), m.whole, now)
 	}
 	shields := copyShields

@@ -74,6 +74,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterAuditServiceHandlerClient, irtv1.NewAuditServiceClient),
 		client(irtv1.RegisterChildServiceHandlerClient, irtv1.NewChildServiceClient),
 		client(irtv1.RegisterConsentServiceHandlerClient, irtv1.NewConsentServiceClient),
+		client(irtv1.RegisterReferralServiceHandlerClient, irtv1.NewReferralServiceClient),
 		client(irtv1.RegisterContactServiceHandlerClient, irtv1.NewContactServiceClient),
 		client(irtv1.RegisterEmergencyAccessServiceHandlerClient, irtv1.NewEmergencyAccessServiceClient),
 		client(irtv1.RegisterEventServiceHandlerClient, irtv1.NewEventServiceClient),

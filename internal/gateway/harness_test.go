@@ -45,6 +45,7 @@ type services struct {
 	irtv1.UnimplementedEventServiceServer
 	irtv1.UnimplementedConsentServiceServer
 	irtv1.UnimplementedContactServiceServer
+	irtv1.UnimplementedReferralServiceServer
 	irtv1.UnimplementedExportServiceServer
 	irtv1.UnimplementedImportServiceServer
 	irtv1.UnimplementedInvolvementServiceServer
@@ -130,6 +131,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterEventServiceServer(conn, s)
 	irtv1.RegisterConsentServiceServer(conn, s)
 	irtv1.RegisterContactServiceServer(conn, s)
+	irtv1.RegisterReferralServiceServer(conn, s)
 	irtv1.RegisterExportServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)

@@ -96,7 +96,8 @@ func foldForm(s string) string {
 // textLists are the lists of texts; those of enums are enumLists.
 var textLists = []*codeList{
 	sexes, ethnicities, disabilities, upnUnknownReasons, omissionReasons, verificationStatuses,
-	carerRelationships, involvementRoles, sensitiveBases, consentGivers, refusalReasons, referralSources, needs, closureReasons,
+	carerRelationships, involvementRoles, sensitiveBases, consentGivers, refusalReasons, referralReasons, referralBases, referralDeclineReasons, referralOutcomes,
+	referralSources, needs, closureReasons,
 }
 
 // textListByID is nil where there is none of that id.

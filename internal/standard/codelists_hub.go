@@ -84,3 +84,64 @@ var involvementRoles = newCodeList(codeList{
 		{code: "OTHER", display: "Other"},
 	},
 })
+
+var referralReasons = newCodeList(codeList{
+	id: "referral-reason", title: "Reason for a referral", version: Version,
+	source: "Working Together to Safeguard Children; codes of this hub",
+	codes: []code{
+		{code: "SAFEGUARDING", display: "The child may be suffering or likely to suffer significant harm"},
+		{code: "CHILD_IN_NEED", display: "Assessment as a child in need"},
+		{code: "EARLY_HELP", display: "Early help for the child or family"},
+		{code: "PARENTING_SUPPORT", display: "Support with parenting"},
+		{code: "SEND", display: "Special educational needs or a disability"},
+		{code: "HEALTH", display: "Physical health or development"},
+		{code: "MENTAL_HEALTH", display: "Emotional wellbeing or mental health"},
+		{code: "SUBSTANCE_MISUSE", display: "Substance misuse"},
+		{code: "SEXUAL_HEALTH", display: "Sexual health"},
+		{code: "ATTENDANCE", display: "Attendance at school, or missing education"},
+		{code: "YOUTH_JUSTICE", display: "Offending or risk of it"},
+		{code: "YOUNG_CARER", display: "Assessment as a young carer"},
+		{code: "HOUSING", display: "Housing or homelessness"},
+		{code: "OTHER", display: "Another reason"},
+	},
+})
+
+var referralBases = newCodeList(codeList{
+	id: "referral-basis", title: "Basis of a referral", version: Version,
+	source: "UK GDPR arts 6 and 9; Children Act 2004 ss. 10, 11 and 16LA; codes of this hub",
+	codes: []code{
+		{code: "CONSENT", display: "Consent in force, recorded in the hub"},
+		{code: "SAFEGUARDING", display: "Safeguarding: the child's welfare needs it, and consent cannot or should not be asked"},
+		{code: "DUTY_TO_SHARE", display: "A duty to share information"},
+		{code: "DIRECT_CARE", display: "Provision of health or social care"},
+	},
+})
+
+var referralDeclineReasons = newCodeList(codeList{
+	id: "referral-decline-reason", title: "Reason for declining a referral", version: Version,
+	source: "Codes of this hub",
+	codes: []code{
+		{code: "THRESHOLD_NOT_MET", display: "The threshold of the service is not met"},
+		{code: "OUT_OF_AREA", display: "The child lives outside the area of the service"},
+		{code: "NOT_OFFERED", display: "The service does not offer what is asked"},
+		{code: "NO_CAPACITY", display: "There is no capacity in reasonable time"},
+		{code: "ALREADY_KNOWN", display: "The service works with the child already"},
+		{code: "NO_CONSENT", display: "The family does not agree"},
+		{code: "OTHER", display: "Another reason"},
+	},
+})
+
+var referralOutcomes = newCodeList(codeList{
+	id: "referral-outcome", title: "Outcome of a referral", version: Version,
+	source: "Codes of this hub",
+	codes: []code{
+		{code: "NEEDS_MET", display: "The needs were met"},
+		{code: "NEEDS_PARTLY_MET", display: "The needs were met in part"},
+		{code: "STEPPED_UP", display: "Passed to statutory services"},
+		{code: "STEPPED_DOWN", display: "Passed to universal services"},
+		{code: "NO_FURTHER_ACTION", display: "Assessed, with no further action"},
+		{code: "DISENGAGED", display: "The child or family no longer took part"},
+		{code: "MOVED_AWAY", display: "The child moved away"},
+		{code: "OTHER", display: "Another outcome"},
+	},
+})

@@ -96,6 +96,13 @@ func NormaliseRefusal(r *irtv1.Refusal) {
 	r.Categories = sortedSet(r.GetCategories())
 }
 
+// NormaliseReferral does for a referral what Normalise does for a record.
+func NormaliseReferral(r *irtv1.Referral) {
+	r.Reason = normaliseCode(referralReasons, r.GetReason())
+	r.Basis = normaliseCode(referralBases, r.GetBasis())
+	r.Service = CleanText(r.GetService())
+}
+
 func sortedSet[T cmp.Ordered](values []T) []T {
 	slices.Sort(values)
 	return slices.Compact(values)

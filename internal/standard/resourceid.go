@@ -35,6 +35,12 @@ func RefusalID(agency, localID string) uuid.UUID {
 	return derivedID(agency, agency+"\x00refusals\x00"+localID)
 }
 
+// ReferralID is the key of a referral that an agency sent, derived as
+// InvolvementID is.
+func ReferralID(agency, localID string) uuid.UUID {
+	return derivedID(agency, agency+"\x00referrals\x00"+localID)
+}
+
 func derivedID(owner, whole string) uuid.UUID {
 	var id uuid.UUID
 	first, rest := sha256.Sum256([]byte(owner)), sha256.Sum256([]byte(whole))

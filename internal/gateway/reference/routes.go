@@ -48,6 +48,7 @@ var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_event_service_proto,
 	irtv1.File_irt_v1_consent_service_proto,
 	irtv1.File_irt_v1_contact_service_proto,
+	irtv1.File_irt_v1_referral_service_proto,
 	irtv1.File_irt_v1_export_service_proto,
 	irtv1.File_irt_v1_import_service_proto,
 	irtv1.File_irt_v1_involvement_service_proto,
