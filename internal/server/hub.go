@@ -29,6 +29,7 @@ import (
 	"irthub/internal/limits"
 	"irthub/internal/quality"
 	"irthub/internal/redact"
+	"irthub/internal/referrals"
 	"irthub/internal/retention"
 	"irthub/internal/revocations"
 	"irthub/internal/rpc"
@@ -46,6 +47,7 @@ type Hub struct {
 	Children     *children.Service
 	Involvements *involvement.Service
 	Consents     *consent.Service
+	Referrals    *referrals.Service
 	Contacts     *contact.Service
 	Emergencies  *emergency.Service
 	Retention    *retention.Service
@@ -117,6 +119,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
+	h.Referrals = referrals.New(db.Pool, h.Directory, tokens, h.Involvements.Involve)
 	h.keeper = idempotency.New(db.Pool, func(err error) {
 		c.Log.Warn("answers kept for idempotency were not forgotten", "error", err)
 	})
@@ -173,6 +176,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterLimitServiceServer(r, h.Limits)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
 	irtv1.RegisterQualityServiceServer(r, h.Quality)
+	irtv1.RegisterReferralServiceServer(r, h.Referrals)
 	irtv1.RegisterRevocationServiceServer(r, h.Revocations)
 	irtv1.RegisterRetentionServiceServer(r, h.Retention)
 	irtv1.RegisterShieldServiceServer(r, h.Consents)

@@ -1,0 +1,247 @@
+package referrals
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/children"
+	"irthub/internal/identity"
+	"irthub/internal/redact"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// shown makes the message of a referral for one of its sides.
+func (s *Service) shown(ctx context.Context, v *version, to side) *irtv1.Referral {
+	m := v.message(to, time.Now())
+	facts := s.directory.Asker(ctx).Facts()
+	facts.Own = true
+	redact.Show(ctx, m, sharing.Decide(sharing.See, facts))
+	return m
+}
+
+// GetReferral implements irt.v1.ReferralService.
+func (s *Service) GetReferral(ctx context.Context, req *irtv1.GetReferralRequest) (*irtv1.Referral, error) {
+	agency, localID, ok := parseName(req.GetName())
+	if !ok {
+		return nil, rpc.Denied()
+	}
+	v, err := present(ctx, s.pool, standard.ReferralID(agency, localID))
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, rpc.Denied()
+	}
+	asker := s.directory.Asker(ctx)
+	standings, err := children.Standings(ctx, s.pool, asker, v.childID)
+	if err != nil {
+		return nil, err
+	}
+	m := s.view(ctx, asker, standings[v.childID], v)
+	if m == nil {
+		return nil, rpc.Denied()
+	}
+	return m, nil
+}
+
+// view is what an asker sees of a referral, nil where it may not know of it.
+func (s *Service) view(ctx context.Context, asker agencies.Asker, st *children.Standing, v *version) *irtv1.Referral {
+	var m *irtv1.Referral
+	if to := v.sideOf(asker); to != nobody {
+		m = s.shown(ctx, v, to)
+	} else {
+		d := s.leads(asker, st, s.sensitive(v.agency) || s.sensitive(v.recipient))
+		if !d.Shows(irtv1.Category_CATEGORY_REFERRAL) {
+			return nil
+		}
+		m = v.bare()
+		redact.Show(ctx, m, d)
+	}
+	e := audit.FromContext(ctx)
+	e.AddChild(v.childID)
+	e.AddReturned(v.name())
+	return m
+}
+
+// leads decides what somebody sees of others' referrals.
+func (s *Service) leads(asker agencies.Asker, st *children.Standing, sensitive bool) *sharing.Decision {
+	f := sharing.Facts{}
+	if st != nil {
+		f = st.Facts(asker)
+	}
+	f.Sensitive = sensitive
+	return sharing.Decide(sharing.See, f)
+}
+
+func (s *Service) sensitive(agency string) bool {
+	a, _ := s.directory.Get(agency)
+	return a.Sensitive
+}
+
+// ListReferrals implements irt.v1.ReferralService.
+func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsRequest) (*irtv1.ListReferralsResponse, error) {
+	const method = irtv1.ReferralService_ListReferrals_FullMethodName
+	asker := s.directory.Asker(ctx)
+	args := pgx.NamedArgs{
+		"reader": asker.Agency, "state": int16(req.GetState()), "overdue": req.GetOverdue(), "now": time.Now(), //nolint:gosec // states are few
+		"sensitive": append([]string{}, s.directory.Sensitive()...), "lead": false,
+	}
+	var st *children.Standing
+	sql := receivedSQL
+	if strings.HasPrefix(req.GetParent(), "children/") {
+		child, standing, err := s.child(ctx, asker, req.GetParent())
+		if err != nil {
+			return nil, err
+		}
+		st, sql, args["child"] = standing, ofChildSQL, [16]byte(child)
+		args["lead"] = s.leads(asker, st, false).Shows(irtv1.Category_CATEGORY_REFERRAL)
+		audit.FromContext(ctx).AddChild(child)
+	} else {
+		if err := s.ownAgency(ctx, req.GetParent()); err != nil {
+			return nil, err
+		}
+		if req.GetSent() {
+			sql = sentSQL
+		}
+	}
+	cursor, err := s.tokens.Decode(method, req, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	args["before"], args["before_id"] = endOfTime, [16]byte(uuid.Max)
+	if len(cursor) == 8+len(uuid.UUID{}) {
+		args["before"] = time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))) //nolint:gosec // as it was written
+		args["before_id"] = [16]byte(cursor[8:])
+	}
+	size := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))
+	args["limit"] = size + 1
+	rows, err := s.pool.Query(ctx, sql, args)
+	if err != nil {
+		return nil, fmt.Errorf("referrals: listing: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, scanVersion)
+	if err != nil {
+		return nil, fmt.Errorf("referrals: reading a list: %w", err)
+	}
+	out := &irtv1.ListReferralsResponse{}
+	if len(found) > size {
+		found = found[:size]
+		last := found[size-1]
+		at := binary.BigEndian.AppendUint64(nil, uint64(last.created.UnixMicro())) //nolint:gosec // after 1970
+		if out.NextPageToken, err = s.tokens.Encode(method, req, append(at, last.id[:]...)); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range found {
+		if m := s.view(ctx, asker, st, v); m != nil {
+			out.Referrals = append(out.Referrals, m)
+		}
+	}
+	return out, nil
+}
+
+// endOfTime is after any referral.
+var endOfTime = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// listSQL lists the referrals that a condition selects, the newest first.
+func listSQL(condition string) string {
+	return `SELECT ` + columns + ` FROM referrals WHERE ` + condition + `
+		AND (create_time, referral_id) < (@before, @before_id)
+		AND (@state = 0 OR state = @state) AND (NOT @overdue OR state = 1 AND acknowledge_by_time < @now)
+	ORDER BY create_time DESC, referral_id DESC LIMIT @limit`
+}
+
+// The lists. That of a child holds what view shows, so that pages are counted by it.
+var (
+	receivedSQL = listSQL(`recipient_id = @reader`)
+	sentSQL     = listSQL(`agency_id = @reader`)
+	ofChildSQL  = listSQL(`child_id = @child AND (agency_id = @reader OR recipient_id = @reader
+		OR @lead AND NOT agency_id = ANY(@sensitive::text[]) AND NOT recipient_id = ANY(@sensitive::text[]))`)
+)
+
+// child is the one that answers for the child named, for an asker who may know of it.
+func (s *Service) child(ctx context.Context, asker agencies.Asker, name string) (uuid.UUID, *children.Standing, error) {
+	named, err := rpc.ParseChildName(name)
+	if err != nil {
+		return uuid.Nil, nil, err
+	}
+	child, err := children.Survivor(ctx, s.pool, named)
+	if err != nil {
+		return uuid.Nil, nil, denied(err)
+	}
+	standings, err := children.Standings(ctx, s.pool, asker, child)
+	if err != nil {
+		return uuid.Nil, nil, err
+	}
+	st := standings[child]
+	if st == nil || !sharing.Decide(sharing.See, st.Facts(asker)).ShowsChild() {
+		return uuid.Nil, nil, rpc.Denied()
+	}
+	return child, st, nil
+}
+
+// ownAgency refuses the worklist of any agency but the caller's own.
+func (s *Service) ownAgency(ctx context.Context, name string) error {
+	caller := identity.FromContext(ctx)
+	if agency, ok := agencies.ParseName(name); !ok || agency != caller.Agency || !sharing.MayReadRecord(caller, agency) {
+		return rpc.Denied()
+	}
+	return nil
+}
+
+const statisticsSQL = `
+	SELECT state, count(*)::int FROM referrals WHERE recipient_id = $1 GROUP BY state ORDER BY state`
+
+const acknowledgeSQL = `
+	SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), 0), coalesce(percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds), 0)
+	FROM (SELECT extract(epoch FROM acknowledge_time - send_time)::float8 AS seconds FROM referrals
+		WHERE recipient_id = $1 AND acknowledge_time IS NOT NULL) w`
+
+// GetReferralStatistics implements irt.v1.ReferralService.
+func (s *Service) GetReferralStatistics(ctx context.Context, req *irtv1.GetReferralStatisticsRequest) (*irtv1.ReferralStatistics, error) {
+	if err := s.ownAgency(ctx, req.GetParent()); err != nil {
+		return nil, err
+	}
+	agency, _ := agencies.ParseName(req.GetParent())
+	out := &irtv1.ReferralStatistics{}
+	rows, err := s.pool.Query(ctx, statisticsSQL, agency) //nolint:rowserrcheck // ForEachRow does
+	if err != nil {
+		return nil, fmt.Errorf("referrals: counting: %w", err)
+	}
+	var state irtv1.ReferralState
+	var count int32
+	_, err = pgx.ForEachRow(rows, []any{&state, &count}, func() error {
+		out.Counts = append(out.Counts, &irtv1.ReferralCount{State: state, Count: count})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("referrals: counting: %w", err)
+	}
+	err = s.pool.QueryRow(ctx, acknowledgeSQL, agency).Scan(&out.MedianAcknowledgeSeconds, &out.P90AcknowledgeSeconds)
+	if err != nil {
+		return nil, fmt.Errorf("referrals: reading how long they waited: %w", err)
+	}
+	return out, nil
+}
+
+// denied is the error of not finding a child, for a caller who may not learn whether
+// there is one.
+func denied(err error) error {
+	if status.Code(err) == codes.NotFound {
+		return rpc.Denied()
+	}
+	return err
+}

@@ -1,0 +1,262 @@
+package referrals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/children"
+	"irthub/internal/identity"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+// parseName reads agencies/{agency}/referrals/{local_id}.
+func parseName(name string) (agency, localID string, ok bool) {
+	return agencies.ParseChildName(name, "referrals")
+}
+
+// byConsent is the code of a referral that the family agreed to.
+const byConsent = "CONSENT"
+
+// earlyHelp are the reasons for which families are free to say no, so that a basis
+// must be stated.
+var earlyHelp = []string{"EARLY_HELP", "PARENTING_SUPPORT"}
+
+// dueWithin is how soon a referral is to be acknowledged.
+var dueWithin = map[irtv1.ReferralUrgency]time.Duration{
+	irtv1.ReferralUrgency_REFERRAL_URGENCY_ROUTINE:   5 * 24 * time.Hour,
+	irtv1.ReferralUrgency_REFERRAL_URGENCY_URGENT:    24 * time.Hour,
+	irtv1.ReferralUrgency_REFERRAL_URGENCY_IMMEDIATE: time.Hour,
+}
+
+// asked is how a request names its child.
+type asked struct {
+	child, recordID uuid.UUID
+}
+
+// SendReferral implements irt.v1.ReferralService.
+func (s *Service) SendReferral(ctx context.Context, req *irtv1.SendReferralRequest) (*irtv1.Referral, error) {
+	caller := identity.FromContext(ctx)
+	agency, localID, ok := parseName(req.GetReferral().GetName())
+	if ok && (caller.Agency != agency || !sharing.MayWrite(caller, agency)) {
+		return nil, rpc.Denied()
+	}
+	m := proto.CloneOf(req.GetReferral())
+	standard.NormaliseReferral(m)
+	if faults, _ := standard.Check(&irtv1.SendReferralRequest{Referral: m}, standard.Options{}); len(faults) > 0 {
+		return nil, rpc.Invalid(faults)
+	}
+	to, _ := agencies.ParseName(m.GetRecipient())
+	next := &version{
+		id: standard.ReferralID(agency, localID), agency: agency, localID: localID, recipient: to, service: m.GetService(),
+		reason: m.GetReason(), urgency: m.GetUrgency(), basis: m.GetBasis(), state: sent,
+	}
+	if err := s.mayReceive(next, to, "referral.recipient"); err != nil {
+		return nil, err
+	}
+	about, err := readSubject(next, m)
+	if err != nil {
+		return nil, err
+	}
+	var stored *version
+	err = s.inChange(ctx, next.name(), func(c *change) (err error) {
+		stored, err = c.send(ctx, next, about, m.GetEtag())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.shown(ctx, stored, sender), nil
+}
+
+// mayReceive refuses a recipient that is not there to receive.
+func (s *Service) mayReceive(v *version, to, field string) error {
+	known, found := s.directory.Get(to)
+	if found && known.Active && to != v.agency {
+		return nil
+	}
+	return rpc.Invalid([]standard.Fault{{
+		Field: field, RuleID: "REFERRAL_RECIPIENT",
+		Description: "The directory has no such agency in use, or the referral comes from it.",
+		Action:      "Send agencies/{agency} with the id of another agency of the directory.",
+	}})
+}
+
+// readSubject reads what names the child in a request.
+func readSubject(next *version, m *irtv1.Referral) (a asked, err error) {
+	if record := m.GetChildRecord(); record != "" {
+		owner, localID, ok := agencies.ParseChildName(record, "childRecords")
+		if !ok || owner != next.agency {
+			return a, subjectFault("referral.child_record", "The name is not that of a child record of the sender's own.")
+		}
+		a.recordID = standard.RecordID(owner, localID)
+	}
+	if m.GetChild() != "" {
+		a.child, err = rpc.ParseChildName(m.GetChild())
+	}
+	return a, err
+}
+
+func subjectFault(field, description string) error {
+	return rpc.Invalid([]standard.Fault{{
+		Field: field, RuleID: "REFERRAL_SUBJECT", Description: description,
+		Action: "Send agencies/{agency}/childRecords/{local_id} of the sender, or name the child.",
+	}})
+}
+
+// find says which child is meant, without holding it.
+func (c *change) find(ctx context.Context, a asked) (uuid.UUID, error) {
+	child := a.child
+	if child != uuid.Nil {
+		var err error
+		if child, err = children.Survivor(ctx, c.tx, child); err != nil {
+			return uuid.Nil, err
+		}
+	}
+	if a.recordID == uuid.Nil {
+		return child, nil
+	}
+	var of uuid.UUID
+	err := c.tx.QueryRow(ctx, `SELECT child_id FROM child_records WHERE record_id = $1 AND state = 1`, [16]byte(a.recordID)).
+		Scan((*zeronull.UUID)(&of))
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return uuid.Nil, rpc.Denied()
+	case err != nil:
+		return uuid.Nil, fmt.Errorf("referrals: finding a record: %w", err)
+	case child != uuid.Nil && child != of:
+		return uuid.Nil, subjectFault("referral.child", "The child is not the one that child_record belongs to.")
+	}
+	return of, nil
+}
+
+// standingSQL reads what agency $2 is to child $1 on the day $3, with record $4 or,
+// where that is null, the first of its active records by local id.
+const standingSQL = `
+	SELECT r.record_id, coalesce(r.local_id, ''), r.record_id IS NOT NULL
+		OR EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = $1 AND i.agency_id = $2
+			AND i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3))
+	FROM children c
+	LEFT JOIN LATERAL (SELECT r.record_id, r.local_id FROM child_records r
+		WHERE r.child_id = $1 AND r.agency_id = $2 AND r.state = 1 AND ($4::uuid IS NULL OR r.record_id = $4)
+		ORDER BY r.local_id LIMIT 1) r ON true
+	WHERE c.child_id = $1`
+
+// subject finds and holds the child that a request is about, and ties the referral to
+// the sender's record of it. A sender that does not work with the child is refused as
+// if there were none.
+func (c *change) subject(ctx context.Context, next *version, about asked) error {
+	child, err := c.find(ctx, about)
+	if err != nil {
+		return denied(err)
+	}
+	if err := c.hold(ctx, child); err != nil {
+		return err
+	}
+	// The record may have gone to another child before that was held.
+	if again, err := c.find(ctx, about); err != nil || again != child {
+		return errStale
+	}
+	works := false
+	next.childID = child
+	err = c.tx.QueryRow(ctx, standingSQL, [16]byte(child), next.agency, c.s.today(), zeronull.UUID(about.recordID)).
+		Scan((*zeronull.UUID)(&next.recordID), &next.recordLocalID, &works)
+	if err != nil {
+		return fmt.Errorf("referrals: reading what the sender is to a child: %w", err)
+	}
+	if !works {
+		return rpc.Denied()
+	}
+	return nil
+}
+
+// send works out what a referral that is sent comes to, and stores it.
+func (c *change) send(ctx context.Context, next *version, about asked, etag string) (*version, error) {
+	if err := c.lockName(ctx, next.id); err != nil {
+		return nil, err
+	}
+	if err := c.subject(ctx, next, about); err != nil {
+		return nil, err
+	}
+	cur, err := present(ctx, c.tx, next.id)
+	if err != nil {
+		return nil, err
+	}
+	if cur == nil {
+		if etag != "" || rpc.IfMatch(ctx) != "" {
+			return nil, rpc.Aborted("")
+		}
+		next.sentAt = c.now
+	} else {
+		if err := c.mayResend(ctx, cur, next, etag); err != nil || next.says(cur) {
+			return cur, err
+		}
+		next.recipient, next.redirectedFrom, next.sentAt = cur.recipient, cur.redirectedFrom, cur.sentAt
+	}
+	next.acknowledgeBy = next.sentAt.Add(dueWithin[next.urgency])
+	if err := c.checkBasis(ctx, next); err != nil {
+		return nil, err
+	}
+	if err := c.put(ctx, cur, next); err != nil {
+		return nil, err
+	}
+	c.tell(send.kind, next, next.agency, next.recipient)
+	return next, nil
+}
+
+// mayResend says why a referral that was sent cannot be sent like this.
+func (c *change) mayResend(ctx context.Context, cur, next *version, etag string) error {
+	if rpc.CheckEtag(ctx, etag, cur.etag()) != nil {
+		return cur.overtaken()
+	}
+	if cur.childID != next.childID || cur.first() != next.recipient {
+		return rpc.Invalid([]standard.Fault{{
+			Field: "referral.name", RuleID: "REFERRAL_OTHER",
+			Description: "The referral of that name is about another child, or to another agency.",
+			Action:      "Send a referral under a name of its own.",
+		}})
+	}
+	if next.says(cur) {
+		return nil
+	}
+	return send.may(sender, cur.state)
+}
+
+// checkBasis refuses a referral that may not be made on the basis that it states.
+func (c *change) checkBasis(ctx context.Context, v *version) error {
+	if v.basis == "" && slices.Contains(earlyHelp, v.reason) {
+		return rpc.Invalid([]standard.Fault{{
+			Field: "referral.basis", RuleID: "REFERRAL_BASIS_REQUIRED",
+			Description: "Early help needs the family's consent, or another basis that is recorded.",
+			Action:      "Send basis: CONSENT once consent is recorded, or the basis on which it is made without.",
+		}})
+	}
+	if v.basis != byConsent {
+		return nil
+	}
+	to, _ := c.s.directory.Get(v.recipient)
+	asker := agencies.Asker{Agency: v.recipient, Kind: to.Kind}
+	standings, err := children.Standings(ctx, c.tx, asker, v.childID)
+	if err != nil {
+		return err
+	}
+	if st := standings[v.childID]; st != nil && st.Facts(asker).Consented != 0 {
+		return nil
+	}
+	return rpc.Invalid([]standard.Fault{{
+		Field: "referral.basis", RuleID: "REFERRAL_CONSENT_MISSING",
+		Description: "The hub has no consent in force that lets this recipient have information about the child.",
+		Action:      "Record the consent first (RecordConsent), or state the basis on which it is made without.",
+	}})
+}
