@@ -185,7 +185,7 @@ func TestSend(t *testing.T) {
 		"REFERRAL_CONSENT_MISSING": func(m *irtv1.Referral) { m.Basis = "CONSENT" },
 		"REFERRAL_OTHER":           func(m *irtv1.Referral) { m.Name, m.Recipient = first.GetName(), "agencies/gp" },
 		"CODE_UNKNOWN":             func(m *irtv1.Referral) { m.Reason = "NONSENSE" },
-		"REFERRAL_SUBJECT":         func(m *irtv1.Referral) { m.ChildRecord = "" },
+		"SUBJECT_REQUIRED":         func(m *irtv1.Referral) { m.ChildRecord = "" },
 	} {
 		if rule, code := bad(change); rule != want || code != codes.InvalidArgument {
 			t.Errorf("got %s %v, want %s", rule, code, want)

@@ -110,7 +110,7 @@ func readSubject(next *version, m *irtv1.Referral) (a asked, err error) {
 
 func subjectFault(field, description string) error {
 	return rpc.Invalid([]standard.Fault{{
-		Field: field, RuleID: "REFERRAL_SUBJECT", Description: description,
+		Field: field, RuleID: "SUBJECT_REQUIRED", Description: description,
 		Action: "Send agencies/{agency}/childRecords/{local_id} of the sender, or name the child.",
 	}})
 }

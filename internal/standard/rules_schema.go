@@ -59,12 +59,6 @@ var wholeRules = []Rule{
 		Source:      "SI 2007/2182 (consent, or reasonable cause to suspect significant harm)",
 	},
 	{
-		ID: "REFERRAL_SUBJECT", Grade: ruleError, StrictGrade: ruleError, Field: "child_record",
-		Description: "Neither child_record nor child is given, so nobody knows whom it is about.",
-		Action:      "Send child_record, the agency's own record of the child, or child, the entry of the index.",
-		Source:      "IRT Hub",
-	},
-	{
 		ID: textInvalid, Grade: ruleError, StrictGrade: ruleError,
 		Description: "The text is not valid Unicode (UTF-8), or holds a null character.",
 		Action:      "Send text as UTF-8; check the encoding of the file it comes from.",

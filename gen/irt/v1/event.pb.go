@@ -95,6 +95,23 @@ const (
 	EventKind_EVENT_KIND_CONTACT_CANCELLED EventKind = 94
 	// The time to answer a contact request is over.
 	EventKind_EVENT_KIND_CONTACT_EXPIRED EventKind = 95
+	// A referral was sent to the receiver's agency, or by it. resource is the referral, as
+	// in all that follow.
+	EventKind_EVENT_KIND_REFERRAL_SENT EventKind = 80
+	// The recipient acknowledged a referral.
+	EventKind_EVENT_KIND_REFERRAL_ACKNOWLEDGED EventKind = 81
+	// The recipient accepted a referral.
+	EventKind_EVENT_KIND_REFERRAL_ACCEPTED EventKind = 82
+	// The recipient declined a referral.
+	EventKind_EVENT_KIND_REFERRAL_DECLINED EventKind = 83
+	// The recipient sent a referral on to another agency.
+	EventKind_EVENT_KIND_REFERRAL_REDIRECTED EventKind = 84
+	// The work that a referral asked for has begun.
+	EventKind_EVENT_KIND_REFERRAL_STARTED EventKind = 85
+	// A referral was closed.
+	EventKind_EVENT_KIND_REFERRAL_CLOSED EventKind = 86
+	// The sender took a referral back.
+	EventKind_EVENT_KIND_REFERRAL_WITHDRAWN EventKind = 87
 )
 
 // Enum value maps for EventKind.
@@ -132,6 +149,14 @@ var (
 		93: "EVENT_KIND_CONTACT_MESSAGE",
 		94: "EVENT_KIND_CONTACT_CANCELLED",
 		95: "EVENT_KIND_CONTACT_EXPIRED",
+		80: "EVENT_KIND_REFERRAL_SENT",
+		81: "EVENT_KIND_REFERRAL_ACKNOWLEDGED",
+		82: "EVENT_KIND_REFERRAL_ACCEPTED",
+		83: "EVENT_KIND_REFERRAL_DECLINED",
+		84: "EVENT_KIND_REFERRAL_REDIRECTED",
+		85: "EVENT_KIND_REFERRAL_STARTED",
+		86: "EVENT_KIND_REFERRAL_CLOSED",
+		87: "EVENT_KIND_REFERRAL_WITHDRAWN",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":                  0,
@@ -166,6 +191,14 @@ var (
 		"EVENT_KIND_CONTACT_MESSAGE":              93,
 		"EVENT_KIND_CONTACT_CANCELLED":            94,
 		"EVENT_KIND_CONTACT_EXPIRED":              95,
+		"EVENT_KIND_REFERRAL_SENT":                80,
+		"EVENT_KIND_REFERRAL_ACKNOWLEDGED":        81,
+		"EVENT_KIND_REFERRAL_ACCEPTED":            82,
+		"EVENT_KIND_REFERRAL_DECLINED":            83,
+		"EVENT_KIND_REFERRAL_REDIRECTED":          84,
+		"EVENT_KIND_REFERRAL_STARTED":             85,
+		"EVENT_KIND_REFERRAL_CLOSED":              86,
+		"EVENT_KIND_REFERRAL_WITHDRAWN":           87,
 	}
 )
 
@@ -315,7 +348,8 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xad\b\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xbd\n" +
+	"\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -349,7 +383,15 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x1bEVENT_KIND_CONTACT_DECLINED\x10\\\x12\x1e\n" +
 	"\x1aEVENT_KIND_CONTACT_MESSAGE\x10]\x12 \n" +
 	"\x1cEVENT_KIND_CONTACT_CANCELLED\x10^\x12\x1e\n" +
-	"\x1aEVENT_KIND_CONTACT_EXPIRED\x10_B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1aEVENT_KIND_CONTACT_EXPIRED\x10_\x12\x1c\n" +
+	"\x18EVENT_KIND_REFERRAL_SENT\x10P\x12$\n" +
+	" EVENT_KIND_REFERRAL_ACKNOWLEDGED\x10Q\x12 \n" +
+	"\x1cEVENT_KIND_REFERRAL_ACCEPTED\x10R\x12 \n" +
+	"\x1cEVENT_KIND_REFERRAL_DECLINED\x10S\x12\"\n" +
+	"\x1eEVENT_KIND_REFERRAL_REDIRECTED\x10T\x12\x1f\n" +
+	"\x1bEVENT_KIND_REFERRAL_STARTED\x10U\x12\x1e\n" +
+	"\x1aEVENT_KIND_REFERRAL_CLOSED\x10V\x12!\n" +
+	"\x1dEVENT_KIND_REFERRAL_WITHDRAWN\x10WB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_event_proto_rawDescOnce sync.Once

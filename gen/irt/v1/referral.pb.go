@@ -410,7 +410,7 @@ const file_irt_v1_referral_proto_rawDesc = "" +
 	"updateTime\x12!\n" +
 	"\x04etag\x18\x14 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\fR\x04etag:\xef\x01\xeaAK\n" +
 	"\firt/Referral\x12&agencies/{agency}/referrals/{referral}*\treferrals2\breferral\xbaH\x9d\x01\x1a\x9a\x01\n" +
-	"\x10REFERRAL_SUBJECT\x12Ygive child_record, the agency's own record of the child, or child, the entry of the index\x1a+this.child != '' || this.child_record != ''*\xfc\x01\n" +
+	"\x10SUBJECT_REQUIRED\x12Ygive child_record, the agency's own record of the child, or child, the entry of the index\x1a+this.child != '' || this.child_record != ''*\xfc\x01\n" +
 	"\rReferralState\x12\x1e\n" +
 	"\x1aREFERRAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13REFERRAL_STATE_SENT\x10\x01\x12\x1f\n" +
