@@ -140,7 +140,7 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 	if len(found) > size {
 		found = found[:size]
 		last := found[size-1]
-		at := binary.BigEndian.AppendUint64(nil, uint64(last.created.UnixMicro())) //nolint:gosec // after 1970
+		at := binary.BigEndian.AppendUint64(nil, uint64(last.created.UnixMicro()))
 		if out.NextPageToken, err = s.tokens.Encode(method, req, append(at, last.id[:]...)); err != nil {
 			return nil, err
 		}
