@@ -91,8 +91,14 @@ func call(t testing.TB, c identity.Caller) context.Context {
 // submit has an agency submit a record of a child, and gives the child's name.
 func (h *hub) submit(agency, localID, given, born string) string {
 	h.t.Helper()
+	return h.identify(agency, localID, "", given, born)
+}
+
+// identify does so with an NHS number, by which records are found to be of one child.
+func (h *hub) identify(agency, localID, nhsNumber, given, born string) string {
+	h.t.Helper()
 	resp, err := h.children.SubmitChildRecord(as(h.t, agency), &irtv1.SubmitChildRecordRequest{ChildRecord: &irtv1.ChildRecord{
-		Name: "agencies/" + agency + "/childRecords/" + localID, GivenName: given, FamilyName: "Achterberg", DateOfBirth: born,
+		Name: "agencies/" + agency + "/childRecords/" + localID, GivenName: given, FamilyName: "Achterberg", DateOfBirth: born, NhsNumber: nhsNumber,
 		AddressLines: []string{"4 Quay Side"}, Postcode: "NR23 1AH", Sex: "F",
 	}})
 	if err != nil {

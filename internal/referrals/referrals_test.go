@@ -293,7 +293,7 @@ func TestFollowsRecord(t *testing.T) {
 	h.submit("gp", "g1", "Aoife", "2014-03-02")
 	other := h.submit("school", "p1", "Bertram", "2009-11-30")
 	if other == child {
-		t.Skip("the record did not leave")
+		t.Fatal("the record did not leave")
 	}
 	got, err := h.GetReferral(as(t, "social"), &irtv1.GetReferralRequest{Name: m.GetName()})
 	if err != nil || got.GetChild() != other {
@@ -309,5 +309,34 @@ func TestFollowsRecord(t *testing.T) {
 	inv, err := h.involvements.GetInvolvement(as(t, "social"), &irtv1.GetInvolvementRequest{Name: got.GetInvolvement()})
 	if err != nil || inv.GetChild() != other {
 		t.Errorf("the involvement is %v, %v", inv, err)
+	}
+}
+
+// Where two children become one between two moves, the referral goes on at the one.
+func TestFollowsMerge(t *testing.T) {
+	h := newHub(t)
+	kept := h.identify("gp", "g1", "9434765870", "Rosalind", "2015-06-02")
+	gone := h.submit("school", "p1", "Barnaby", "2012-01-09")
+	m := h.refer("r1", "social")
+	if kept == gone {
+		t.Fatal("they were never two children")
+	}
+	if _, err := h.do(as(t, "social"), "acknowledge", m.GetName(), "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if now := h.identify("school", "p1", "9434765870", "Rosalind", "2015-06-02"); now != kept {
+		t.Fatal("they did not become one")
+	}
+	got, err := h.do(as(t, "social"), "accept", m.GetName(), "", "")
+	if err != nil || got.GetChild() != kept {
+		t.Fatalf("accepted: %v, %v", got, err)
+	}
+	inv, err := h.involvements.GetInvolvement(as(t, "social"), &irtv1.GetInvolvementRequest{Name: got.GetInvolvement()})
+	if err != nil || inv.GetChild() != kept {
+		t.Errorf("the involvement: %v, %v", inv, err)
+	}
+	resp, err := h.ListReferrals(as(t, "social"), &irtv1.ListReferralsRequest{Parent: gone})
+	if err != nil || len(resp.GetReferrals()) != 1 {
+		t.Errorf("under the old name: %v, %v", resp, err)
 	}
 }
