@@ -147,9 +147,10 @@ const (
 // patternForms says in words what each pattern of the schema asks for. A test
 // shows that none is missing and none is left over.
 var patternForms = map[string]string{
-	noControl:                                  "text without control characters",
-	`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`:             "a date as YYYY-MM-DD",
-	`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`:  "a time as HH:MM",
+	noControl: "text without control characters",
+
+	`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`:            "a date as YYYY-MM-DD",
+	`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`: "a time as HH:MM",
 	`^[0-9]{10}$`:                              "10 digits",
 	`^[1-9][0-9]{9}$`:                          "10 digits, the first not 0",
 	`^[0-9]{6}$`:                               "6 digits",
