@@ -85,3 +85,40 @@ func (s *Service) ListContactRequests(ctx context.Context, req *irtv1.ListContac
 	}
 	return out, nil
 }
+
+// OfChild lists the contact requests about a child in which the caller's agency has a
+// part, as ListContactRequests shows them, the newest first.
+func (s *Service) OfChild(ctx context.Context, child string) ([]*irtv1.ContactRequest, error) {
+	id, err := rpc.ParseChildName(child)
+	if err != nil {
+		return nil, err
+	}
+	asker := s.directory.Asker(ctx)
+	rows, err := s.pool.Query(ctx, `SELECT q.contact_request_id FROM contact_requests q
+		WHERE q.child_id = $1 AND (q.agency_id = $2 OR EXISTS (SELECT 1 FROM contact_routes r
+			JOIN involvements i ON i.child_id = r.child_id AND i.involvement_id = r.involvement_id
+			WHERE r.child_id = $1 AND r.contact_request_id = q.contact_request_id AND r.agency_id = $2))
+		ORDER BY q.contact_request_id DESC LIMIT $3`, [16]byte(id), asker.Agency, largestPage)
+	if err != nil {
+		return nil, fmt.Errorf("contact: listing a child's requests: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	ids := make([]uuid.UUID, len(found))
+	for i, id := range found {
+		ids[i] = id
+	}
+	all, err := load(ctx, s.pool, "", ids...)
+	if err != nil {
+		return nil, err
+	}
+	var out []*irtv1.ContactRequest
+	for _, q := range all {
+		if p, err := partyOf(q, asker, time.Now()); err == nil {
+			out = append(out, s.shown(ctx, p, asker, s.message(p)))
+		}
+	}
+	return out, nil
+}

@@ -89,6 +89,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterShieldServiceHandlerClient, irtv1.NewShieldServiceClient),
 		client(irtv1.RegisterStandardServiceHandlerClient, irtv1.NewStandardServiceClient),
 		client(irtv1.RegisterSubscriptionServiceHandlerClient, irtv1.NewSubscriptionServiceClient),
+		client(irtv1.RegisterTimelineServiceHandlerClient, irtv1.NewTimelineServiceClient),
 	} {
 		if err := register(context.Background(), g.api, checkedConn{o.Conn, g.queries}); err != nil {
 			return nil, fmt.Errorf("gateway: registering a service: %w", err)

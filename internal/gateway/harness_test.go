@@ -46,6 +46,7 @@ type services struct {
 	irtv1.UnimplementedConsentServiceServer
 	irtv1.UnimplementedContactServiceServer
 	irtv1.UnimplementedReferralServiceServer
+	irtv1.UnimplementedTimelineServiceServer
 	irtv1.UnimplementedExportServiceServer
 	irtv1.UnimplementedImportServiceServer
 	irtv1.UnimplementedInvolvementServiceServer
@@ -132,6 +133,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterConsentServiceServer(conn, s)
 	irtv1.RegisterContactServiceServer(conn, s)
 	irtv1.RegisterReferralServiceServer(conn, s)
+	irtv1.RegisterTimelineServiceServer(conn, s)
 	irtv1.RegisterExportServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)

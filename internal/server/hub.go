@@ -35,6 +35,7 @@ import (
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 	"irthub/internal/telemetry"
+	"irthub/internal/timeline"
 	"irthub/internal/webhooks"
 )
 
@@ -49,6 +50,7 @@ type Hub struct {
 	Consents     *consent.Service
 	Referrals    *referrals.Service
 	Contacts     *contact.Service
+	Timelines    *timeline.Service
 	Emergencies  *emergency.Service
 	Retention    *retention.Service
 	Exchange     *exchange.Service
@@ -120,6 +122,9 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Referrals = referrals.New(db.Pool, h.Directory, tokens, h.Involvements.Involve)
+	h.Timelines = timeline.New(timeline.Sources{
+		Children: h.Children, Involvements: h.Involvements, Consents: h.Consents, Contacts: h.Contacts,
+	}, tokens)
 	h.keeper = idempotency.New(db.Pool, func(err error) {
 		c.Log.Warn("answers kept for idempotency were not forgotten", "error", err)
 	})
@@ -182,6 +187,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterShieldServiceServer(r, h.Consents)
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
 	irtv1.RegisterSubscriptionServiceServer(r, h.Webhooks)
+	irtv1.RegisterTimelineServiceServer(r, h.Timelines)
 }
 
 // unary and stream are the interceptors, outermost first; package rpc says why

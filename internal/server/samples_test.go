@@ -78,6 +78,7 @@ func samples(s *subject, others []*subject) map[string][]proto.Message {
 		"MatchService/ListMatchConstraints":            {&irtv1.ListMatchConstraintsRequest{Child: s.name}},
 		"QualityService/GetQualityReport":              {&irtv1.GetQualityReportRequest{}},
 		"QualityService/ListQualityFindings":           {&irtv1.ListQualityFindingsRequest{Kind: 1}},
+		"TimelineService/ListTimelineEntries":          {&irtv1.ListTimelineEntriesRequest{Parent: s.name}, &irtv1.ListTimelineEntriesRequest{Parent: s.name, KnownAt: now()}},
 		"RetentionService/GetRetention":                {&irtv1.GetRetentionRequest{Name: s.name + "/retention"}},
 		"ShieldService/GetShield":                      {&irtv1.GetShieldRequest{Name: s.name + "/shields/0198c0de-0000-7000-8000-000000000000"}},
 		"ShieldService/ListShields":                    {&irtv1.ListShieldsRequest{Parent: s.name}},

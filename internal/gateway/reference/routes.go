@@ -59,6 +59,7 @@ var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_shield_service_proto,
 	irtv1.File_irt_v1_standard_service_proto,
 	irtv1.File_irt_v1_subscription_service_proto,
+	irtv1.File_irt_v1_timeline_service_proto,
 }
 
 // Routes lists every route, in the order of the schema.

@@ -1,0 +1,172 @@
+package server_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/identity"
+	"irthub/internal/standard"
+)
+
+// Whoever looks at whichever child's timeline is told there nothing that the single
+// methods do not tell: each involvement, lead professional and consent is one that
+// the method shows, as it shows it.
+func TestATimelineHoldsOnlyWhatTheSingleMethodsShow(t *testing.T) {
+	t.Parallel()
+	a := newArea(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	compared := 0
+	for _, c := range callers(r, 60) {
+		s := a.children[r.IntN(len(a.children))]
+		resp, err := irtv1.NewTimelineServiceClient(a.conn).ListTimelineEntries(a.as(t, c), &irtv1.ListTimelineEntriesRequest{Parent: s.name})
+		if err != nil {
+			continue
+		}
+		shown := a.single(t, c, s.name)
+		for _, e := range resp.GetEntries() {
+			compared++
+			if !isShown(e, shown) {
+				t.Errorf("%s (%s) reads of the %s child in the timeline, and nowhere else: %v", c.Agency, identity.RoleText(c.Role), s.sort, e)
+			}
+		}
+	}
+	if compared < 20 {
+		t.Errorf("%d entries in all: the test sees nothing", compared)
+	}
+}
+
+// single is what the single methods show a caller of a child.
+func (a *area) single(t *testing.T, c identity.Caller, child string) (shown []proto.Message) {
+	t.Helper()
+	involvements, _ := irtv1.NewInvolvementServiceClient(a.conn).ListInvolvements(a.as(t, c), &irtv1.ListInvolvementsRequest{Parent: child, IncludeEnded: true})
+	for _, m := range involvements.GetInvolvements() {
+		shown = append(shown, m)
+	}
+	leads, _ := irtv1.NewInvolvementServiceClient(a.conn).ListLeadProfessionals(a.as(t, c), &irtv1.ListLeadProfessionalsRequest{Parent: child})
+	for _, m := range leads.GetLeadProfessionals() {
+		shown = append(shown, m)
+	}
+	consents, _ := irtv1.NewConsentServiceClient(a.conn).ListConsents(a.as(t, c), &irtv1.ListConsentsRequest{Parent: child, IncludeEnded: true})
+	for _, m := range consents.GetConsents() {
+		shown = append(shown, m)
+	}
+	records, _ := irtv1.NewChildServiceClient(a.conn).ListChildRecords(a.as(t, c), &irtv1.ListChildRecordsRequest{Parent: "agencies/-", Child: child})
+	for _, m := range records.GetChildRecords() {
+		shown = append(shown, m)
+	}
+	versions, _ := irtv1.NewChildServiceClient(a.conn).ListChildVersions(a.as(t, c), &irtv1.ListChildVersionsRequest{Parent: child})
+	for _, m := range versions.GetChildVersions() {
+		shown = append(shown, m.GetChild())
+	}
+	return shown
+}
+
+// isShown looks for what an entry tells among what the single methods show.
+func isShown(e *irtv1.TimelineEntry, shown []proto.Message) bool {
+	for _, m := range shown {
+		switch d := e.GetDetail().(type) {
+		case *irtv1.TimelineEntry_Involvement:
+			if proto.Equal(d.Involvement, m) {
+				return true
+			}
+		case *irtv1.TimelineEntry_LeadProfessional:
+			if proto.Equal(d.LeadProfessional, m) {
+				return true
+			}
+		case *irtv1.TimelineEntry_Consent:
+			if proto.Equal(d.Consent, m) {
+				return true
+			}
+		case *irtv1.TimelineEntry_Registration:
+			record, ok := m.(*irtv1.ChildRecord)
+			if name := d.Registration.GetChildRecord(); name == "" || ok && record.GetName() == name {
+				return true
+			}
+		case *irtv1.TimelineEntry_Move:
+			child, ok := m.(*irtv1.Child)
+			if ok && (d.Move.GetPostcode() == child.GetPostcode() && d.Move.GetSchoolUrn()+d.Move.GetGpPracticeCode() == "" ||
+				d.Move.GetPostcode() == "" && (d.Move.GetSchoolUrn() == child.GetSchoolUrn() || d.Move.GetGpPracticeCode() == child.GetGpPracticeCode())) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// A timeline tells moves and involvements on their days, the newest first, page by
+// page; as of a day without what came after, and as it was known at an instant.
+func TestATimelineInItsOrder(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	school := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	record := func(fields string) string {
+		name, _ := h.call(t, 200, "PUT", "/v1/agencies/school-1/childRecords/1",
+			`{"givenName": "Rosalind", "familyName": "Achterberg", "dateOfBirth": "2015-06-02", `+fields+`}`, school)["child"].(string)
+		return name
+	}
+	child := record(`"addressLines": ["4 Quay Side"], "postcode": "NR23 1AH"`)
+	h.call(t, 200, "PUT", "/v1/agencies/school-1/involvements/1",
+		`{"child": "`+child+`", "role": "TEACHER", "startDate": "2026-01-05", "endDate": "2026-02-06"}`, school)
+	var known time.Time
+	if err := h.pool.QueryRow(t.Context(), `SELECT clock_timestamp()`).Scan(&known); err != nil {
+		t.Fatal(err)
+	}
+	record(`"addressLines": ["9 Staithe Street"], "postcode": "NR23 1AF", "addressStartDate": "2026-02-01"`)
+	today := standard.Today().Format(time.DateOnly)
+	for _, c := range []struct{ name, query, want string }{
+		{"all", "", today + " REGISTRATION, " + today + " REGISTRATION, 2026-02-01 MOVE, 2026-01-05 INVOLVEMENT"},
+		{"as of a day", "?asOf=2026-01-31", "2026-01-05 INVOLVEMENT"},
+		{"as it was known", "?knownAt=" + known.UTC().Format(time.RFC3339Nano), today + " REGISTRATION, 2026-01-05 INVOLVEMENT"},
+		{"of two kinds", "?kinds=TIMELINE_KIND_MOVE&kinds=TIMELINE_KIND_INVOLVEMENT", "2026-02-01 MOVE, 2026-01-05 INVOLVEMENT"},
+	} {
+		for _, size := range []string{"", "1"} {
+			if got := strings.Join(h.timeline(t, child, c.query, size, school), ", "); got != c.want {
+				t.Errorf("%s, pages of %q: %s, want %s", c.name, size, got, c.want)
+			}
+		}
+	}
+	future := timestamppb.New(time.Now().Add(time.Hour)).AsTime().Format(time.RFC3339)
+	h.call(t, 400, "GET", "/v1/"+child+"/timeline?knownAt="+future, "", school)
+	h.call(t, 400, "GET", "/v1/"+child+"/timeline?asOf=2026-02-30", "", school)
+	h.call(t, 404, "GET", "/v1/"+missingChild(t)+"/timeline", "", school)
+}
+
+// timeline reads a timeline in pages of a size.
+func (h *hub) timeline(t *testing.T, child, query, size, token string) (told []string) {
+	t.Helper()
+	if query == "" {
+		query = "?"
+	}
+	for page := ""; ; {
+		m := h.call(t, 200, "GET", "/v1/"+child+"/timeline"+query+paging(size, page), "", token)
+		entries, _ := m["entries"].([]any)
+		for _, one := range entries {
+			e, _ := one.(map[string]any)
+			day, _ := e["startDate"].(string)
+			kind, _ := e["kind"].(string)
+			told = append(told, day+" "+strings.TrimPrefix(kind, "TIMELINE_KIND_"))
+		}
+		if page, _ = m["nextPageToken"].(string); page == "" {
+			return told
+		}
+	}
+}
+
+// paging is the part of an address that asks for a page.
+func paging(size, token string) (q string) {
+	if size != "" {
+		q += "&pageSize=" + size
+	}
+	if token != "" {
+		q += "&pageToken=" + token
+	}
+	return q
+}

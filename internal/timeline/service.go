@@ -1,0 +1,91 @@
+// Package timeline tells what happened to a child in one list, from what the methods
+// that list each kind show the caller. It reads nothing of its own, so that it can
+// show nothing that they withhold.
+package timeline
+
+import (
+	"context"
+	"time"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/rpc"
+	"irthub/internal/standard"
+)
+
+// Sizes of a page, as the schema states them.
+const (
+	defaultPage = 50
+	largestPage = 1000
+)
+
+// Sources are the features that a timeline is made of.
+type Sources struct {
+	Children     irtv1.ChildServiceServer
+	Involvements irtv1.InvolvementServiceServer
+	Consents     irtv1.ConsentServiceServer
+	Contacts     Contacts
+}
+
+// Contacts lists the contact requests about a child in which the caller has a part.
+type Contacts interface {
+	OfChild(ctx context.Context, child string) ([]*irtv1.ContactRequest, error)
+}
+
+// Service is irt.v1.TimelineService.
+type Service struct {
+	irtv1.UnimplementedTimelineServiceServer
+
+	from   Sources
+	tokens *rpc.PageTokens
+}
+
+// New makes the service.
+func New(from Sources, tokens *rpc.PageTokens) *Service {
+	return &Service{from: from, tokens: tokens}
+}
+
+// ListTimelineEntries implements irt.v1.TimelineService.
+func (s *Service) ListTimelineEntries(ctx context.Context, req *irtv1.ListTimelineEntriesRequest) (*irtv1.ListTimelineEntriesResponse, error) {
+	const method = irtv1.TimelineService_ListTimelineEntries_FullMethodName
+	if err := checkTimes(req); err != nil {
+		return nil, err
+	}
+	cursor, err := s.tokens.Decode(method, req, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	t := &timeline{Service: s, req: req, out: &irtv1.ListTimelineEntriesResponse{}}
+	if err := t.gather(ctx); err != nil {
+		return nil, err
+	}
+	size := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))
+	if last := t.page(cursor, size); last != nil {
+		if t.out.NextPageToken, err = s.tokens.Encode(method, req, last); err != nil {
+			return nil, err
+		}
+	}
+	return t.out, nil
+}
+
+// clockSkew is how far a caller's clock may be ahead of the hub's.
+const clockSkew = time.Minute
+
+func checkTimes(req *irtv1.ListTimelineEntriesRequest) error {
+	var faults []standard.Fault
+	if req.GetAsOf() != "" {
+		if _, err := standard.ParseDate(req.GetAsOf()); err != nil {
+			faults = append(faults, standard.FaultOf("DATE_INVALID", "as_of"))
+		}
+	}
+	if at := req.GetKnownAt(); at != nil && (!at.IsValid() || at.AsTime().After(time.Now().Add(clockSkew)) || at.AsTime().Year() < 2000) {
+		faults = append(faults, standard.Fault{
+			Field: "known_at", RuleID: "KNOWN_AT_RANGE",
+			Description: "The instant is in the future, or before the year 2000.",
+			Action:      "Send an instant of the past, or leave it out to ask what is known now.",
+		})
+	}
+	if len(faults) > 0 {
+		return rpc.Invalid(faults)
+	}
+	return nil
+}
