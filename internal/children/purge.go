@@ -38,6 +38,8 @@ var purgedRows = []purgedRow{
 	{"shields_history", "child_id", ofChild},
 	{"sharing_refusals", "child_id", ofChild},
 	{"emergency_accesses", "child_id", ofChild},
+	{"concerns", "child_id", ofChild},
+	{"concerns_history", "child_id", ofChild},
 	{"contact_requests", "child_id", ofChild},
 	{"contact_requests_history", "child_id", ofChild},
 	{"contact_routes", "child_id", ofChild},

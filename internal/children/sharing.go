@@ -75,6 +75,22 @@ var moveConsents = strings.ReplaceAll(`
 	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
 	"COLUMNS", consentColumns)
 
+const concernColumns = `concern_id, agency_id, local_id, record_id, record_local_id, category, level, practitioner_id, start_date,
+	review_date, state, outcome, end_date, sensitive, create_time`
+
+// A concern that was shared through a record follows it too.
+var moveConcerns = strings.ReplaceAll(`
+	WITH gone AS (
+		DELETE FROM concerns WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
+		RETURNING COLUMNS, known_from, revision
+	), kept AS (
+		INSERT INTO concerns_history (child_id, COLUMNS, known_from, revision, known_to)
+		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
+	)
+	INSERT INTO concerns (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
+	"COLUMNS", concernColumns)
+
 const moveRefusals = `UPDATE sharing_refusals SET child_id = $2::uuid
 	WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)`
 
@@ -169,15 +185,15 @@ var moveReferrals = strings.ReplaceAll(`
 	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
 	"COLUMNS", referralColumns)
 
-// moveSharing takes consents, refusals, contact requests, referrals and shields along with
-// a record that came to another child, and keeps what policy knows of both children true.
+// moveSharing takes consents, refusals, concerns, contact requests, referrals and shields
+// along with a record that came to another child, and keeps what policy knows of both children true.
 func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
 	from, to := [16]byte(m.from), [16]byte(m.to)
 	b := &pgx.Batch{}
 	b.Queue(moveConsents, from, to, [16]byte(m.record), m.whole, now)
 	b.Queue(moveRefusals, from, to, [16]byte(m.record), m.whole)
 	b.Queue(moveContactMessages, from, to, [16]byte(m.record), m.whole)
-	for _, sql := range []string{moveContactRoutes, moveContacts, moveReferrals} {
+	for _, sql := range []string{moveConcerns, moveContactRoutes, moveContacts, moveReferrals} {
 		b.Queue(sql, from, to, [16]byte(m.record), m.whole, now)
 	}
 	shields := copyShields

@@ -73,6 +73,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterAgencyServiceHandlerClient, irtv1.NewAgencyServiceClient),
 		client(irtv1.RegisterAuditServiceHandlerClient, irtv1.NewAuditServiceClient),
 		client(irtv1.RegisterChildServiceHandlerClient, irtv1.NewChildServiceClient),
+		client(irtv1.RegisterConcernServiceHandlerClient, irtv1.NewConcernServiceClient),
 		client(irtv1.RegisterConsentServiceHandlerClient, irtv1.NewConsentServiceClient),
 		client(irtv1.RegisterReferralServiceHandlerClient, irtv1.NewReferralServiceClient),
 		client(irtv1.RegisterContactServiceHandlerClient, irtv1.NewContactServiceClient),

@@ -43,6 +43,7 @@ type services struct {
 	irtv1.UnimplementedAgencyServiceServer
 	irtv1.UnimplementedChildServiceServer
 	irtv1.UnimplementedEventServiceServer
+	irtv1.UnimplementedConcernServiceServer
 	irtv1.UnimplementedConsentServiceServer
 	irtv1.UnimplementedContactServiceServer
 	irtv1.UnimplementedReferralServiceServer
@@ -130,6 +131,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterAuditServiceServer(conn, s)
 	irtv1.RegisterChildServiceServer(conn, s)
 	irtv1.RegisterEventServiceServer(conn, s)
+	irtv1.RegisterConcernServiceServer(conn, s)
 	irtv1.RegisterConsentServiceServer(conn, s)
 	irtv1.RegisterContactServiceServer(conn, s)
 	irtv1.RegisterReferralServiceServer(conn, s)

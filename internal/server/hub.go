@@ -15,6 +15,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/batch"
 	"irthub/internal/children"
+	"irthub/internal/concerns"
 	"irthub/internal/consent"
 	"irthub/internal/contact"
 	"irthub/internal/dictionary"
@@ -47,6 +48,7 @@ type Hub struct {
 	Agencies     *agencies.Service
 	Children     *children.Service
 	Involvements *involvement.Service
+	Concerns     *concerns.Service
 	Consents     *consent.Service
 	Referrals    *referrals.Service
 	Contacts     *contact.Service
@@ -114,6 +116,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Quality = quality.New(db.Pool, tokens)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
+	h.Concerns = concerns.New(db.Pool, h.Directory, tokens)
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
 	h.Contacts = contact.New(db.Pool, h.Directory, tokens)
 	h.contacts = contact.StartSweeper(ctx, db.Pool, c.Log)
@@ -171,6 +174,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterAgencyServiceServer(r, h.Agencies)
 	irtv1.RegisterAuditServiceServer(r, h.Accesses)
 	irtv1.RegisterChildServiceServer(r, h.Children)
+	irtv1.RegisterConcernServiceServer(r, h.Concerns)
 	irtv1.RegisterConsentServiceServer(r, h.Consents)
 	irtv1.RegisterContactServiceServer(r, h.Contacts)
 	irtv1.RegisterEmergencyAccessServiceServer(r, h.Emergencies)

@@ -58,6 +58,8 @@ func samples(s *subject, others []*subject) map[string][]proto.Message {
 		"ReferralService/GetReferral":                  {&irtv1.GetReferralRequest{Name: school + "/referrals/r1"}},
 		"ReferralService/ListReferrals":                {&irtv1.ListReferralsRequest{Parent: s.name}, &irtv1.ListReferralsRequest{Parent: school}, &irtv1.ListReferralsRequest{Parent: school, Sent: true}},
 		"ReferralService/GetReferralStatistics":        {&irtv1.GetReferralStatisticsRequest{Parent: school}},
+		"ConcernService/GetConcern":                    {&irtv1.GetConcernRequest{Name: school + "/concerns/c" + tag}, &irtv1.GetConcernRequest{Name: "agencies/clinic-1/concerns/c" + tag}},
+		"ConcernService/ListConcerns":                  {&irtv1.ListConcernsRequest{Parent: s.name}, &irtv1.ListConcernsRequest{Parent: school}},
 		"ConsentService/GetConsent":                    {&irtv1.GetConsentRequest{Name: school + "/consents/c1"}},
 		"ConsentService/ListConsents":                  {&irtv1.ListConsentsRequest{Parent: s.name}},
 		"ConsentService/CheckSharing":                  {&irtv1.CheckSharingRequest{Child: s.name}},

@@ -107,6 +107,7 @@ func (d *document) glance(p *Policy) {
 	columns := []irtv1.Category{
 		irtv1.Category_CATEGORY_BASIC, irtv1.Category_CATEGORY_IDENTIFIER, irtv1.Category_CATEGORY_CARER, irtv1.Category_CATEGORY_LOCATION,
 		irtv1.Category_CATEGORY_CONTACT, irtv1.Category_CATEGORY_CHARACTERISTIC, irtv1.Category_CATEGORY_INVOLVEMENT, irtv1.Category_CATEGORY_SENSITIVE,
+		irtv1.Category_CATEGORY_CONCERN,
 	}
 	head, line := "| |", "|---|"
 	for _, c := range columns {

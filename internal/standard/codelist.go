@@ -98,6 +98,7 @@ var textLists = []*codeList{
 	sexes, ethnicities, disabilities, upnUnknownReasons, omissionReasons, verificationStatuses,
 	carerRelationships, involvementRoles, sensitiveBases, consentGivers, refusalReasons, referralReasons, referralBases, referralDeclineReasons, referralOutcomes,
 	referralSources, needs, closureReasons,
+	concernCategories, concernLevels, concernOutcomes,
 }
 
 // textListByID is nil where there is none of that id.

@@ -43,6 +43,47 @@ var refusalReasons = newCodeList(codeList{
 	},
 })
 
+var concernCategories = newCodeList(codeList{
+	id: "concern-category", title: "What a concern is about", version: Version,
+	source: "Working Together to Safeguard Children; codes of this hub",
+	codes: []code{
+		{code: "ATTENDANCE", display: "Attendance, exclusion or missing education"},
+		{code: "LEARNING", display: "Learning or development"},
+		{code: "HEALTH", display: "Physical health"},
+		{code: "EMOTIONAL_WELLBEING", display: "Emotional wellbeing or behaviour"},
+		{code: "FAMILY", display: "Family circumstances or parenting"},
+		{code: "HOUSING", display: "Housing or money"},
+		{code: "YOUNG_CARER", display: "Caring for somebody"},
+		{code: "ABUSE_OR_NEGLECT", display: "Abuse or neglect"},
+		{code: "DOMESTIC_ABUSE", display: "Domestic abuse"},
+		{code: "EXPLOITATION", display: "Exploitation, by gangs or otherwise"},
+		{code: "OFFENDING", display: "Offending or antisocial behaviour"},
+		{code: "MISSING", display: "Going missing"},
+	},
+})
+
+var concernLevels = newCodeList(codeList{
+	id: "concern-level", title: "Level of need", version: Version,
+	source: "Levels of need, as in local threshold documents (Working Together to Safeguard Children); codes of this hub",
+	codes: []code{
+		{code: "UNIVERSAL", display: "Met by universal services"},
+		{code: "EARLY_HELP", display: "Early help by one agency"},
+		{code: "TARGETED", display: "Several agencies, with a lead professional"},
+		{code: "ACUTE", display: "Statutory or specialist services, now"},
+	},
+})
+
+var concernOutcomes = newCodeList(codeList{
+	id: "concern-outcome", title: "What became of a concern", version: Version, source: "Codes of this hub",
+	codes: []code{
+		{code: "RESOLVED", display: "The need was met"},
+		{code: "SUPPORT_IN_PLACE", display: "Support is in place"},
+		{code: "REFERRED", display: "Referred to another agency"},
+		{code: "ASSESSED_NO_ACTION", display: "Looked into; nothing needs to be done"},
+		{code: "MOVED_AWAY", display: "The child has left the area"},
+	},
+})
+
 var involvementRoles = newCodeList(codeList{
 	id: "involvement-role", title: "Role in an involvement", version: Version,
 	source: "This hub's own list, after the practitioners named in SI 2007/2182",

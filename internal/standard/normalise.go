@@ -88,6 +88,19 @@ func NormaliseConsent(c *irtv1.Consent) {
 	c.Recipients = sortedSet(cleanList(c.GetRecipients(), CleanText))
 }
 
+// NormaliseConcern does for a concern what Normalise does for a record.
+func NormaliseConcern(c *irtv1.Concern) {
+	c.Category = normaliseCode(concernCategories, c.GetCategory())
+	c.Level = normaliseCode(concernLevels, c.GetLevel())
+	c.StartDate = CleanText(c.GetStartDate())
+	c.ReviewDate = CleanText(c.GetReviewDate())
+}
+
+// NormaliseConcernOutcome does so for what became of one.
+func NormaliseConcernOutcome(r *irtv1.CloseConcernRequest) {
+	r.Outcome = normaliseCode(concernOutcomes, r.GetOutcome())
+}
+
 // NormaliseRefusal does for a refusal what Normalise does for a record.
 func NormaliseRefusal(r *irtv1.Refusal) {
 	r.Reason = normaliseCode(refusalReasons, r.GetReason())

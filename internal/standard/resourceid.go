@@ -29,6 +29,12 @@ func ConsentID(agency, localID string) uuid.UUID {
 	return derivedID(agency, agency+"\x00consents\x00"+localID)
 }
 
+// ConcernID is the key of a concern that an agency shared, derived as
+// InvolvementID is.
+func ConcernID(agency, localID string) uuid.UUID {
+	return derivedID(agency, agency+"\x00concerns\x00"+localID)
+}
+
 // RefusalID is the key of a refusal that an agency recorded, derived as
 // InvolvementID is.
 func RefusalID(agency, localID string) uuid.UUID {

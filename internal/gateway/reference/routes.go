@@ -46,6 +46,7 @@ var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_audit_service_proto,
 	irtv1.File_irt_v1_child_service_proto,
 	irtv1.File_irt_v1_event_service_proto,
+	irtv1.File_irt_v1_concern_service_proto,
 	irtv1.File_irt_v1_consent_service_proto,
 	irtv1.File_irt_v1_contact_service_proto,
 	irtv1.File_irt_v1_referral_service_proto,

@@ -1,0 +1,213 @@
+package concerns
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/children"
+	"irthub/internal/redact"
+	"irthub/internal/rpc"
+	"irthub/internal/sharing"
+	"irthub/internal/standard"
+)
+
+const (
+	concernCategory   = irtv1.Category_CATEGORY_CONCERN
+	sensitiveCategory = irtv1.Category_CATEGORY_SENSITIVE
+)
+
+// decide says how an asker sees a concern about a child; nil for not at all. That of
+// a sensitive service needs what shows the service, too.
+func decide(a agencies.Asker, st *children.Standing, v *version) *sharing.Decision {
+	f := st.Said(a, v.agency)
+	if v.sensitive {
+		f = st.Sensitive(a, v.agency, false)
+	}
+	d := sharing.Decide(sharing.See, f)
+	if !d.ShowsChild() && !f.Own || !d.Shows(concernCategory) || v.sensitive && !d.Shows(sensitiveCategory) {
+		return nil
+	}
+	return d
+}
+
+// GetConcern implements irt.v1.ConcernService. Whether there is a concern of another
+// agency that is not shown is not told.
+func (s *Service) GetConcern(ctx context.Context, req *irtv1.GetConcernRequest) (*irtv1.Concern, error) {
+	rpc.LeaveOnBeat(ctx)
+	agency, localID, ok := parseName(req.GetName())
+	if !ok {
+		return nil, rpc.NotFound("concern")
+	}
+	a := s.directory.Asker(ctx)
+	v, err := present(ctx, s.pool, standard.ConcernID(agency, localID))
+	if err != nil {
+		return nil, err
+	}
+	var d *sharing.Decision
+	if v != nil {
+		standings, err := children.Standings(ctx, s.pool, a, v.childID)
+		if err != nil {
+			return nil, err
+		}
+		if st := standings[v.childID]; st != nil {
+			d = decide(a, st, v)
+		}
+	}
+	switch {
+	case d != nil:
+	case a.Owns(agency):
+		return nil, rpc.NotFound("concern")
+	default:
+		return nil, rpc.Denied()
+	}
+	e := audit.FromContext(ctx)
+	e.AddChild(v.childID)
+	e.AddReturned(v.name())
+	m := v.message(a.Owns(agency), s.today())
+	redact.Show(ctx, m, d)
+	return m, nil
+}
+
+// ListConcerns implements irt.v1.ConcernService.
+func (s *Service) ListConcerns(ctx context.Context, req *irtv1.ListConcernsRequest) (*irtv1.ListConcernsResponse, error) {
+	a := s.directory.Asker(ctx)
+	q := &listing{asker: a, size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))}
+	var err error
+	if agency, ok := agencies.ParseName(req.GetParent()); ok {
+		if !a.Owns(agency) || !sharing.MayReadRecord(a.Caller, agency) {
+			return nil, rpc.Denied()
+		}
+	} else if err = s.aboutChild(ctx, q, req.GetParent()); err != nil {
+		return nil, err
+	}
+	if q.after, err = s.cursor(req, req.GetPageToken()); err != nil {
+		return nil, err
+	}
+	found, err := s.list(ctx, q, req)
+	if err != nil {
+		return nil, err
+	}
+	return s.listAnswer(ctx, req, q, found)
+}
+
+// listing is what a list is asked.
+type listing struct {
+	asker     agencies.Asker
+	child     uuid.UUID // Nil: of the asker's agency
+	standing  *children.Standing
+	others    bool     // policy shows concerns of other agencies
+	sensitive bool     // and those of every sensitive service
+	services  []string // or of these
+	notice    *irtv1.Withheld
+	after     position
+	size      int
+}
+
+// aboutChild finds out what policy shows the asker of concerns about a child.
+func (s *Service) aboutChild(ctx context.Context, q *listing, name string) error {
+	asked, err := rpc.ParseChildName(name)
+	if err != nil {
+		return err
+	}
+	if q.child, err = children.Survivor(ctx, s.pool, asked); err != nil {
+		return hidden(err)
+	}
+	standings, err := children.Standings(ctx, s.pool, q.asker, q.child)
+	if err != nil {
+		return err
+	}
+	q.standing = standings[q.child]
+	if q.standing == nil {
+		return rpc.Denied()
+	}
+	d := sharing.Decide(sharing.See, q.standing.Facts(q.asker))
+	if !d.ShowsChild() || !d.Shows(concernCategory) && !q.standing.Involved && !q.standing.HoldsRecord {
+		return rpc.Denied()
+	}
+	if q.others = d.Shows(concernCategory); !q.others {
+		q.notice = d.Withheld(concernCategory)
+		return nil
+	}
+	q.sensitive = d.Shows(sensitiveCategory)
+	for _, id := range q.standing.ConsentingServices() {
+		if sharing.Decide(sharing.See, q.standing.Sensitive(q.asker, id, false)).Shows(sensitiveCategory) {
+			q.services = append(q.services, id)
+		}
+	}
+	return nil
+}
+
+const listed = `SELECT ` + shownColumns + ` FROM concerns v WHERE
+	(@state = 0 OR v.state = @state) AND (NOT @overdue OR v.state = 1 AND v.review_date < @today)
+	AND (v.start_date, v.concern_id) < (@after_day, @after_id) AND `
+
+const (
+	listOfAgency = listed + `v.agency_id = @agency ORDER BY v.start_date DESC, v.concern_id DESC LIMIT @limit`
+	listOfChild  = listed + `v.child_id = @child
+		AND (v.agency_id = @agency OR @others AND (@sensitive OR v.agency_id = ANY(@services::text[]) OR NOT ` + isSensitive + `))
+	ORDER BY v.start_date DESC, v.concern_id DESC LIMIT @limit`
+)
+
+func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsRequest) ([]*version, error) {
+	sql := listOfAgency
+	if q.child != uuid.Nil {
+		sql = listOfChild
+	}
+	services := q.services
+	if services == nil {
+		services = []string{} // nothing is = ANY(NULL), nor is it not
+	}
+	rows, err := s.pool.Query(ctx, sql, pgx.NamedArgs{
+		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": nullDate(s.today()), //nolint:gosec // states are few
+		"after_day": nullDate(q.after.day), "after_id": [16]byte(q.after.id), "agency": q.asker.Agency, "child": [16]byte(q.child),
+		"others": q.others, "sensitive": q.sensitive, "services": services, "limit": q.size + 1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("concerns: listing: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, scanVersion)
+	if err != nil {
+		return nil, fmt.Errorf("concerns: reading a list: %w", err)
+	}
+	return found, nil
+}
+
+func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConcernsRequest, q *listing, found []*version) (*irtv1.ListConcernsResponse, error) {
+	out := &irtv1.ListConcernsResponse{}
+	if len(found) > q.size {
+		found = found[:q.size]
+		last := found[q.size-1]
+		var err error
+		out.NextPageToken, err = s.tokens.Encode(irtv1.ConcernService_ListConcerns_FullMethodName, req, position{last.start, last.id}.cursor())
+		if err != nil {
+			return nil, err
+		}
+	}
+	e := audit.FromContext(ctx)
+	if q.child != uuid.Nil {
+		e.AddChild(q.child)
+	}
+	for _, v := range found {
+		d := sharing.Own(q.asker.Caller, v.agency)
+		if !q.asker.Owns(v.agency) {
+			if d = decide(q.asker, q.standing, v); d == nil {
+				continue
+			}
+		}
+		m := v.message(q.asker.Owns(v.agency), s.today())
+		redact.Show(ctx, m, d)
+		out.Concerns = append(out.Concerns, m)
+		e.AddChild(v.childID)
+		e.AddReturned(v.name())
+	}
+	if q.notice != nil {
+		out.Withheld = redact.Withhold(ctx, nil, q.notice)
+	}
+	return out, nil
+}

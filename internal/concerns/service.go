@@ -1,0 +1,147 @@
+// Package concerns shares concerns about children between the agencies that work
+// with them: early, in codes, with whom to ring.
+package concerns
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/children"
+	"irthub/internal/events"
+	"irthub/internal/pg"
+	"irthub/internal/rpc"
+	"irthub/internal/standard"
+)
+
+// Sizes of a page, as the schema states them.
+const (
+	defaultPage = 100
+	largestPage = 1000
+)
+
+// window is how near to today open concerns of several agencies must have begun to
+// escalate, in days: 12 weeks.
+const window = 12 * 7
+
+// Service is irt.v1.ConcernService.
+type Service struct {
+	irtv1.UnimplementedConcernServiceServer
+
+	pool      *pgxpool.Pool
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
+	today     func() time.Time
+}
+
+// New makes the service.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
+	return &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+}
+
+// change is one transaction of this package: it holds the child it is about, and
+// records the access and what is to be told of it.
+type change struct {
+	s      *Service
+	tx     pgx.Tx
+	access *audit.Entry
+	today  time.Time
+	now    time.Time // when the hub comes to know it; set by hold
+	events []events.Event
+}
+
+// inChange runs fn in a transaction that also records the access, whose answer is
+// the concern of that name.
+func (s *Service) inChange(ctx context.Context, name string, fn func(*change) error) error {
+	e := audit.FromContext(ctx)
+	named := false
+	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
+		c := &change{s: s, tx: tx, access: e, today: s.today()}
+		if err := fn(c); err != nil {
+			return err
+		}
+		if err := events.Append(ctx, tx, c.events); err != nil {
+			return err
+		}
+		if !named { // by an attempt before
+			e.AddReturned(name)
+			named = true
+		}
+		return audit.Insert(ctx, tx, []*audit.Entry{e})
+	})
+	if err == nil {
+		e.Recorded()
+	}
+	return err
+}
+
+// errStale makes the transaction start again: what it found moved before it was held.
+var errStale = &pgconn.PgError{Code: "40001", Severity: "ERROR", Message: "what was found of a child moved before it was held"}
+
+// lockClass keeps the advisory locks of this package apart from everybody else's.
+const lockClass = 0x434e43 // "CNC"
+
+// lockName keeps others from making the concern of that id at the same moment: it
+// may have no row to lock yet.
+func (c *change) lockName(ctx context.Context, id uuid.UUID) error {
+	key := int32(binary.BigEndian.Uint32(id[12:])) //nolint:gosec // any 32 bits do
+	if _, err := c.tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockClass, key); err != nil {
+		return fmt.Errorf("concerns: locking: %w", err)
+	}
+	return nil
+}
+
+// hold keeps the child as it is until the end, and notes whom the access is about.
+func (c *change) hold(ctx context.Context, child uuid.UUID) error {
+	if err := children.Hold(ctx, c.tx, child); err != nil {
+		return err
+	}
+	c.access.AddChild(child)
+	// Not now(), which is when the transaction began: it may have waited since.
+	if err := c.tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&c.now); err != nil {
+		return fmt.Errorf("concerns: asking the time: %w", err)
+	}
+	return nil
+}
+
+// tell adds an event to what the change tells.
+func (c *change) tell(e events.Event) {
+	e.Time = c.now
+	c.events = append(c.events, e)
+}
+
+// position is a place in a list, by first day and id.
+type position struct {
+	day time.Time
+	id  uuid.UUID
+}
+
+// afterAll is after any day of the standard.
+var afterAll = position{day: time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC)}
+
+func (p position) cursor() []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(p.day.UnixMicro())), p.id[:]...)
+}
+
+// cursor opens the page token of a request; where there is none, it is the first page.
+func (s *Service) cursor(req proto.Message, token string) (position, error) {
+	cursor, err := s.tokens.Decode(irtv1.ConcernService_ListConcerns_FullMethodName, req, token)
+	if err != nil || cursor == nil {
+		return afterAll, err
+	}
+	if len(cursor) != 8+len(uuid.UUID{}) {
+		return position{}, fmt.Errorf("concerns: a page token of %d bytes", len(cursor))
+	}
+	at := time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))).UTC() //nolint:gosec // as it was written
+	return position{at, uuid.UUID(cursor[8:])}, nil
+}
