@@ -82,6 +82,17 @@ const (
 	// A webhook was disabled, because every attempt failed or its address is gone;
 	// resource names the subscription.
 	EventKind_EVENT_KIND_SUBSCRIPTION_FAILED EventKind = 50
+	// An agency shared a concern about the child, or changed it.
+	EventKind_EVENT_KIND_CONCERN_SUBMITTED EventKind = 60
+	// A concern about the child was closed.
+	EventKind_EVENT_KIND_CONCERN_CLOSED EventKind = 61
+	// A concern about the child was taken back.
+	EventKind_EVENT_KIND_CONCERN_WITHDRAWN EventKind = 62
+	// A concern about the child is acute, or two agencies or more have open ones that
+	// began within 12 weeks: those who work with the child should speak today.
+	EventKind_EVENT_KIND_CONCERN_ESCALATED EventKind = 63
+	// Concerns about a child escalated and it has no lead professional: one should be named.
+	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_WANTED EventKind = 70
 	// The receiver's agency is asked for contact about a child, or asks for it;
 	// resource is the contact request.
 	EventKind_EVENT_KIND_CONTACT_REQUESTED EventKind = 90
@@ -143,6 +154,11 @@ var (
 		41: "EVENT_KIND_TOKEN_REVOKED",
 		40: "EVENT_KIND_ACCESS_LIMIT_EXCEEDED",
 		50: "EVENT_KIND_SUBSCRIPTION_FAILED",
+		60: "EVENT_KIND_CONCERN_SUBMITTED",
+		61: "EVENT_KIND_CONCERN_CLOSED",
+		62: "EVENT_KIND_CONCERN_WITHDRAWN",
+		63: "EVENT_KIND_CONCERN_ESCALATED",
+		70: "EVENT_KIND_LEAD_PROFESSIONAL_WANTED",
 		90: "EVENT_KIND_CONTACT_REQUESTED",
 		91: "EVENT_KIND_CONTACT_ANSWERED",
 		92: "EVENT_KIND_CONTACT_DECLINED",
@@ -185,6 +201,11 @@ var (
 		"EVENT_KIND_TOKEN_REVOKED":                41,
 		"EVENT_KIND_ACCESS_LIMIT_EXCEEDED":        40,
 		"EVENT_KIND_SUBSCRIPTION_FAILED":          50,
+		"EVENT_KIND_CONCERN_SUBMITTED":            60,
+		"EVENT_KIND_CONCERN_CLOSED":               61,
+		"EVENT_KIND_CONCERN_WITHDRAWN":            62,
+		"EVENT_KIND_CONCERN_ESCALATED":            63,
+		"EVENT_KIND_LEAD_PROFESSIONAL_WANTED":     70,
 		"EVENT_KIND_CONTACT_REQUESTED":            90,
 		"EVENT_KIND_CONTACT_ANSWERED":             91,
 		"EVENT_KIND_CONTACT_DECLINED":             92,
@@ -348,8 +369,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xbd\n" +
-	"\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xeb\v\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -378,6 +398,11 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x18EVENT_KIND_TOKEN_REVOKED\x10)\x12$\n" +
 	" EVENT_KIND_ACCESS_LIMIT_EXCEEDED\x10(\x12\"\n" +
 	"\x1eEVENT_KIND_SUBSCRIPTION_FAILED\x102\x12 \n" +
+	"\x1cEVENT_KIND_CONCERN_SUBMITTED\x10<\x12\x1d\n" +
+	"\x19EVENT_KIND_CONCERN_CLOSED\x10=\x12 \n" +
+	"\x1cEVENT_KIND_CONCERN_WITHDRAWN\x10>\x12 \n" +
+	"\x1cEVENT_KIND_CONCERN_ESCALATED\x10?\x12'\n" +
+	"#EVENT_KIND_LEAD_PROFESSIONAL_WANTED\x10F\x12 \n" +
 	"\x1cEVENT_KIND_CONTACT_REQUESTED\x10Z\x12\x1f\n" +
 	"\x1bEVENT_KIND_CONTACT_ANSWERED\x10[\x12\x1f\n" +
 	"\x1bEVENT_KIND_CONTACT_DECLINED\x10\\\x12\x1e\n" +

@@ -55,6 +55,8 @@ const (
 	Category_CATEGORY_SENSITIVE Category = 9
 	// Public facts about agencies and the standard itself.
 	Category_CATEGORY_PUBLIC Category = 10
+	// Concerns about a child that an agency shared.
+	Category_CATEGORY_CONCERN Category = 11
 	// Referrals between agencies about the child.
 	Category_CATEGORY_REFERRAL Category = 12
 )
@@ -73,6 +75,7 @@ var (
 		8:  "CATEGORY_INVOLVEMENT",
 		9:  "CATEGORY_SENSITIVE",
 		10: "CATEGORY_PUBLIC",
+		11: "CATEGORY_CONCERN",
 		12: "CATEGORY_REFERRAL",
 	}
 	Category_value = map[string]int32{
@@ -87,6 +90,7 @@ var (
 		"CATEGORY_INVOLVEMENT":    8,
 		"CATEGORY_SENSITIVE":      9,
 		"CATEGORY_PUBLIC":         10,
+		"CATEGORY_CONCERN":        11,
 		"CATEGORY_REFERRAL":       12,
 	}
 )
@@ -568,7 +572,7 @@ const file_irt_v1_options_proto_rawDesc = "" +
 	"\fMethodAccess\x12\x16\n" +
 	"\x06public\x18\x01 \x01(\bR\x06public\x12\"\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\f.irt.v1.RoleR\x05roles\x12)\n" +
-	"\x10purpose_required\x18\x03 \x01(\bR\x0fpurposeRequired*\xaa\x02\n" +
+	"\x10purpose_required\x18\x03 \x01(\bR\x0fpurposeRequired*\xc0\x02\n" +
 	"\bCategory\x12\x18\n" +
 	"\x14CATEGORY_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CATEGORY_ADMINISTRATIVE\x10\x01\x12\x12\n" +
@@ -581,7 +585,8 @@ const file_irt_v1_options_proto_rawDesc = "" +
 	"\x14CATEGORY_INVOLVEMENT\x10\b\x12\x16\n" +
 	"\x12CATEGORY_SENSITIVE\x10\t\x12\x13\n" +
 	"\x0fCATEGORY_PUBLIC\x10\n" +
-	"\x12\x15\n" +
+	"\x12\x14\n" +
+	"\x10CATEGORY_CONCERN\x10\v\x12\x15\n" +
 	"\x11CATEGORY_REFERRAL\x10\f*\x99\x03\n" +
 	"\n" +
 	"AgencyKind\x12\x1b\n" +
