@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -45,6 +46,7 @@ type area struct {
 
 	mu           sync.Mutex
 	acknowledged map[string]string // names of records, and of their children
+	read         map[string]bool   // ids of reads whose answers came
 	told         map[string]bool   // children whose creation an event told of
 	refused      int               // answers that were none: unavailable, or no connection
 }
@@ -53,7 +55,7 @@ type area struct {
 // given, that database.
 func newArea(t *testing.T, data, url string) *area {
 	t.Helper()
-	a := &area{data: data, acknowledged: map[string]string{}, told: map[string]bool{}}
+	a := &area{data: data, acknowledged: map[string]string{}, read: map[string]bool{}, told: map[string]bool{}}
 	a.env = []string{"IRTHUB_DATA=" + data}
 	if url != "" {
 		a.env = append(a.env, databaseURLVariable+"="+url)
@@ -141,6 +143,9 @@ func (a *area) send(ctx context.Context, name, body string) bool {
 		ok = json.NewDecoder(resp.Body).Decode(&answer) == nil && resp.StatusCode == http.StatusOK
 		_ = resp.Body.Close()
 	}
+	if ok {
+		a.get(ctx, answer.Child)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if ok {
@@ -149,6 +154,30 @@ func (a *area) send(ctx context.Context, name, body string) bool {
 		a.refused++
 	}
 	return ok
+}
+
+// get reads a child, and notes the id of the call if its answer came.
+func (a *area) get(ctx context.Context, child string) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.http.Load().(string)+"/v1/"+child, http.NoBody)
+	if err != nil {
+		return
+	}
+	id := uuid.NewString()
+	r.Header.Set("Authorization", "Bearer "+a.token)
+	r.Header.Set("Irt-Purpose", "EDUCATION")
+	r.Header.Set("X-Request-Id", id)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	var answer struct{ Name string }
+	if resp.StatusCode != http.StatusOK || json.NewDecoder(resp.Body).Decode(&answer) != nil || answer.Name == "" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.read[id] = true
 }
 
 func (a *area) count() int {
@@ -186,11 +215,20 @@ func (a *area) accounted(t *testing.T, pool *pgxpool.Pool) {
 			t.Errorf("%s was acknowledged and is not in the access log", name)
 		}
 	}
+	reads := namesOf(t, pool, `SELECT request_id FROM audit_entries WHERE method LIKE '%/GetChild' AND decision = 'ALLOWED'`)
+	if len(a.read) == 0 {
+		t.Error("no read was answered")
+	}
+	for id := range a.read {
+		if reads[id] != 1 {
+			t.Errorf("the read %s was answered and is in the access log %d times", id, reads[id])
+		}
+	}
 	if n := countRows(t, pool, `SELECT count(*) FROM child_records r WHERE NOT EXISTS (
 			SELECT 1 FROM children c WHERE c.child_id = r.child_id)`); n > 0 {
 		t.Errorf("%d records are of no child", n)
 	}
-	t.Logf("%d records acknowledged, %d attempts refused on the way", len(a.acknowledged), a.refused)
+	t.Logf("%d records acknowledged, %d reads answered, %d attempts refused on the way", len(a.acknowledged), len(a.read), a.refused)
 	if out, errs, status := output(t, a.env, "audit", "verify"); status != 0 {
 		t.Errorf("irthub audit verify: status %d, %s%s", status, out, errs)
 	}
