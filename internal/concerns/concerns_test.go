@@ -169,7 +169,7 @@ func TestMovesFollowTheModel(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	child := h.submit("school", "1", "Ada", "2014-05-05")
-	random := rand.New(rand.NewPCG(6, 1)) //nolint:gosec // the same sequence each time
+	random := rand.New(rand.NewPCG(6, 1))
 	states := map[string]irtv1.ConcernState{}
 	for range 60 {
 		id := fmt.Sprint("c", random.IntN(6))

@@ -151,4 +151,3 @@ func wantError(t testing.TB, err error, code codes.Code, reason string) string {
 
 // day is a date relative to today in England.
 func day(offset int) string { return standard.Today().AddDate(0, 0, offset).Format(time.DateOnly) }
-
