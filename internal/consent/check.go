@@ -209,6 +209,7 @@ var categoryWords = map[irtv1.Category]string{
 	irtv1.Category_CATEGORY_CHARACTERISTIC: "ethnicity and disabilities",
 	irtv1.Category_CATEGORY_INVOLVEMENT:    "who works with the child",
 	irtv1.Category_CATEGORY_CONCERN:        "concerns that agencies shared",
+	irtv1.Category_CATEGORY_REFERRAL:       "referrals between agencies",
 	irtv1.Category_CATEGORY_SENSITIVE:      "that a sensitive service is involved",
 }
 
