@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +26,14 @@ import (
 
 // shown makes the message of a referral for one of its sides.
 func (s *Service) shown(ctx context.Context, v *version, to side) *irtv1.Referral {
-	m := v.message(to, time.Now())
-	facts := s.directory.Asker(ctx).Facts()
+	m, asker := v.message(to, time.Now()), s.directory.Asker(ctx)
+	if to == recipient { // who was not asked learns of no sensitive service that was
+		m.RedirectedFrom = slices.DeleteFunc(m.GetRedirectedFrom(), func(name string) bool {
+			from, _ := agencies.ParseName(name)
+			return !asker.Owns(from) && s.sensitive(from)
+		})
+	}
+	facts := asker.Facts()
 	facts.Own = true
 	redact.Show(ctx, m, sharing.Decide(sharing.See, facts))
 	return m
@@ -63,7 +70,7 @@ func (s *Service) view(ctx context.Context, asker agencies.Asker, st *children.S
 	if to := v.sideOf(asker); to != nobody {
 		m = s.shown(ctx, v, to)
 	} else {
-		d := s.leads(asker, st, s.sensitive(v.agency) || s.sensitive(v.recipient))
+		d := s.leads(asker, st, s.touchesSensitive(v))
 		if !d.Shows(irtv1.Category_CATEGORY_REFERRAL) {
 			return nil
 		}
@@ -89,6 +96,11 @@ func (s *Service) leads(asker agencies.Asker, st *children.Standing, sensitive b
 func (s *Service) sensitive(agency string) bool {
 	a, _ := s.directory.Get(agency)
 	return a.Sensitive
+}
+
+// touchesSensitive tells whether a sensitive service sends a referral, has it or had it.
+func (s *Service) touchesSensitive(v *version) bool {
+	return s.sensitive(v.agency) || s.sensitive(v.recipient) || slices.ContainsFunc(v.redirectedFrom, s.sensitive)
 }
 
 // ListReferrals implements irt.v1.ReferralService.
@@ -169,7 +181,8 @@ var (
 	receivedSQL = listSQL(`recipient_id = @reader`)
 	sentSQL     = listSQL(`agency_id = @reader`)
 	ofChildSQL  = listSQL(`child_id = @child AND (agency_id = @reader OR recipient_id = @reader
-		OR @lead AND NOT agency_id = ANY(@sensitive::text[]) AND NOT recipient_id = ANY(@sensitive::text[]))`)
+		OR @lead AND NOT agency_id = ANY(@sensitive::text[]) AND NOT recipient_id = ANY(@sensitive::text[])
+			AND NOT redirected_from && @sensitive::text[])`)
 )
 
 // child is the one that answers for the child named, for an asker who may know of it.

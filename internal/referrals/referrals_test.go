@@ -340,3 +340,102 @@ func TestFollowsMerge(t *testing.T) {
 		t.Errorf("under the old name: %v, %v", resp, err)
 	}
 }
+
+// Who receives a referral that a sensitive service sent on does not learn which it was,
+// and the lead professional does not learn of it.
+func TestRedirectedBySensitiveService(t *testing.T) {
+	h := newHub(t)
+	child := h.submit("school", "p1", "Aoife", "2014-03-02")
+	m := h.refer("r1", "clinic")
+	if _, err := h.do(as(t, "clinic"), "redirect", m.GetName(), "", "social"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := h.GetReferral(as(t, "social"), &irtv1.GetReferralRequest{Name: m.GetName()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.GetRedirectedFrom()) != 0 {
+		t.Errorf("the new recipient is told that it came from %v", got.GetRedirectedFrom())
+	}
+	inv := &irtv1.Involvement{Name: "agencies/gp/involvements/i1", Child: child, Role: "GP", StartDate: "2024-01-01", Practitioner: "agencies/gp/practitioners/ann"}
+	if _, err := h.involvements.SubmitInvolvement(as(t, "gp"), &irtv1.SubmitInvolvementRequest{Involvement: inv}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.involvements.SetLeadProfessional(as(t, "gp"), &irtv1.SetLeadProfessionalRequest{Child: child, Involvement: inv.GetName()}); err != nil {
+		t.Fatal(err)
+	}
+	ann := call(t, identity.Caller{Agency: "gp", Practitioner: "ann", Role: irtv1.Role_ROLE_PRACTITIONER})
+	_, err = h.GetReferral(ann, &irtv1.GetReferralRequest{Name: m.GetName()})
+	wantError(t, err, codes.PermissionDenied)
+	list, err := h.ListReferrals(ann, &irtv1.ListReferralsRequest{Parent: child})
+	if err != nil || len(list.GetReferrals()) != 0 {
+		t.Errorf("the lead professional is listed %v, %v", list, err)
+	}
+	got, err = h.GetReferral(as(t, "school"), &irtv1.GetReferralRequest{Name: m.GetName()})
+	if err != nil || !slices.Equal(got.GetRedirectedFrom(), []string{"agencies/clinic"}) {
+		t.Errorf("the sender is told that it came from %v, %v", got.GetRedirectedFrom(), err)
+	}
+}
+
+// Sending the same again changes nothing, also after it was sent on.
+func TestSentAgainAfterRedirect(t *testing.T) {
+	h := newHub(t)
+	h.submit("school", "p1", "Aoife", "2014-03-02")
+	r := referral("r1", "social")
+	r.Service = "front-door"
+	if _, err := h.SendReferral(as(t, "school"), &irtv1.SendReferralRequest{Referral: r}); err != nil {
+		t.Fatal(err)
+	}
+	was, err := h.do(as(t, "social"), "redirect", r.GetName(), "", "gp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := h.SendReferral(as(t, "school"), &irtv1.SendReferralRequest{Referral: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.GetEtag() != was.GetEtag() || again.GetService() != "" {
+		t.Errorf("sending the same again made another version, for service %q of %s", again.GetService(), again.GetRecipient())
+	}
+	if _, err := h.do(as(t, "gp"), "acknowledge", r.GetName(), "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.SendReferral(as(t, "school"), &irtv1.SendReferralRequest{Referral: r}); err != nil {
+		t.Errorf("sending the same again once it is acknowledged: %v", err)
+	}
+}
+
+// A referral that is tied to no record of the sender's goes back to the child that it was
+// of when that one is split off again.
+func TestFollowsSplit(t *testing.T) {
+	h := newHub(t)
+	kept := h.identify("social", "s1", "9434765870", "Rosalind", "2015-06-02")
+	gone := h.submit("school", "p1", "Barnaby", "2012-01-09")
+	inv := &irtv1.Involvement{Name: "agencies/gp/involvements/i1", Child: gone, Role: "GP", StartDate: "2024-01-01"}
+	if _, err := h.involvements.SubmitInvolvement(as(t, "gp"), &irtv1.SubmitInvolvementRequest{Involvement: inv}); err != nil {
+		t.Fatal(err)
+	}
+	m := referral("r1", "charity")
+	m.Name, m.ChildRecord, m.Child = "agencies/gp/referrals/r1", "", gone
+	if _, err := h.SendReferral(as(t, "gp"), &irtv1.SendReferralRequest{Referral: m}); err != nil {
+		t.Fatal(err, status.Convert(err).Details())
+	}
+	if now := h.identify("school", "p1", "9434765870", "Rosalind", "2015-06-02"); now != kept {
+		t.Fatal("they did not become one")
+	}
+	manager := call(t, identity.Caller{Agency: "social", Practitioner: "dan", Role: irtv1.Role_ROLE_DATA_MANAGER})
+	_, err := h.children.SplitChildRecord(manager, &irtv1.SplitChildRecordRequest{
+		Child: kept, ChildRecords: []string{"agencies/school/childRecords/p1"}, Reason: "two children",
+	})
+	if err != nil {
+		t.Fatal(err, status.Convert(err).Details())
+	}
+	back, err := h.involvements.GetInvolvement(as(t, "gp"), &irtv1.GetInvolvementRequest{Name: inv.GetName()})
+	if err != nil || back.GetChild() != gone {
+		t.Fatalf("the involvement: %v, %v", back, err)
+	}
+	got, err := h.GetReferral(as(t, "charity"), &irtv1.GetReferralRequest{Name: m.GetName()})
+	if err != nil || got.GetChild() != gone {
+		t.Errorf("the referral is at %s, %v; want %s", got.GetChild(), err, gone)
+	}
+}

@@ -202,6 +202,9 @@ func (c *change) send(ctx context.Context, next *version, about asked, etag stri
 		if err := c.mayResend(ctx, cur, next, etag); err != nil || next.says(cur) {
 			return cur, err
 		}
+		if len(cur.redirectedFrom) > 0 {
+			next.service = cur.service
+		}
 		next.recipient, next.redirectedFrom, next.sentAt = cur.recipient, cur.redirectedFrom, cur.sentAt
 	}
 	next.acknowledgeBy = next.sentAt.Add(dueWithin[next.urgency])

@@ -69,10 +69,11 @@ func (v *version) first() string {
 	return v.recipient
 }
 
-// says tells whether the sender says the same in another version.
-func (v *version) says(o *version) bool {
-	return v.childID == o.childID && v.first() == o.first() && v.service == o.service && v.reason == o.reason &&
-		v.urgency == o.urgency && v.basis == o.basis
+// says tells whether the sender says the same as in the present version. The service that
+// it asked for is one of the first recipient's, and forgotten once that redirected it.
+func (v *version) says(cur *version) bool {
+	return v.childID == cur.childID && v.first() == cur.first() && (len(cur.redirectedFrom) > 0 || v.service == cur.service) &&
+		v.reason == cur.reason && v.urgency == cur.urgency && v.basis == cur.basis
 }
 
 // sideOf is the part that an asker has in it.

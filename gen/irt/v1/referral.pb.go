@@ -191,7 +191,7 @@ type Referral struct {
 	// What came of it, once it is closed.
 	Outcome string `protobuf:"bytes,13,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// The agencies that it was redirected from, the first one first. It is open to those
-	// no longer.
+	// no longer. Sensitive services are named to the sender alone.
 	RedirectedFrom []string `protobuf:"bytes,14,rep,name=redirected_from,json=redirectedFrom,proto3" json:"redirected_from,omitempty"`
 	// The recipient's involvement that accepting it made:
 	// agencies/{agency}/involvements/{local_id}.
