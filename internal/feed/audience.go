@@ -186,7 +186,23 @@ func (r Receiver) isTold(e *Entry) bool {
 	if r.manager && e.Audience == events.Addressed || !r.manager && !slices.Contains(e.agencies, r.caller.Agency) {
 		return false
 	}
-	return e.Audience != events.Involved || sharing.Decide(sharing.BeTold, r.facts(e)).Allowed()
+	if e.Audience != events.Involved {
+		return true
+	}
+	return sharing.Decide(sharing.BeTold, r.facts(e)).Allowed() && r.mayKnowOfConcern(e)
+}
+
+// mayKnowOfConcern says of events of concerns, which tell by themselves that there is
+// one, whether the receiver is shown concerns.
+func (r Receiver) mayKnowOfConcern(e *Entry) bool {
+	switch e.Kind {
+	case irtv1.EventKind_EVENT_KIND_CONCERN_SUBMITTED, irtv1.EventKind_EVENT_KIND_CONCERN_CLOSED,
+		irtv1.EventKind_EVENT_KIND_CONCERN_WITHDRAWN, irtv1.EventKind_EVENT_KIND_CONCERN_ESCALATED:
+		f := r.facts(e)
+		f.Own = e.Agency == r.caller.Agency
+		return sharing.Decide(sharing.See, f).Shows(irtv1.Category_CATEGORY_CONCERN)
+	}
+	return true
 }
 
 // facts are what policy may know of the receiver of an event about a child.

@@ -108,6 +108,49 @@ func TestShieldedAndArchived(t *testing.T) {
 	}
 }
 
+// That there is a concern is told to those who are shown concerns: the agencies that
+// work with the child, no data manager, and of a shielded child its own agency alone.
+func TestConcernsAreToldToThoseShownThem(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.child("school", "gp")
+	concern := irtv1.EventKind_EVENT_KIND_CONCERN_SUBMITTED
+	h.happen(
+		events.Event{Kind: concern, Child: child, Agency: "school", Resource: "agencies/school/concerns/1"},
+		events.Event{Child: child, Agency: "school"},
+	)
+	concerns := func(ctx context.Context) (n int) {
+		answer, err := h.ListEvents(ctx, &irtv1.ListEventsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range answer.GetEvents() {
+			if e.GetKind() == concern {
+				n++
+			}
+		}
+		return n
+	}
+	check := func(when string, school, gp, manager int) {
+		t.Helper()
+		for who, c := range map[string]struct {
+			as   context.Context
+			want int
+		}{"the school": {h.system("school"), school}, "the practice": {h.system("gp"), gp}, "a data manager": {h.manager(), manager}} {
+			if got := concerns(c.as); got != c.want {
+				t.Errorf("%s %s is told of %d concerns, not %d", when, who, got, c.want)
+			}
+		}
+	}
+	h.eventually(func() bool {
+		answer, err := h.ListEvents(h.manager(), &irtv1.ListEventsRequest{})
+		return err == nil && len(answer.GetEvents()) == 1
+	})
+	check("of any child", 1, 1, 0)
+	h.exec(`INSERT INTO child_sharing (child_id, shielded) VALUES ($1, true)`, [16]byte(child))
+	check("of a shielded child", 1, 0, 0)
+}
+
 // A filter fits what is told, so that it finds out no more than that.
 func TestFilters(t *testing.T) {
 	t.Parallel()
