@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/bench"
+	"irthub/internal/limits"
 	"irthub/internal/server"
 )
 
@@ -45,6 +47,10 @@ func serve(args []string) error {
 		AuditEach: slices.Contains(args, "--audit-each"),
 		Data:      flags["--data"], GRPCAddr: flags["--grpc-addr"], HTTPAddr: flags["--http-addr"], MetricsAddr: flags["--metrics-addr"],
 		Log: slog.New(slog.DiscardHandler),
+		// As the bench asks: its readers read more than anyone may.
+		AccessLimits: map[irtv1.Role]limits.Limit{
+			irtv1.Role_ROLE_PRACTITIONER: {Children: 9_000_000, Searches: 9_000_000}, irtv1.Role_ROLE_AGENCY_SYSTEM: {Children: 9_000_000, Searches: 9_000_000},
+		},
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(os.Stdout).Encode(map[string]any{"ready": true, "grpc": a.GRPC, "http": a.HTTP, "metrics": a.Metrics})
 		},
