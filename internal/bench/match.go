@@ -33,8 +33,8 @@ const candidatesEach = 8
 
 // scoreCandidates compares records with others, on one core and without a database.
 func scoreCandidates(ctx context.Context, l *lab) ([]*Figure, error) {
-	everybody := (&people{today: l.people.today}).groupOf(0)
-	for first := group; first < 64*group; first += group {
+	var everybody []person
+	for first := 0; first < 64*group; first += group {
 		everybody = append(everybody, l.people.groupOf(first)...)
 	}
 	prepared := make([]match.Features, len(everybody))

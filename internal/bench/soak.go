@@ -121,8 +121,18 @@ func (s *soak) run(ctx context.Context, lasts time.Duration) error {
 	defer time.AfterFunc(lasts, stop).Stop()
 	began := time.Now()
 	var running errgroup.Group
+	operations := make([]operation, len(asks))
+	for i, ask := range asks {
+		var err error
+		if operations[i], err = ask.begin(ctx, s); err != nil {
+			return err
+		}
+	}
 	for worker := range soakWorkers {
-		running.Go(func() error { return s.work(load, worker) })
+		running.Go(func() error {
+			s.work(load, worker, operations)
+			return nil
+		})
 	}
 	running.Go(func() error {
 		defer stop()
@@ -138,15 +148,30 @@ func (s *soak) run(ctx context.Context, lasts time.Duration) error {
 var asks = []struct {
 	name  string
 	share int
-	do    func(*soak, context.Context, *asker) error
+	begin func(context.Context, *soak) (operation, error)
 }{
-	{"GetChild", 45, (*soak).get},
-	{"GetChild over REST", 10, (*soak).getREST},
-	{"SearchChildren", 10, (*soak).search},
-	{"ListInvolvements", 15, (*soak).list},
-	{"SubmitChildRecord", 15, (*soak).submit},
-	{"SubmitChildRecord refused", 3, (*soak).submitBad},
-	{"Watch for a second", 2, (*soak).watch},
+	{"GetChild", 45, ofLab(getChild)},
+	{"GetChild over REST", 10, ofLab(getChildREST)},
+	{"SearchChildren", 10, ofLab(searchChildren)},
+	{"ListInvolvements", 15, ofLab(listInvolvements)},
+	{"SubmitChildRecord", 15, ofSoak((*soak).submit)},
+	{"SubmitChildRecord refused", 3, ofSoak((*soak).submitBad)},
+	{"Watch for a second", 2, ofSoak((*soak).watch)},
+}
+
+// ofLab asks what a figure is taken with.
+func ofLab(product func(context.Context, *lab) (operation, error)) func(context.Context, *soak) (operation, error) {
+	return func(ctx context.Context, s *soak) (operation, error) { return product(ctx, s.l) }
+}
+
+// ofSoak asks what only a soak does.
+func ofSoak(do func(*soak, context.Context, *asker) error) func(context.Context, *soak) (operation, error) {
+	return func(_ context.Context, s *soak) (operation, error) {
+		return func(worker int) func(context.Context) error {
+			a := &asker{Rand: chance(worker), worker: worker}
+			return func(ctx context.Context) error { return do(s, ctx, a) }
+		}, nil
+	}
 }
 
 // asker is one worker.
@@ -154,26 +179,23 @@ type asker struct {
 	*rand.Rand
 
 	worker int
-	reader metadata.MD
 }
 
-func (s *soak) work(ctx context.Context, worker int) error {
-	reader, err := s.l.callers.reader(worker)
-	if err != nil {
-		return err
-	}
-	a := &asker{Rand: chance(worker), worker: worker, reader: reader}
-	all := 0
-	for _, ask := range asks {
+// work asks, each thing as often as its share, until ctx ends.
+func (s *soak) work(ctx context.Context, worker int, operations []operation) {
+	r, all := chance(worker), 0
+	do := make([]func(context.Context) error, len(asks))
+	for i, ask := range asks {
+		do[i] = operations[i](worker)
 		all += ask.share
 	}
 	for ctx.Err() == nil {
-		n, which := a.IntN(all), 0
+		n, which := r.IntN(all), 0
 		for n >= asks[which].share {
 			n, which = n-asks[which].share, which+1
 		}
 		began := time.Now()
-		failed := asks[which].do(s, ctx, a)
+		failed := do[which](ctx)
 		if ctx.Err() == nil { // otherwise it was cut short
 			s.count(asks[which].name, time.Since(began), failed)
 		}
@@ -184,7 +206,6 @@ func (s *soak) work(ctx context.Context, worker int) error {
 			}
 		}
 	}
-	return nil
 }
 
 func (s *soak) count(name string, took time.Duration, err error) {
@@ -200,36 +221,6 @@ func (s *soak) count(name string, took time.Duration, err error) {
 	if err != nil {
 		c.Errors[status.Code(err).String()]++
 	}
-}
-
-func (s *soak) get(ctx context.Context, a *asker) error {
-	child := s.l.children[a.IntN(len(s.l.children))]
-	_, err := irtv1.NewChildServiceClient(s.l.conn(a.worker)).GetChild(metadata.NewOutgoingContext(ctx, a.reader), &irtv1.GetChildRequest{Name: child.name})
-	return err
-}
-
-func (s *soak) getREST(ctx context.Context, a *asker) error {
-	child := s.l.children[a.IntN(len(s.l.children))]
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.l.hub.http+"/v1/"+child.name, http.NoBody)
-	if err != nil {
-		return err
-	}
-	req.Header = overHTTP(a.reader)
-	return s.l.fetch(req)
-}
-
-func (s *soak) search(ctx context.Context, a *asker) error {
-	r := s.records[a.IntN(len(s.records))]
-	_, err := irtv1.NewChildServiceClient(s.l.conn(a.worker)).SearchChildren(metadata.NewOutgoingContext(ctx, a.reader),
-		&irtv1.SearchChildrenRequest{FamilyName: r.GetFamilyName(), DateOfBirth: r.GetDateOfBirth()})
-	return err
-}
-
-func (s *soak) list(ctx context.Context, a *asker) error {
-	child := s.l.busy[a.IntN(len(s.l.busy))]
-	_, err := irtv1.NewInvolvementServiceClient(s.l.conn(a.worker)).ListInvolvements(metadata.NewOutgoingContext(ctx, a.reader),
-		&irtv1.ListInvolvementsRequest{Parent: child.name})
-	return err
 }
 
 // submit sends a record of those in use, moved to another house.
@@ -269,7 +260,11 @@ func (s *soak) send(ctx context.Context, a *asker, r *irtv1.ChildRecord) error {
 func (s *soak) watch(ctx context.Context, a *asker) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	stream, err := irtv1.NewEventServiceClient(s.l.conn(a.worker)).Watch(metadata.NewOutgoingContext(ctx, a.reader), &irtv1.WatchRequest{})
+	md, err := s.l.callers.reader(a.worker)
+	if err != nil {
+		return err
+	}
+	stream, err := irtv1.NewEventServiceClient(s.l.conn(a.worker)).Watch(metadata.NewOutgoingContext(ctx, md), &irtv1.WatchRequest{})
 	for err == nil {
 		_, err = stream.Recv()
 	}
