@@ -134,7 +134,7 @@ func (c *curation) mayCurate(records []*record) error {
 func (c *curation) relink(r *record, to uuid.UUID, m matched) {
 	next := *r
 	next.childID, next.matched = to, m
-	next.knownFrom, next.revision = after(c.now, r.knownFrom), r.revision+1
+	next.knownFrom, next.revision = After(c.now, r.knownFrom), r.revision+1
 	c.existing[r.id], c.movedFrom[r.id] = r, r.childID
 	c.settleIn(r, &next, nil)
 }

@@ -93,17 +93,7 @@ func relinkedColumns(now string) []string {
 	return next
 }
 
-var moveInvolvements = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM involvements WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO involvements_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO involvements (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-	"COLUMNS", involvementColumns)
+var moveInvolvements = moveSQL("involvements", involvementColumns, goesAlong)
 
 // A lead professional goes along with the involvement; where the new child has
 // one already, that one stays and the other is history.

@@ -62,37 +62,35 @@ const (
 		lift_reason, lift_proposed_by, lift_propose_time, lift_decided_by, lift_decide_time`
 )
 
-// What was agreed and refused through a record follows it, as its involvements do.
-var moveConsents = strings.ReplaceAll(`
+// moveSQL moves those rows of a table with a _history twin that which selects from
+// the child $1 to the child $2, where they are new versions, known from $5 on.
+func moveSQL(table, columns, which string) string {
+	return strings.NewReplacer("TABLE", table, "COLUMNS", columns, "WHICH", which).Replace(`
 	WITH gone AS (
-		DELETE FROM consents WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
+		DELETE FROM TABLE WHERE child_id = $1::uuid AND WHICH
 		RETURNING COLUMNS, known_from, revision
 	), kept AS (
-		INSERT INTO consents_history (child_id, COLUMNS, known_from, revision, known_to)
+		INSERT INTO TABLE_history (child_id, COLUMNS, known_from, revision, known_to)
 		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
 	)
-	INSERT INTO consents (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-	"COLUMNS", consentColumns)
+	INSERT INTO TABLE (child_id, COLUMNS, known_from, revision)
+	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`)
+}
+
+// goesAlong selects what follows the record $3, or all where $4 is set.
+const goesAlong = `($4::bool OR record_id = $3::uuid)`
+
+// What was agreed and refused through a record follows it, as its involvements do.
+var moveConsents = moveSQL("consents", consentColumns, goesAlong)
 
 const concernColumns = `concern_id, agency_id, local_id, record_id, record_local_id, category, level, practitioner_id, start_date,
 	review_date, state, outcome, end_date, sensitive, create_time`
 
 // A concern that was shared through a record follows it too.
-var moveConcerns = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM concerns WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO concerns_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO concerns (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-	"COLUMNS", concernColumns)
+var moveConcerns = moveSQL("concerns", concernColumns, goesAlong)
 
 const moveRefusals = `UPDATE sharing_refusals SET child_id = $2::uuid
-	WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)`
+	WHERE child_id = $1::uuid AND ` + goesAlong
 
 // A child is shielded until a person lifts the shield. So where two become one it
 // has the shields of both; and where records part, those in effect stay and are
@@ -136,7 +134,7 @@ const (
 	// contactsThatMove are the requests that go along with a record: those of whose
 	// asker it is, and all where the child moves as a whole.
 	contactsThatMove = `SELECT contact_request_id FROM contact_requests
-		WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)`
+		WHERE child_id = $1::uuid AND ` + goesAlong
 )
 
 // A contact request follows its asker's record, with whom it goes to and what was
@@ -145,45 +143,15 @@ const (
 var (
 	moveContactMessages = `UPDATE contact_messages SET child_id = $2::uuid
 		WHERE child_id = $1::uuid AND contact_request_id IN (` + contactsThatMove + `)`
-	moveContactRoutes = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM contact_routes WHERE child_id = $1::uuid AND contact_request_id IN (`+contactsThatMove+`)
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO contact_routes_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO contact_routes (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-		"COLUMNS", contactRouteColumns)
-	moveContacts = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM contact_requests WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO contact_requests_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO contact_requests (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-		"COLUMNS", contactColumns)
+	moveContactRoutes = moveSQL("contact_routes", contactRouteColumns, `contact_request_id IN (`+contactsThatMove+`)`)
+	moveContacts      = moveSQL("contact_requests", contactColumns, goesAlong)
 )
 
 const referralColumns = `referral_id, agency_id, local_id, record_id, record_local_id, recipient_id, service, reason, urgency,
 	basis, state, acknowledge_by_time, decline_reason, outcome, redirected_from, involvement_id, send_time, acknowledge_time, create_time`
 
 // A referral follows its sender's record.
-var moveReferrals = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM referrals WHERE child_id = $1::uuid AND ($4::bool OR record_id = $3::uuid)
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO referrals_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO referrals (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`,
-	"COLUMNS", referralColumns)
+var moveReferrals = moveSQL("referrals", referralColumns, goesAlong)
 
 // moveSharing takes consents, refusals, concerns, contact requests, referrals and shields
 // along with a record that came to another child, and keeps what policy knows of both children true.

@@ -221,7 +221,7 @@ func (w *write) composeTouched(entries map[uuid.UUID]*entry) ([]*entry, error) {
 func (w *write) compose(id uuid.UUID, before *entry) (*entry, error) {
 	e := &entry{id: id, state: irtv1.ChildState_CHILD_STATE_ACTIVE, created: w.now, knownFrom: w.now, revision: 1}
 	if before != nil {
-		e.created, e.revision, e.knownFrom = before.created, before.revision+1, after(w.now, before.knownFrom)
+		e.created, e.revision, e.knownFrom = before.created, before.revision+1, After(w.now, before.knownFrom)
 		e.person, e.provenance = before.person, before.provenance
 	}
 	_, isMerged := w.merged[id]

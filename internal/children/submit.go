@@ -334,22 +334,13 @@ func (w *write) version(sub *submission, old *record) *record {
 	}
 	if old != nil {
 		r.created, r.revision = old.created, old.revision+1
-		r.knownFrom = after(w.now, old.knownFrom)
+		r.knownFrom = After(w.now, old.knownFrom)
 	}
 	if sub.withdraw {
 		r.person, r.queries, r.prepared = old.person, old.queries, old.prepared
 		r.state = irtv1.ChildRecordState_CHILD_RECORD_STATE_WITHDRAWN
 	}
 	return r
-}
-
-// after is now, or just after the version before should the clock have been set
-// back: known times of one thing never overlap.
-func after(now, before time.Time) time.Time {
-	if now.After(before) {
-		return now
-	}
-	return before.Add(time.Microsecond)
 }
 
 // settleIn updates the view of the index that the rest of the batch is matched

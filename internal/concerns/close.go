@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/children"
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -82,7 +83,7 @@ func (c *change) end(ctx context.Context, seen *version, etag string, how ending
 
 // held is the present version of a concern, with its child held.
 func (c *change) held(ctx context.Context, seen *version) (*version, error) {
-	if err := c.lockName(ctx, seen.id); err != nil {
+	if err := children.LockName(ctx, c.tx, lockClass, seen.id); err != nil {
 		return nil, err
 	}
 	found, err := present(ctx, c.tx, seen.id)
@@ -97,7 +98,7 @@ func (c *change) held(ctx context.Context, seen *version) (*version, error) {
 	}
 	cur, err := present(ctx, c.tx, seen.id)
 	if err == nil && (cur == nil || cur.childID != found.childID) {
-		err = errStale
+		err = children.ErrMoved
 	}
 	return cur, err
 }

@@ -3,8 +3,6 @@ package concerns
 import (
 	"strings"
 
-	"google.golang.org/grpc/codes"
-
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
 )
@@ -37,19 +35,13 @@ func (v *version) may(m move) error {
 		}
 		legal = append(legal, string(one))
 	}
-	text := "nothing can be done with it; a new concern needs a name of its own"
-	if len(legal) > 0 {
-		text = "what can be done with it is " + strings.Join(legal, ", ")
-	}
-	return rpc.ErrorWith(codes.FailedPrecondition, irtv1.ErrorReason_ERROR_REASON_FAILED_PRECONDITION,
-		map[string]string{"state": stateText(v.state), "moves": strings.Join(legal, ",")},
-		"The concern is "+stateText(v.state)+": "+text+".")
+	return rpc.IllegalMove("concern", stateText(v.state), legal,
+		"what can be done with it is", "nothing can be done with it; a new concern needs a name of its own")
 }
 
 // overtaken says that a colleague was faster.
 func (v *version) overtaken() error {
-	return rpc.ErrorWith(codes.Aborted, irtv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH,
-		map[string]string{"etag": v.etag(), "state": stateText(v.state)},
+	return rpc.Overtaken(stateText(v.state), v.etag(),
 		"Somebody was faster: the concern is "+stateText(v.state)+" now. Read it again.")
 }
 

@@ -11,6 +11,7 @@ import (
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/children"
+	"irthub/internal/pg"
 	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -39,7 +40,6 @@ func decide(a agencies.Asker, st *children.Standing, v *version) *sharing.Decisi
 // GetConcern implements irt.v1.ConcernService. Whether there is a concern of another
 // agency that is not shown is not told.
 func (s *Service) GetConcern(ctx context.Context, req *irtv1.GetConcernRequest) (*irtv1.Concern, error) {
-	rpc.LeaveOnBeat(ctx)
 	agency, localID, ok := parseName(req.GetName())
 	if !ok {
 		return nil, rpc.NotFound("concern")
@@ -116,7 +116,7 @@ func (s *Service) aboutChild(ctx context.Context, q *listing, name string) error
 		return err
 	}
 	if q.child, err = children.Survivor(ctx, s.pool, asked); err != nil {
-		return hidden(err)
+		return rpc.Hidden(err)
 	}
 	standings, err := children.Standings(ctx, s.pool, q.asker, q.child)
 	if err != nil {
@@ -164,8 +164,8 @@ func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsR
 		services = []string{} // nothing is = ANY(NULL), nor is it not
 	}
 	rows, err := s.pool.Query(ctx, sql, pgx.NamedArgs{
-		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": nullDate(s.today()), //nolint:gosec // states are few
-		"after_day": nullDate(q.after.day), "after_id": [16]byte(q.after.id), "agency": q.asker.Agency, "child": [16]byte(q.child),
+		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": pg.Date(s.today()), //nolint:gosec // states are few
+		"after_day": pg.Date(q.after.day), "after_id": [16]byte(q.after.id), "agency": q.asker.Agency, "child": [16]byte(q.child),
 		"others": q.others, "sensitive": q.sensitive, "services": services, "limit": q.size + 1,
 	})
 	if err != nil {

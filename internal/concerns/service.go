@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
@@ -19,7 +18,6 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/children"
 	"irthub/internal/events"
-	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -63,54 +61,22 @@ type change struct {
 // inChange runs fn in a transaction that also records the access, whose answer is
 // the concern of that name.
 func (s *Service) inChange(ctx context.Context, name string, fn func(*change) error) error {
-	e := audit.FromContext(ctx)
-	named := false
-	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-		c := &change{s: s, tx: tx, access: e, today: s.today()}
-		if err := fn(c); err != nil {
-			return err
-		}
-		if err := events.Append(ctx, tx, c.events); err != nil {
-			return err
-		}
-		if !named { // by an attempt before
-			e.AddReturned(name)
-			named = true
-		}
-		return audit.Insert(ctx, tx, []*audit.Entry{e})
+	return children.Change(ctx, s.pool, func() string { return name }, func(tx pgx.Tx) ([]events.Event, error) {
+		c := &change{s: s, tx: tx, access: audit.FromContext(ctx), today: s.today()}
+		err := fn(c)
+		return c.events, err
 	})
-	if err == nil {
-		e.Recorded()
-	}
-	return err
 }
-
-// errStale makes the transaction start again: what it found moved before it was held.
-var errStale = &pgconn.PgError{Code: "40001", Severity: "ERROR", Message: "what was found of a child moved before it was held"}
 
 // lockClass keeps the advisory locks of this package apart from everybody else's.
 const lockClass = 0x434e43 // "CNC"
 
-// lockName keeps others from making the concern of that id at the same moment: it
-// may have no row to lock yet.
-func (c *change) lockName(ctx context.Context, id uuid.UUID) error {
-	key := int32(binary.BigEndian.Uint32(id[12:])) //nolint:gosec // any 32 bits do
-	if _, err := c.tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockClass, key); err != nil {
-		return fmt.Errorf("concerns: locking: %w", err)
-	}
-	return nil
-}
-
 // hold keeps the child as it is until the end, and notes whom the access is about.
-func (c *change) hold(ctx context.Context, child uuid.UUID) error {
-	if err := children.Hold(ctx, c.tx, child); err != nil {
+func (c *change) hold(ctx context.Context, child uuid.UUID) (err error) {
+	if c.now, err = children.HoldNow(ctx, c.tx, child); err != nil {
 		return err
 	}
 	c.access.AddChild(child)
-	// Not now(), which is when the transaction began: it may have waited since.
-	if err := c.tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&c.now); err != nil {
-		return fmt.Errorf("concerns: asking the time: %w", err)
-	}
 	return nil
 }
 

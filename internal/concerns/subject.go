@@ -8,11 +8,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"irthub/internal/agencies"
 	"irthub/internal/children"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -55,43 +54,15 @@ func readSubject(agency, child, record string) (asked, error) {
 	return a, err
 }
 
-// hidden is the error of not finding something, for a caller who may not learn
-// whether it is there.
-func hidden(err error) error {
-	if status.Code(err) == codes.NotFound {
-		return rpc.Denied()
-	}
-	return err
-}
-
 // find says which child is meant, without holding it.
 func (c *change) find(ctx context.Context, a asked) (uuid.UUID, error) {
-	child := a.child
-	if child != uuid.Nil {
-		var err error
-		if child, err = children.Survivor(ctx, c.tx, child); err != nil {
-			return uuid.Nil, err
-		}
-	}
-	if a.recordID == uuid.Nil {
-		return child, nil
-	}
-	var of uuid.UUID
-	err := c.tx.QueryRow(ctx, `SELECT child_id FROM child_records WHERE record_id = $1 AND state = 1`, [16]byte(a.recordID)).
-		Scan((*zeronull.UUID)(&of))
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return uuid.Nil, rpc.NotFound("child record")
-	case err != nil:
-		return uuid.Nil, fmt.Errorf("concerns: finding a record: %w", err)
-	case child != uuid.Nil && child != of:
-		return uuid.Nil, rpc.Invalid([]standard.Fault{{
+	return children.Meant(ctx, c.tx, a.child, a.recordID, func() error {
+		return rpc.Invalid([]standard.Fault{{
 			Field: "concern.child", RuleID: "SUBJECT_REQUIRED",
 			Description: "The child is not the one that child_record belongs to.",
 			Action:      "Leave child out: the record says which child it is.",
 		}})
-	}
-	return of, nil
+	})
 }
 
 // standingSQL reads what agency $2 is to child $1 on the day $3, with record $4 or,
@@ -112,17 +83,17 @@ const standingSQL = `
 func (c *change) subject(ctx context.Context, a asked) (*subject, error) {
 	child, err := c.find(ctx, a)
 	if err != nil {
-		return nil, hidden(err)
+		return nil, rpc.Hidden(err)
 	}
 	if err := c.hold(ctx, child); err != nil {
-		return nil, hidden(err)
+		return nil, rpc.Hidden(err)
 	}
 	// The record may have gone to another child before that was held.
 	if again, err := c.find(ctx, a); err != nil || again != child {
-		return nil, errStale
+		return nil, children.ErrMoved
 	}
 	s := &subject{child: child}
-	err = c.tx.QueryRow(ctx, standingSQL, [16]byte(child), a.agency, nullDate(c.today), zeronull.UUID(a.recordID)).
+	err = c.tx.QueryRow(ctx, standingSQL, [16]byte(child), a.agency, pg.Date(c.today), zeronull.UUID(a.recordID)).
 		Scan((*zeronull.UUID)(&s.recordID), &s.recordLocalID, &s.works, &s.sensitive)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && !s.works {
 		return nil, rpc.Denied()

@@ -9,8 +9,10 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
+	"irthub/internal/pg"
 	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -39,7 +41,7 @@ func (s *Service) SubmitConcern(ctx context.Context, req *irtv1.SubmitConcernReq
 	}
 	about, err := readSubject(agency, given.GetChild(), given.GetChildRecord())
 	if err != nil {
-		return nil, hidden(err)
+		return nil, rpc.Hidden(err)
 	}
 	var stored *version
 	err = s.inChange(ctx, next.name(), func(c *change) (err error) {
@@ -83,7 +85,7 @@ func versionOf(m *irtv1.Concern, agency, localID string) (*version, error) {
 }
 
 func (c *change) submit(ctx context.Context, next *version, about asked, etag string) (*version, error) {
-	if err := c.lockName(ctx, next.id); err != nil {
+	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
 		return nil, err
 	}
 	sub, err := c.subject(ctx, about)
@@ -155,7 +157,7 @@ func (c *change) settle(ctx context.Context, cur, next *version, kind irtv1.Even
 func (c *change) agenciesWorried(ctx context.Context, child uuid.UUID) (n int, err error) {
 	err = c.tx.QueryRow(ctx, `SELECT count(DISTINCT v.agency_id) FROM concerns v
 		WHERE v.child_id = $1 AND v.state = 1 AND v.start_date > $2 AND NOT `+isSensitive,
-		[16]byte(child), nullDate(c.today.AddDate(0, 0, -window))).Scan(&n)
+		[16]byte(child), pg.Date(c.today.AddDate(0, 0, -window))).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("concerns: counting agencies: %w", err)
 	}
@@ -184,7 +186,7 @@ func (c *change) escalate(ctx context.Context, cur, next *version, before int) e
 	var led bool
 	err = c.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM lead_professionals
 		WHERE child_id = $1 AND start_date <= $2 AND (end_date IS NULL OR end_date >= $2))`,
-		[16]byte(next.childID), nullDate(c.today)).Scan(&led)
+		[16]byte(next.childID), pg.Date(c.today)).Scan(&led)
 	if err != nil {
 		return fmt.Errorf("concerns: looking for a lead professional: %w", err)
 	}

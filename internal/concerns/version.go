@@ -14,7 +14,10 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/children"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // version is a concern as the hub knew it from knownFrom on.
@@ -86,7 +89,7 @@ func (v *version) says(o *version) bool {
 func (v *version) message(own bool, today time.Time) *irtv1.Concern {
 	m := &irtv1.Concern{
 		Name: v.name(), Child: rpc.ChildName(v.childID), Category: v.category, Level: v.level,
-		StartDate: isoDate(v.start), ReviewDate: isoDate(v.review), State: v.state, Outcome: v.outcome, EndDate: isoDate(v.end),
+		StartDate: standard.FormatDate(v.start), ReviewDate: standard.FormatDate(v.review), State: v.state, Outcome: v.outcome, EndDate: standard.FormatDate(v.end),
 		ReviewOverdue: v.state == open && !v.review.IsZero() && v.review.Before(today),
 		CreateTime:    timestamppb.New(v.created), UpdateTime: timestamppb.New(v.knownFrom),
 	}
@@ -101,17 +104,6 @@ func (v *version) message(own bool, today time.Time) *irtv1.Concern {
 	}
 	return m
 }
-
-// isoDate writes a day as the standard does; the zero time is no day.
-func isoDate(day time.Time) string {
-	if day.IsZero() {
-		return ""
-	}
-	return day.Format(time.DateOnly)
-}
-
-// nullDate is a day for SQL, NULL where there is none.
-func nullDate(day time.Time) pgtype.Date { return pgtype.Date{Time: day, Valid: !day.IsZero()} }
 
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
@@ -137,10 +129,7 @@ func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
 func (c *change) put(ctx context.Context, cur, next *version) error {
 	next.created, next.knownFrom, next.revision = c.now, c.now, 1
 	if cur != nil {
-		next.created, next.knownFrom, next.revision = cur.created, c.now, cur.revision+1
-		if !c.now.After(cur.knownFrom) { // the clock was set back
-			next.knownFrom = cur.knownFrom.Add(time.Microsecond)
-		}
+		next.created, next.knownFrom, next.revision = cur.created, children.After(c.now, cur.knownFrom), cur.revision+1
 		tag, err := c.tx.Exec(ctx, `
 			WITH old AS (DELETE FROM concerns WHERE child_id = $1 AND concern_id = $2 RETURNING `+columns+`)
 			INSERT INTO concerns_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
@@ -149,14 +138,14 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 			return fmt.Errorf("concerns: superseding: %w", err)
 		}
 		if tag.RowsAffected() != 1 {
-			return errStale
+			return children.ErrMoved
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO concerns (`+columns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		[16]byte(next.childID), [16]byte(next.id), next.agency, next.localID, zeronull.UUID(next.recordID), next.recordLocalID,
-		next.category, next.level, next.practitioner, nullDate(next.start), nullDate(next.review),
-		int16(next.state), next.outcome, nullDate(next.end), next.sensitive, //nolint:gosec // states are few
+		next.category, next.level, next.practitioner, pg.Date(next.start), pg.Date(next.review),
+		int16(next.state), next.outcome, pg.Date(next.end), next.sensitive, //nolint:gosec // states are few
 		next.created, next.knownFrom, next.revision)
 	if err != nil {
 		return fmt.Errorf("concerns: storing: %w", err)

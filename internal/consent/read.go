@@ -13,6 +13,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/children"
 	"irthub/internal/identity"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -96,9 +97,6 @@ func (s *Service) childAt(ctx context.Context, name string, at time.Time) (uuid.
 	return children.SurvivorAt(ctx, s.pool, asked, at)
 }
 
-// clockSkew is how far a caller's clock may be ahead of the hub's.
-const clockSkew = time.Minute
-
 // readTimes reads as_of and known_at. Where only known_at is given, the day is that
 // of the instant.
 func (q *question) readTimes(req *irtv1.ListConsentsRequest, today time.Time) error {
@@ -129,12 +127,8 @@ func (q *question) readTimes(req *irtv1.ListConsentsRequest, today time.Time) er
 
 // pastInstant reads known_at.
 func pastInstant(at *timestamppb.Timestamp) (time.Time, error) {
-	if !at.IsValid() || at.AsTime().After(time.Now().Add(clockSkew)) || at.AsTime().Year() < 2000 {
-		return time.Time{}, rpc.Invalid([]standard.Fault{{
-			Field: "known_at", RuleID: "KNOWN_AT_RANGE",
-			Description: "The instant is in the future, or before the year 2000.",
-			Action:      "Send an instant of the past, or leave it out to ask what is known now.",
-		}})
+	if faults := rpc.KnownAtFaults(at); len(faults) > 0 {
+		return time.Time{}, rpc.Invalid(faults)
 	}
 	return at.AsTime(), nil
 }
@@ -175,11 +169,11 @@ func (s *Service) list(ctx context.Context, q *question) (*found, error) {
 	args := pgx.NamedArgs{
 		"child": [16]byte(q.child), "reader": q.asker.Agency, "kind": int16(q.asker.Kind), //nolint:gosec // kinds are few
 		"others": q.showsOthers(), "sensitive": listOf(s.directory.Sensitive()),
-		"day": nullDate(q.day), "ended": q.ended, "known_at": q.knownAt, "majority": nullDate(neverOfAge),
-		"after_day": nullDate(q.after.day), "after_id": [16]byte(q.after.id), "limit": q.size + 1,
+		"day": pg.Date(q.day), "ended": q.ended, "known_at": q.knownAt, "majority": pg.Date(neverOfAge),
+		"after_day": pg.Date(q.after.day), "after_id": [16]byte(q.after.id), "limit": q.size + 1,
 	}
 	if !q.born.IsZero() {
-		args["majority"] = nullDate(majority(q.born))
+		args["majority"] = pg.Date(majority(q.born))
 	}
 	sql := listNow
 	if !q.knownAt.IsZero() {

@@ -92,7 +92,7 @@ func (s *Service) known(ctx context.Context, agency, field string) error {
 
 // record works out what a consent comes to and stores it.
 func (c *change) record(ctx context.Context, next *version, about asked, etag string) (*version, error) {
-	if err := c.lockName(ctx, next.id); err != nil {
+	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
 		return nil, err
 	}
 	sub, err := c.subject(ctx, about, "consent")
@@ -129,7 +129,7 @@ func (c *change) subject(ctx context.Context, about asked, path string) (*subjec
 	}
 	// The record may have gone to another child before that was held.
 	if again, err := c.find(ctx, about, path); err != nil || again != child {
-		return nil, errStale
+		return nil, children.ErrMoved
 	}
 	sub, err := standing(ctx, c.tx, child, about.agency, about.recordID, c.today)
 	if err != nil {
@@ -235,7 +235,7 @@ func (s *Service) WithdrawConsent(ctx context.Context, req *irtv1.WithdrawConsen
 }
 
 func (c *change) withdraw(ctx context.Context, id uuid.UUID, etag string) (*version, error) {
-	if err := c.lockName(ctx, id); err != nil {
+	if err := children.LockName(ctx, c.tx, lockClass, id); err != nil {
 		return nil, err
 	}
 	cur, err := c.held(ctx, id)
@@ -268,7 +268,7 @@ func (c *change) held(ctx context.Context, id uuid.UUID) (*version, error) {
 	}
 	cur, err := present(ctx, c.tx, id)
 	if err == nil && (cur == nil || cur.childID != found.childID) {
-		err = errStale
+		err = children.ErrMoved
 	}
 	return cur, err
 }

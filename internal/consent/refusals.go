@@ -16,8 +16,10 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -60,7 +62,7 @@ func (v *refusal) says(o *refusal) bool {
 func (v *refusal) message() *irtv1.Refusal {
 	m := &irtv1.Refusal{
 		Name: v.name(), Child: rpc.ChildName(v.childID), Categories: enums[irtv1.Category](v.categories), Purpose: v.purpose,
-		Reason: v.reason, Details: v.details, RefuseDate: isoDate(v.day), CreateTime: timestamppb.New(v.created),
+		Reason: v.reason, Details: v.details, RefuseDate: standard.FormatDate(v.day), CreateTime: timestamppb.New(v.created),
 	}
 	if v.requester != "" {
 		m.Requester = agencies.Name(v.requester)
@@ -117,7 +119,7 @@ func (s *Service) refusalOf(ctx context.Context, m *irtv1.Refusal, agency, local
 
 // refuse stores a refusal, once. Sent again without its day, it keeps the first.
 func (c *change) refuse(ctx context.Context, v *refusal, about asked, anyDay bool) (*refusal, error) {
-	if err := c.lockName(ctx, v.id); err != nil {
+	if err := children.LockName(ctx, c.tx, lockClass, v.id); err != nil {
 		return nil, err
 	}
 	sub, err := c.subject(ctx, about, "refusal")
@@ -140,7 +142,7 @@ func (c *change) refuse(ctx context.Context, v *refusal, about asked, anyDay boo
 	}
 	_, err = c.tx.Exec(ctx, `INSERT INTO sharing_refusals (`+refusalColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		[16]byte(v.childID), [16]byte(v.id), v.agency, v.localID, zeronull.UUID(v.recordID), v.requester, v.categories,
-		int16(v.purpose), v.reason, v.details, nullDate(v.day), v.created) //nolint:gosec // purposes are few
+		int16(v.purpose), v.reason, v.details, pg.Date(v.day), v.created) //nolint:gosec // purposes are few
 	if err != nil {
 		return nil, fmt.Errorf("consent: storing a refusal: %w", err)
 	}

@@ -150,7 +150,7 @@ func storedShield(ctx context.Context, q querier, child, id uuid.UUID) (*shield,
 func (c *change) putShield(ctx context.Context, cur, next *shield) error {
 	next.knownFrom, next.revision = c.now, 1
 	if cur != nil {
-		next.knownFrom, next.revision = after(c.now, cur.knownFrom), cur.revision+1
+		next.knownFrom, next.revision = children.After(c.now, cur.knownFrom), cur.revision+1
 		tag, err := c.tx.Exec(ctx, `
 			WITH old AS (DELETE FROM shields WHERE child_id = $1 AND shield_id = $2 RETURNING `+shieldColumns+`)
 			INSERT INTO shields_history (`+shieldColumns+`, known_to) SELECT `+shieldColumns+`, $3 FROM old`,
@@ -159,7 +159,7 @@ func (c *change) putShield(ctx context.Context, cur, next *shield) error {
 			return fmt.Errorf("consent: superseding a shield: %w", err)
 		}
 		if tag.RowsAffected() != 1 {
-			return errStale
+			return children.ErrMoved
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO shields (`+shieldColumns+`)

@@ -9,13 +9,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/children"
 	"irthub/internal/identity"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -79,28 +78,9 @@ func readSubject(agency, child, record, path string) (asked, error) {
 
 // find says which child is meant, without holding it.
 func (c *change) find(ctx context.Context, a asked, path string) (uuid.UUID, error) {
-	child := a.child
-	if child != uuid.Nil {
-		var err error
-		if child, err = children.Survivor(ctx, c.tx, child); err != nil {
-			return uuid.Nil, err
-		}
-	}
-	if a.recordID == uuid.Nil {
-		return child, nil
-	}
-	var of uuid.UUID
-	err := c.tx.QueryRow(ctx, `SELECT child_id FROM child_records WHERE record_id = $1 AND state = 1`, [16]byte(a.recordID)).
-		Scan((*zeronull.UUID)(&of))
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return uuid.Nil, rpc.NotFound("child record")
-	case err != nil:
-		return uuid.Nil, fmt.Errorf("consent: finding a record: %w", err)
-	case child != uuid.Nil && child != of:
-		return uuid.Nil, rpc.Invalid([]standard.Fault{subjectConflict(path + ".child")})
-	}
-	return of, nil
+	return children.Meant(ctx, c.tx, a.child, a.recordID, func() error {
+		return rpc.Invalid([]standard.Fault{subjectConflict(path + ".child")})
+	})
 }
 
 // standingSQL reads what agency $2 is to child $1 on the day $3, with record $4 or,
@@ -125,7 +105,7 @@ type rowQuerier interface {
 func standing(ctx context.Context, q rowQuerier, child uuid.UUID, agency string, record uuid.UUID, day time.Time) (*subject, error) {
 	s := &subject{child: child}
 	var born *time.Time
-	err := q.QueryRow(ctx, standingSQL, [16]byte(child), agency, nullDate(day), zeronull.UUID(record)).
+	err := q.QueryRow(ctx, standingSQL, [16]byte(child), agency, pg.Date(day), zeronull.UUID(record)).
 		Scan(&born, (*zeronull.UUID)(&s.recordID), &s.recordLocalID, &s.works, &s.sensitive)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, rpc.NotFound("child")
@@ -173,10 +153,10 @@ func (s *Service) readable(ctx context.Context, name string) (*reading, error) {
 // hidden is the error of not finding something, for a caller who may not learn
 // whether it is there.
 func hidden(c identity.Caller, err error) error {
-	if status.Code(err) == codes.NotFound && !manages(c) {
-		return rpc.Denied()
+	if manages(c) {
+		return err
 	}
-	return err
+	return rpc.Hidden(err)
 }
 
 // standingOf reads what an agency is today to the child that answers for the one named.

@@ -15,7 +15,10 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/children"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // version is a consent as the hub knew it from knownFrom on: a row of consents or
@@ -86,7 +89,7 @@ func (v *version) says(o *version) bool {
 func (v *version) message(own bool) *irtv1.Consent {
 	m := &irtv1.Consent{
 		Name: v.name(), Child: rpc.ChildName(v.childID), Scope: v.scope, GivenBy: v.givenBy,
-		StartDate: isoDate(v.start), EndDate: isoDate(v.end), State: v.state, WithdrawDate: isoDate(v.withdrawn),
+		StartDate: standard.FormatDate(v.start), EndDate: standard.FormatDate(v.end), State: v.state, WithdrawDate: standard.FormatDate(v.withdrawn),
 		CreateTime: timestamppb.New(v.created), UpdateTime: timestamppb.New(v.knownFrom),
 		Categories: enums[irtv1.Category](v.categories), RecipientKinds: enums[irtv1.AgencyKind](v.kinds),
 	}
@@ -119,17 +122,6 @@ func numbers[E ~int32](list []E) []int16 {
 	return stored
 }
 
-// isoDate writes a day as the standard does; the zero time is no day.
-func isoDate(day time.Time) string {
-	if day.IsZero() {
-		return ""
-	}
-	return day.Format(time.DateOnly)
-}
-
-// nullDate is a day for SQL, NULL where there is none.
-func nullDate(day time.Time) pgtype.Date { return pgtype.Date{Time: day, Valid: !day.IsZero()} }
-
 // present reads the present version of a consent, nil where there is none.
 func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
 	rows, err := q.Query(ctx, `SELECT `+columns+` FROM consents WHERE consent_id = $1`, [16]byte(id))
@@ -155,7 +147,7 @@ type querier interface {
 func (c *change) put(ctx context.Context, cur, next *version) error {
 	next.created, next.knownFrom, next.revision = c.now, c.now, 1
 	if cur != nil {
-		next.created, next.knownFrom, next.revision = cur.created, after(c.now, cur.knownFrom), cur.revision+1
+		next.created, next.knownFrom, next.revision = cur.created, children.After(c.now, cur.knownFrom), cur.revision+1
 		tag, err := c.tx.Exec(ctx, `
 			WITH old AS (DELETE FROM consents WHERE child_id = $1 AND consent_id = $2 RETURNING `+columns+`)
 			INSERT INTO consents_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
@@ -164,14 +156,14 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 			return fmt.Errorf("consent: superseding: %w", err)
 		}
 		if tag.RowsAffected() != 1 {
-			return errStale
+			return children.ErrMoved
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO consents (`+columns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		[16]byte(next.childID), [16]byte(next.id), next.agency, next.localID, zeronull.UUID(next.recordID), next.recordLocalID,
 		int16(next.scope), next.categories, next.kinds, next.recipients, next.givenBy, //nolint:gosec // the schema's codes are few
-		nullDate(next.start), nullDate(next.end), int16(next.state), nullDate(next.withdrawn), //nolint:gosec // as above
+		pg.Date(next.start), pg.Date(next.end), int16(next.state), pg.Date(next.withdrawn), //nolint:gosec // as above
 		next.created, next.knownFrom, next.revision)
 	if err != nil {
 		return fmt.Errorf("consent: storing: %w", err)

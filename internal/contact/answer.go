@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/children"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -50,7 +51,7 @@ func (c *change) held(ctx context.Context, name string) (*party, error) {
 	}
 	p, err := c.s.find(ctx, c.tx, c.asker, name)
 	if err == nil && p.childID != found.childID {
-		err = errStale
+		err = children.ErrMoved
 	}
 	return p, err
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -133,10 +132,6 @@ func firstAt(at time.Time) (id uuid.UUID) {
 	}
 	return id
 }
-
-// errStale makes the transaction start again: the request moved before its child
-// was held.
-var errStale = &pgconn.PgError{Code: "40001", Severity: "ERROR", Message: "a contact request moved before it was held"}
 
 const insertRequest = `
 	INSERT INTO contact_requests (child_id, contact_request_id, record_id, agency_id, practitioner_id, involvement_id, audience,

@@ -70,6 +70,12 @@ func (s *Service) ListContactRequests(ctx context.Context, req *irtv1.ListContac
 			return nil, err
 		}
 	}
+	out.ContactRequests, err = s.partsIn(ctx, found, asker, now)
+	return out, err
+}
+
+// partsIn are those of some requests in which the asker has a part, as it is shown them.
+func (s *Service) partsIn(ctx context.Context, found [][16]byte, asker agencies.Asker, now time.Time) ([]*irtv1.ContactRequest, error) {
 	ids := make([]uuid.UUID, len(found))
 	for i, id := range found {
 		ids[i] = id
@@ -78,9 +84,10 @@ func (s *Service) ListContactRequests(ctx context.Context, req *irtv1.ListContac
 	if err != nil {
 		return nil, err
 	}
+	var out []*irtv1.ContactRequest
 	for _, q := range all {
 		if p, err := partyOf(q, asker, now); err == nil {
-			out.ContactRequests = append(out.ContactRequests, s.shown(ctx, p, asker, s.message(p)))
+			out = append(out, s.shown(ctx, p, asker, s.message(p)))
 		}
 	}
 	return out, nil
@@ -106,19 +113,5 @@ func (s *Service) OfChild(ctx context.Context, child string) ([]*irtv1.ContactRe
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	ids := make([]uuid.UUID, len(found))
-	for i, id := range found {
-		ids[i] = id
-	}
-	all, err := load(ctx, s.pool, "", ids...)
-	if err != nil {
-		return nil, err
-	}
-	var out []*irtv1.ContactRequest
-	for _, q := range all {
-		if p, err := partyOf(q, asker, time.Now()); err == nil {
-			out = append(out, s.shown(ctx, p, asker, s.message(p)))
-		}
-	}
-	return out, nil
+	return s.partsIn(ctx, found, asker, time.Now())
 }

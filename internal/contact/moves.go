@@ -3,8 +3,6 @@ package contact
 import (
 	"strings"
 
-	"google.golang.org/grpc/codes"
-
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
 )
@@ -50,19 +48,12 @@ func (p *party) may(m move) error {
 		}
 		legal = append(legal, string(one))
 	}
-	text := "nothing can be done with it"
-	if len(legal) > 0 {
-		text = "what can be done with it is " + strings.Join(legal, ", ")
-	}
-	return rpc.ErrorWith(codes.FailedPrecondition, irtv1.ErrorReason_ERROR_REASON_FAILED_PRECONDITION,
-		map[string]string{"state": stateText(p.state()), "moves": strings.Join(legal, ",")},
-		"The contact request is "+stateText(p.state())+": "+text+".")
+	return rpc.IllegalMove("contact request", stateText(p.state()), legal, "what can be done with it is", "nothing can be done with it")
 }
 
 // overtaken says that somebody of the caller's side was faster.
 func (p *party) overtaken() error {
-	return rpc.ErrorWith(codes.Aborted, irtv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH,
-		map[string]string{"etag": p.etag(), "state": stateText(p.state())},
+	return rpc.Overtaken(stateText(p.state()), p.etag(),
 		"Somebody was faster: the contact request is "+stateText(p.state())+" now. Read it again.")
 }
 

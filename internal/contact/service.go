@@ -6,7 +6,6 @@ package contact
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,7 +17,6 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/children"
 	"irthub/internal/events"
-	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 )
@@ -69,32 +67,17 @@ type change struct {
 
 // inChange runs fn in such a transaction.
 func (s *Service) inChange(ctx context.Context, fn func(*change) error) error {
-	e := audit.FromContext(ctx)
-	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-		c := &change{s: s, tx: tx, asker: s.directory.Asker(ctx), access: e}
-		if err := fn(c); err != nil {
-			return err
-		}
-		if err := events.Append(ctx, tx, c.events); err != nil {
-			return err
-		}
-		return audit.Insert(ctx, tx, []*audit.Entry{e})
+	return children.Change(ctx, s.pool, nil, func(tx pgx.Tx) ([]events.Event, error) {
+		c := &change{s: s, tx: tx, asker: s.directory.Asker(ctx), access: audit.FromContext(ctx)}
+		err := fn(c)
+		return c.events, err
 	})
-	if err == nil {
-		e.Recorded()
-	}
-	return err
 }
 
 // hold keeps the child as it is until the end, and asks the time.
-func (c *change) hold(ctx context.Context, child uuid.UUID) error {
-	if err := children.Hold(ctx, c.tx, child); err != nil {
-		return err
-	}
-	if err := c.tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&c.now); err != nil {
-		return fmt.Errorf("contact: asking the time: %w", err)
-	}
-	return nil
+func (c *change) hold(ctx context.Context, child uuid.UUID) (err error) {
+	c.now, err = children.HoldNow(ctx, c.tx, child)
+	return err
 }
 
 // tell tells one agency of something about a request, and nobody else.

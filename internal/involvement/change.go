@@ -7,6 +7,7 @@ import (
 
 	"irthub/internal/audit"
 	"irthub/internal/batch"
+	"irthub/internal/children"
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -178,7 +179,7 @@ func (w *write) replace(cur, next *version) *answer {
 	}
 	next.created, next.knownFrom, next.revision = w.now, w.now, 1
 	if cur != nil {
-		next.created, next.knownFrom, next.revision = cur.created, after(w.now, cur.knownFrom), cur.revision+1
+		next.created, next.knownFrom, next.revision = cur.created, children.After(w.now, cur.knownFrom), cur.revision+1
 		w.superseded = append(w.superseded, superseded{cur, next.knownFrom})
 		w.adjustLeads(cur, next)
 	}

@@ -64,7 +64,7 @@ func (s *Service) leadMessage(ctx context.Context, asker agencies.Asker, st *chi
 		Practitioner:            agencies.PractitionerName(t.agency, t.practitioner),
 		PractitionerDisplayName: t.contact.displayName,
 		Telephone:               firstText(t.contact.telephone, a.Telephone), Email: firstText(t.contact.email, a.Email),
-		StartDate: isoDate(t.start), EndDate: isoDate(t.end),
+		StartDate: standard.FormatDate(t.start), EndDate: standard.FormatDate(t.end),
 	}
 	redact.Show(ctx, m, d)
 	return m, nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"irthub/internal/children"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 )
@@ -155,7 +156,7 @@ func (w *write) leadChanges() (gone, fresh []*period, knownTo []time.Time) {
 		known := w.now
 		for _, old := range stored {
 			if !slices.Contains(w.leads[child], old) {
-				known = later(known, after(w.now, old.knownFrom))
+				known = later(known, children.After(w.now, old.knownFrom))
 				gone = append(gone, old)
 			}
 		}

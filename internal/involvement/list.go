@@ -85,9 +85,6 @@ func (s *Service) question(ctx context.Context, req *irtv1.ListInvolvementsReque
 	return q, err
 }
 
-// clockSkew is how far a caller's clock may be ahead of the hub's.
-const clockSkew = time.Minute
-
 func (q *question) readTimes(req *irtv1.ListInvolvementsRequest, today time.Time) error {
 	var faults []standard.Fault
 	asOf, err := parseDay(req.GetAsOf())
@@ -102,14 +99,8 @@ func (q *question) readTimes(req *irtv1.ListInvolvementsRequest, today time.Time
 	}
 	if req.GetKnownAt() != nil {
 		q.knownAt = req.GetKnownAt().AsTime()
-		if !req.GetKnownAt().IsValid() || q.knownAt.After(time.Now().Add(clockSkew)) || q.knownAt.Year() < 2000 {
-			faults = append(faults, standard.Fault{
-				Field: "known_at", RuleID: "KNOWN_AT_RANGE",
-				Description: "The instant is in the future, or before the year 2000.",
-				Action:      "Send an instant of the past, or leave it out to ask what is known now.",
-			})
-		}
 	}
+	faults = append(faults, rpc.KnownAtFaults(req.GetKnownAt())...)
 	if len(faults) > 0 {
 		return rpc.Invalid(faults)
 	}

@@ -13,6 +13,7 @@ import (
 	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // coalescedRows is how many involvements of one child the read coalescer brings;
@@ -203,7 +204,7 @@ func positionOf(v *version) *position { return &position{v.start, v.id} }
 
 const dayLength = len(time.DateOnly)
 
-func (p *position) cursor() []byte { return append([]byte(isoDate(p.start)), p.id[:]...) }
+func (p *position) cursor() []byte { return append([]byte(standard.FormatDate(p.start)), p.id[:]...) }
 
 func parsePosition(cursor []byte) (*position, error) {
 	if cursor == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"irthub/internal/events"
+	"irthub/internal/pg"
 )
 
 // qualify puts a table's name before each column of a list.
@@ -93,7 +94,7 @@ func (w *write) queueFresh(b *pgx.Batch, t *tally) {
 		children[i], ids[i], records[i] = v.childID, v.id, zeronull.UUID(v.recordID)
 		agencies[i], locals[i], recordLocals[i], roles[i] = v.agency, v.localID, v.recordLocalID, v.role
 		practitioners[i], bases[i], sensitive[i] = v.practitioner, v.basis, v.sensitive
-		starts[i], ends[i] = nullDate(v.start), nullDate(v.end)
+		starts[i], ends[i] = pg.Date(v.start), pg.Date(v.end)
 		created[i], known[i], revisions[i] = v.created, v.knownFrom, v.revision
 	}
 	t.queue(b, n, insertSQL, children, ids, agencies, locals, records, recordLocals, roles, practitioners,
@@ -118,7 +119,7 @@ func (w *write) queueLeadChanges(b *pgx.Batch, t *tally) {
 	var children [][16]byte
 	var starts []pgtype.Date
 	for _, p := range gone {
-		children, starts = append(children, p.child), append(starts, nullDate(p.start))
+		children, starts = append(children, p.child), append(starts, pg.Date(p.start))
 	}
 	t.queue(b, len(gone), supersedeLeadSQL, children, starts, knownTo)
 	n := len(fresh)
@@ -127,7 +128,7 @@ func (w *write) queueLeadChanges(b *pgx.Batch, t *tally) {
 	agencies, practitioners := make([]string, n), make([]string, n)
 	for i, p := range fresh {
 		into[i], involvements[i] = p.child, p.involvement
-		first[i], last[i], known[i] = nullDate(p.start), nullDate(p.end), p.knownFrom
+		first[i], last[i], known[i] = pg.Date(p.start), pg.Date(p.end), p.knownFrom
 		agencies[i], practitioners[i] = p.agency, p.practitioner
 	}
 	t.queue(b, n, insertLeadSQL, into, first, last, involvements, agencies, practitioners, known)

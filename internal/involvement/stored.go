@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"irthub/internal/children"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 )
@@ -138,14 +139,14 @@ var (
 func (s *Service) pageOf(ctx context.Context, q *question, p *page) ([]*shown, error) {
 	sql, after := pageNowSQL, q.after
 	args := s.hiddenArguments(q, p)
-	args["child"], args["day"], args["ended"], args["limit"] = [16]byte(p.child), nullDate(q.day), q.ended, q.size+1
+	args["child"], args["day"], args["ended"], args["limit"] = [16]byte(p.child), pg.Date(q.day), q.ended, q.size+1
 	if !q.knownAt.IsZero() {
 		sql, args["known_at"] = pageThenSQL, q.knownAt
 	}
 	if after == nil {
 		after = &position{start: beforeAll}
 	}
-	args["after_start"], args["after_id"] = nullDate(after.start), [16]byte(after.id)
+	args["after_start"], args["after_id"] = pg.Date(after.start), [16]byte(after.id)
 	rows, err := s.pool.Query(ctx, sql, args)
 	if err != nil {
 		return nil, fmt.Errorf("involvement: listing a page: %w", err)
@@ -198,7 +199,7 @@ func (s *Service) anythingHidden(ctx context.Context, q *question, p *page) (hid
 	sql, args := hiddenTodaySQL, s.hiddenArguments(q, p)
 	asked := [][16]byte{p.child}
 	if q.today {
-		args["day"] = nullDate(q.day)
+		args["day"] = pg.Date(q.day)
 	} else {
 		sql, args["past"] = hiddenEverSQL, !q.knownAt.IsZero()
 		now, err := s.survivor(ctx, q.child)

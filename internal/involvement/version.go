@@ -12,6 +12,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // version is an involvement as the hub knew it from knownFrom on: a row of
@@ -104,7 +105,7 @@ type shown struct {
 func (v *shown) message(a agencies.Agency, own bool) *irtv1.Involvement {
 	m := &irtv1.Involvement{
 		Name: v.name(), Child: rpc.ChildName(v.childID), Role: v.role,
-		StartDate: isoDate(v.start), EndDate: isoDate(v.end),
+		StartDate: standard.FormatDate(v.start), EndDate: standard.FormatDate(v.end),
 		Sensitive: v.sensitive, SensitiveBasis: v.basis,
 		AgencyDisplayName: a.DisplayName, AgencyKind: a.Kind,
 		PractitionerDisplayName: v.contact.displayName, PractitionerJobTitle: v.contact.jobTitle,
@@ -130,24 +131,4 @@ func firstText(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// isoDate writes a day as the standard does; the zero time is no day.
-func isoDate(day time.Time) string {
-	if day.IsZero() {
-		return ""
-	}
-	return day.Format(time.DateOnly)
-}
-
-// nullDate is a day for SQL, NULL where there is none.
-func nullDate(day time.Time) pgtype.Date { return pgtype.Date{Time: day, Valid: !day.IsZero()} }
-
-// after is now, or just after the version before should the clock have been set
-// back: what the hub knew of one thing never overlaps.
-func after(now, before time.Time) time.Time {
-	if now.After(before) {
-		return now
-	}
-	return before.Add(time.Microsecond)
 }

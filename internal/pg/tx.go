@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -82,3 +83,6 @@ func InTxRetry(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) e
 		delay *= 3
 	}
 }
+
+// Date is a day for SQL; the zero time is NULL.
+func Date(day time.Time) pgtype.Date { return pgtype.Date{Time: day, Valid: !day.IsZero()} }

@@ -1,9 +1,8 @@
 package referrals
 
 import (
+	"slices"
 	"strings"
-
-	"google.golang.org/grpc/codes"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
@@ -55,15 +54,7 @@ func states(all ...irtv1.ReferralState) []irtv1.ReferralState { return all }
 
 // legal tells whether a side may make the move in a state.
 func (m move) legal(by side, state irtv1.ReferralState) bool {
-	if m.by != by {
-		return false
-	}
-	for _, from := range m.from {
-		if from == state {
-			return true
-		}
-	}
-	return false
+	return m.by == by && slices.Contains(m.from, state)
 }
 
 // may refuses a move that a side does not have, naming those that it has.
@@ -77,19 +68,12 @@ func (m move) may(by side, state irtv1.ReferralState) error {
 			legal = append(legal, one.name)
 		}
 	}
-	text := "you can do nothing with it"
-	if len(legal) > 0 {
-		text = "what you can do with it is " + strings.Join(legal, ", ")
-	}
-	return rpc.ErrorWith(codes.FailedPrecondition, irtv1.ErrorReason_ERROR_REASON_FAILED_PRECONDITION,
-		map[string]string{"state": stateText(state), "moves": strings.Join(legal, ",")},
-		"The referral is "+stateText(state)+": "+text+".")
+	return rpc.IllegalMove("referral", stateText(state), legal, "what you can do with it is", "you can do nothing with it")
 }
 
 // overtaken says that somebody was faster, and where the referral stands now.
 func (v *version) overtaken() error {
-	return rpc.ErrorWith(codes.Aborted, irtv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH,
-		map[string]string{"etag": v.etag(), "state": stateText(v.state)},
+	return rpc.Overtaken(stateText(v.state), v.etag(),
 		"It has changed since you read it: the referral is "+stateText(v.state)+" now. Read it again.")
 }
 

@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -193,7 +191,7 @@ func (s *Service) child(ctx context.Context, asker agencies.Asker, name string) 
 	}
 	child, err := children.Survivor(ctx, s.pool, named)
 	if err != nil {
-		return uuid.Nil, nil, denied(err)
+		return uuid.Nil, nil, rpc.Hidden(err)
 	}
 	standings, err := children.Standings(ctx, s.pool, asker, child)
 	if err != nil {
@@ -248,13 +246,4 @@ func (s *Service) GetReferralStatistics(ctx context.Context, req *irtv1.GetRefer
 		return nil, fmt.Errorf("referrals: reading how long they waited: %w", err)
 	}
 	return out, nil
-}
-
-// denied is the error of not finding a child, for a caller who may not learn whether
-// there is one.
-func denied(err error) error {
-	if status.Code(err) == codes.NotFound {
-		return rpc.Denied()
-	}
-	return err
 }

@@ -2,13 +2,11 @@ package referrals
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 	"google.golang.org/protobuf/proto"
 
@@ -117,28 +115,9 @@ func subjectFault(field, description string) error {
 
 // find says which child is meant, without holding it.
 func (c *change) find(ctx context.Context, a asked) (uuid.UUID, error) {
-	child := a.child
-	if child != uuid.Nil {
-		var err error
-		if child, err = children.Survivor(ctx, c.tx, child); err != nil {
-			return uuid.Nil, err
-		}
-	}
-	if a.recordID == uuid.Nil {
-		return child, nil
-	}
-	var of uuid.UUID
-	err := c.tx.QueryRow(ctx, `SELECT child_id FROM child_records WHERE record_id = $1 AND state = 1`, [16]byte(a.recordID)).
-		Scan((*zeronull.UUID)(&of))
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return uuid.Nil, rpc.Denied()
-	case err != nil:
-		return uuid.Nil, fmt.Errorf("referrals: finding a record: %w", err)
-	case child != uuid.Nil && child != of:
-		return uuid.Nil, subjectFault("referral.child", "The child is not the one that child_record belongs to.")
-	}
-	return of, nil
+	return children.Meant(ctx, c.tx, a.child, a.recordID, func() error {
+		return subjectFault("referral.child", "The child is not the one that child_record belongs to.")
+	})
 }
 
 // standingSQL reads what agency $2 is to child $1 on the day $3, with record $4 or,
@@ -159,14 +138,14 @@ const standingSQL = `
 func (c *change) subject(ctx context.Context, next *version, about asked) error {
 	child, err := c.find(ctx, about)
 	if err != nil {
-		return denied(err)
+		return rpc.Hidden(err)
 	}
 	if err := c.hold(ctx, child); err != nil {
 		return err
 	}
 	// The record may have gone to another child before that was held.
 	if again, err := c.find(ctx, about); err != nil || again != child {
-		return errStale
+		return children.ErrMoved
 	}
 	works := false
 	next.childID = child
@@ -183,7 +162,7 @@ func (c *change) subject(ctx context.Context, next *version, about asked) error 
 
 // send works out what a referral that is sent comes to, and stores it.
 func (c *change) send(ctx context.Context, next *version, about asked, etag string) (*version, error) {
-	if err := c.lockName(ctx, next.id); err != nil {
+	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
 		return nil, err
 	}
 	if err := c.subject(ctx, next, about); err != nil {

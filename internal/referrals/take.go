@@ -10,6 +10,7 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/children"
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -110,7 +111,7 @@ func (c *change) held(ctx context.Context, seen *version, by side) (*version, er
 		return nil, err
 	}
 	if cur == nil || cur.childID != found.childID {
-		return nil, errStale
+		return nil, children.ErrMoved
 	}
 	if cur.sideOf(c.asker) != by {
 		return nil, seen.overtaken()
@@ -141,10 +142,12 @@ func (s *Service) AcceptReferral(ctx context.Context, req *irtv1.AcceptReferralR
 		if a.Sensitive {
 			inv.Sensitive, inv.SensitiveBasis = true, req.GetSensitiveBasis()
 		}
-		if err := s.involve(ctx, c.tx, inv); err != nil {
+		err := s.involve(ctx, c.tx, inv)
+		if err != nil {
 			return err
 		}
-		return c.clock(ctx) // the involvement was told of first
+		c.now, err = children.Clock(ctx, c.tx) // the involvement was told of first
+		return err
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/children"
 	"irthub/internal/rpc"
 )
 
@@ -143,7 +144,7 @@ func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
 func (c *change) put(ctx context.Context, cur, next *version) error {
 	next.created, next.knownFrom, next.revision = c.now, c.now, 1
 	if cur != nil {
-		next.created, next.knownFrom, next.revision = cur.created, after(c.now, cur.knownFrom), cur.revision+1
+		next.created, next.knownFrom, next.revision = cur.created, children.After(c.now, cur.knownFrom), cur.revision+1
 		tag, err := c.tx.Exec(ctx, `
 			WITH old AS (DELETE FROM referrals WHERE child_id = $1 AND referral_id = $2 RETURNING `+columns+`)
 			INSERT INTO referrals_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
@@ -152,7 +153,7 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 			return fmt.Errorf("referrals: superseding: %w", err)
 		}
 		if tag.RowsAffected() != 1 {
-			return errStale
+			return children.ErrMoved
 		}
 	}
 	if next.redirectedFrom == nil {
@@ -168,13 +169,4 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 		return fmt.Errorf("referrals: storing: %w", err)
 	}
 	return nil
-}
-
-// after is now, or just after the version before should the clock have been set
-// back: what the hub knew of one thing never overlaps.
-func after(now, before time.Time) time.Time {
-	if now.After(before) {
-		return now
-	}
-	return before.Add(time.Microsecond)
 }

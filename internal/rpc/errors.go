@@ -218,3 +218,28 @@ func NoSuchMethod() error {
 	return Error(codes.Unimplemented, irtv1.ErrorReason_ERROR_REASON_NO_SUCH_METHOD,
 		"The hub has no such method. Server reflection and /openapi.json list those it has.")
 }
+
+// Hidden is an error for a caller who may not learn whether there is such a thing:
+// that it is not there becomes a denial.
+func Hidden(err error) error {
+	if status.Code(err) == codes.NotFound {
+		return Denied()
+	}
+	return err
+}
+
+// IllegalMove says that a thing cannot be moved so from the state that it is in, and
+// which moves there are: some goes before their names, none in the place of them.
+func IllegalMove(thing, state string, moves []string, some, none string) error {
+	text := none
+	if len(moves) > 0 {
+		text = some + " " + strings.Join(moves, ", ")
+	}
+	return ErrorWith(codes.FailedPrecondition, irtv1.ErrorReason_ERROR_REASON_FAILED_PRECONDITION,
+		map[string]string{"state": state, "moves": strings.Join(moves, ",")}, "The "+thing+" is "+state+": "+text+".")
+}
+
+// Overtaken says that somebody else was faster, and the state that the thing is in now.
+func Overtaken(state, etag, msg string) error {
+	return ErrorWith(codes.Aborted, irtv1.ErrorReason_ERROR_REASON_ETAG_MISMATCH, map[string]string{"etag": etag, "state": state}, msg)
+}

@@ -16,6 +16,14 @@ const (
 
 var errDate = errors.New("not a date of the calendar between 1900 and 2100, written YYYY-MM-DD")
 
+// FormatDate writes a day as ParseDate reads it; the zero time is no day.
+func FormatDate(day time.Time) string {
+	if day.IsZero() {
+		return ""
+	}
+	return day.Format(time.DateOnly)
+}
+
 // ParseDate reads a date as the standard writes it, YYYY-MM-DD, at midnight UTC.
 // It refuses days that the calendar does not have and years before 1900 or after
 // 2100. The error does not repeat the text.

@@ -5,7 +5,6 @@ package timeline
 
 import (
 	"context"
-	"time"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
@@ -67,9 +66,6 @@ func (s *Service) ListTimelineEntries(ctx context.Context, req *irtv1.ListTimeli
 	return t.out, nil
 }
 
-// clockSkew is how far a caller's clock may be ahead of the hub's.
-const clockSkew = time.Minute
-
 func checkTimes(req *irtv1.ListTimelineEntriesRequest) error {
 	var faults []standard.Fault
 	if req.GetAsOf() != "" {
@@ -77,14 +73,7 @@ func checkTimes(req *irtv1.ListTimelineEntriesRequest) error {
 			faults = append(faults, standard.FaultOf("DATE_INVALID", "as_of"))
 		}
 	}
-	if at := req.GetKnownAt(); at != nil && (!at.IsValid() || at.AsTime().After(time.Now().Add(clockSkew)) || at.AsTime().Year() < 2000) {
-		faults = append(faults, standard.Fault{
-			Field: "known_at", RuleID: "KNOWN_AT_RANGE",
-			Description: "The instant is in the future, or before the year 2000.",
-			Action:      "Send an instant of the past, or leave it out to ask what is known now.",
-		})
-	}
-	if len(faults) > 0 {
+	if faults = append(faults, rpc.KnownAtFaults(req.GetKnownAt())...); len(faults) > 0 {
 		return rpc.Invalid(faults)
 	}
 	return nil

@@ -1,0 +1,115 @@
+package children
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"irthub/internal/audit"
+	"irthub/internal/events"
+	"irthub/internal/pg"
+	"irthub/internal/rpc"
+)
+
+// What the features that hang something on a child have in common when they change
+// it: consents, concerns, referrals, requests for contact.
+
+// ErrMoved makes a transaction of pg.InTxRetry start again: what it found of a child
+// moved before the child was held.
+var ErrMoved = &pgconn.PgError{Code: "40001", Severity: "ERROR", Message: "what was found of a child moved before it was held"}
+
+// Change runs fn in a transaction that also appends the events that fn returns and
+// records the access of ctx. name is what the access log says was returned, asked
+// once fn has succeeded; nil where fn notes that itself.
+func Change(ctx context.Context, pool *pgxpool.Pool, name func() string, fn func(pgx.Tx) ([]events.Event, error)) error {
+	e := audit.FromContext(ctx)
+	err := pg.InTxRetry(ctx, pool, func(tx pgx.Tx) error {
+		told, err := fn(tx)
+		if err != nil {
+			return err
+		}
+		if err := events.Append(ctx, tx, told); err != nil {
+			return err
+		}
+		if name != nil {
+			e.AddReturned(name())
+			name = nil // once, however often it is tried
+		}
+		return audit.Insert(ctx, tx, []*audit.Entry{e})
+	})
+	if err == nil {
+		e.Recorded()
+	}
+	return err
+}
+
+// LockName keeps others from making the thing of that id at the same moment: it may
+// have no row to lock yet. class keeps the locks of one feature apart from another's.
+func LockName(ctx context.Context, tx pgx.Tx, class int32, id uuid.UUID) error {
+	key := int32(binary.BigEndian.Uint32(id[12:])) //nolint:gosec // any 32 bits do
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, class, key); err != nil {
+		return fmt.Errorf("children: locking a name: %w", err)
+	}
+	return nil
+}
+
+// HoldNow holds a child as Hold does, and tells when the hub comes to know what the
+// transaction changes.
+func HoldNow(ctx context.Context, tx pgx.Tx, child uuid.UUID) (now time.Time, err error) {
+	if err := Hold(ctx, tx, child); err != nil {
+		return now, err
+	}
+	return Clock(ctx, tx)
+}
+
+// Clock asks the time: not now(), which is when the transaction began, since it may
+// have waited since.
+func Clock(ctx context.Context, tx pgx.Tx) (now time.Time, err error) {
+	if err := tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		return now, fmt.Errorf("children: asking the time: %w", err)
+	}
+	return now, nil
+}
+
+// Meant says, without holding it, which child is meant by a child, an agency's record
+// of one, or both; either may be Nil. conflict is the error where they are of two.
+func Meant(ctx context.Context, tx pgx.Tx, child, record uuid.UUID, conflict func() error) (uuid.UUID, error) {
+	if child != uuid.Nil {
+		var err error
+		if child, err = Survivor(ctx, tx, child); err != nil {
+			return uuid.Nil, err
+		}
+	}
+	if record == uuid.Nil {
+		return child, nil
+	}
+	var of uuid.UUID
+	err := tx.QueryRow(ctx, `SELECT child_id FROM child_records WHERE record_id = $1 AND state = 1`, [16]byte(record)).
+		Scan((*zeronull.UUID)(&of))
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return uuid.Nil, rpc.NotFound("child record")
+	case err != nil:
+		return uuid.Nil, fmt.Errorf("children: finding a record: %w", err)
+	case child != uuid.Nil && child != of:
+		return uuid.Nil, conflict()
+	}
+	return of, nil
+}
+
+// After is now, or just after the version before should the clock have been set back:
+// what the hub knew of one thing never overlaps.
+func After(now, before time.Time) time.Time {
+	if now.After(before) {
+		return now
+	}
+	return before.Add(time.Microsecond)
+}
