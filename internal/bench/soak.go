@@ -114,13 +114,6 @@ type soak struct {
 }
 
 func (s *soak) run(ctx context.Context, lasts time.Duration) error {
-	s.l.o.Progress(fmt.Sprintf("%v of mixed load", lasts))
-	// Not a deadline, which the hub would be told of: its calls would seem to fail.
-	load, stop := context.WithCancel(ctx)
-	defer stop()
-	defer time.AfterFunc(lasts, stop).Stop()
-	began := time.Now()
-	var running errgroup.Group
 	operations := make([]operation, len(asks))
 	for i, ask := range asks {
 		var err error
@@ -128,6 +121,13 @@ func (s *soak) run(ctx context.Context, lasts time.Duration) error {
 			return err
 		}
 	}
+	s.l.o.Progress(fmt.Sprintf("%v of mixed load", lasts))
+	// Not a deadline, which the hub would be told of: its calls would seem to fail.
+	load, stop := context.WithCancel(ctx)
+	defer stop()
+	defer time.AfterFunc(lasts, stop).Stop()
+	began := time.Now()
+	var running errgroup.Group
 	for worker := range soakWorkers {
 		running.Go(func() error {
 			s.work(load, worker, operations)
