@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/concerns"
 	"irthub/internal/identity"
 	"irthub/internal/limits"
 	"irthub/internal/server"
@@ -34,6 +35,7 @@ type serveCommand struct {
 	ClientCA          string   `name:"client-ca" placeholder:"FILE" env:"IRTHUB_CLIENT_CA" type:"path" help:"Certificates that client certificates must be signed by, PEM. A client certificate identifies the agency that has its name in the directory."`
 	AuditEach         bool     `name:"audit-each" hidden:"" help:"For irthub bench to compare with: a transaction for each access entry."`
 	RequireClientCert bool     `name:"require-client-cert" env:"IRTHUB_REQUIRE_CLIENT_CERT" help:"Refuse connections without a client certificate, at both doors."`
+	ConcernWindow     string   `name:"concern-window" placeholder:"WINDOW" default:"12w" env:"IRTHUB_CONCERN_WINDOW" help:"How near to today open concerns of several agencies about a child must have begun to escalate, in weeks or days: 12w, 90d (default: 12w). See docs/WORKING-TOGETHER.md."`
 	AccessLimit       []string `name:"access-limit" placeholder:"ROLE=CHILDREN/SEARCHES" sep:"none" env:"IRTHUB_ACCESS_LIMIT" help:"How many different children a caller of a role may read of in an hour, and how many searches it may make, where data managers have set no other limit; may be repeated. See docs/LIMITS.md."`
 }
 
@@ -77,12 +79,16 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		}
 		accessLimits[role] = limit
 	}
+	concernWindow, err := concerns.ParseWindow(c.ConcernWindow)
+	if err != nil {
+		return usage(fmt.Errorf("--concern-window: %w", err))
+	}
 	config := server.Config{
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
 		PoolerURL: os.Getenv(poolerURLVariable),
 		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert, WebhookAllowPrivate: c.WebhookAllowPrivate,
-		Issuers: issuers, AccessLimits: accessLimits, Version: version(), Log: log, AuditEach: c.AuditEach,
+		Issuers: issuers, AccessLimits: accessLimits, ConcernWindow: concernWindow, Version: version(), Log: log, AuditEach: c.AuditEach,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone
 				Ready   bool   `json:"ready"`

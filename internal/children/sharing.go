@@ -84,7 +84,7 @@ const goesAlong = `($4::bool OR record_id = $3::uuid)`
 var moveConsents = moveSQL("consents", consentColumns, goesAlong)
 
 const concernColumns = `concern_id, agency_id, local_id, record_id, record_local_id, category, level, practitioner_id, start_date,
-	review_date, state, outcome, end_date, sensitive, create_time`
+	review_date, review_told, state, outcome, end_date, sensitive, create_time`
 
 // A concern that was shared through a record follows it too.
 var moveConcerns = moveSQL("concerns", concernColumns, goesAlong)
@@ -148,7 +148,7 @@ var (
 )
 
 const referralColumns = `referral_id, agency_id, local_id, record_id, record_local_id, recipient_id, service, reason, urgency,
-	basis, state, acknowledge_by_time, decline_reason, outcome, redirected_from, involvement_id, send_time, acknowledge_time, create_time`
+	basis, state, acknowledge_by_time, overdue_told, decline_reason, outcome, redirected_from, involvement_id, send_time, acknowledge_time, create_time`
 
 // A referral follows its sender's record.
 var moveReferrals = moveSQL("referrals", referralColumns, goesAlong)

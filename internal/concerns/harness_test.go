@@ -35,6 +35,11 @@ type hub struct {
 // clinic that is a sensitive service.
 func newHub(t testing.TB) *hub {
 	t.Helper()
+	return newHubWith(t, concerns.Options{})
+}
+
+func newHubWith(t testing.TB, o concerns.Options) *hub {
+	t.Helper()
 	pool := pgtest.New(t)
 	list := []*irtv1.Agency{
 		{Name: "agencies/school", DisplayName: "Oak School", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL},
@@ -66,7 +71,7 @@ func newHub(t testing.TB) *hub {
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, c, concerns.New(pool, directory, tokens)}
+	return &hub{t, pool, c, concerns.New(pool, directory, tokens, o)}
 }
 
 // kinds of the agencies in the harness, which a caller's token would lead to.

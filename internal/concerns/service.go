@@ -3,9 +3,12 @@
 package concerns
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,9 +31,28 @@ const (
 	largestPage = 1000
 )
 
-// window is how near to today open concerns of several agencies must have begun to
-// escalate, in days: 12 weeks.
-const window = 12 * 7
+// Options are what those who run a hub may set.
+type Options struct {
+	// Window is how near to today open concerns of several agencies must have begun
+	// to escalate, in days; 0 for DefaultWindow.
+	Window int
+}
+
+// DefaultWindow is the window of a hub that is not told another: 12 weeks.
+const DefaultWindow = 12 * 7
+
+// longestWindow is as long as anybody stays in the index, in days.
+const longestWindow = 25 * 365
+
+// ParseWindow reads a window as text, such as 12w or 90d.
+func ParseWindow(text string) (days int, err error) {
+	unit := map[string]int{"d": 1, "w": 7}[text[max(0, len(text)-1):]]
+	n, err := strconv.Atoi(strings.TrimRight(text, "dw"))
+	if err != nil || unit == 0 || n < 1 || n > longestWindow/unit || text != strconv.Itoa(n)+text[len(text)-1:] {
+		return 0, fmt.Errorf("%q is not a number of days or weeks between 1d and %dd, such as 90d or 12w", text, longestWindow)
+	}
+	return n * unit, nil
+}
 
 // Service is irt.v1.ConcernService.
 type Service struct {
@@ -39,12 +61,15 @@ type Service struct {
 	pool      *pgxpool.Pool
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
+	window    int // days
 	today     func() time.Time
 }
 
 // New makes the service.
-func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
-	return &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, o Options) *Service {
+	return &Service{
+		pool: pool, directory: directory, tokens: tokens, window: cmp.Or(o.Window, DefaultWindow), today: standard.Today,
+	}
 }
 
 // change is one transaction of this package: it holds the child it is about, and

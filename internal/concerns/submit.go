@@ -106,7 +106,7 @@ func (c *change) submit(ctx context.Context, next *version, about asked, etag st
 		if about.recordID == uuid.Nil && cur.recordID != uuid.Nil {
 			next.recordID, next.recordLocalID = cur.recordID, cur.recordLocalID // so that sending it again changes nothing
 		}
-		next.sensitive = next.sensitive || cur.sensitive
+		next.sensitive, next.reviewTold = next.sensitive || cur.sensitive, cur.reviewTold
 		if next.says(cur) {
 			return cur, nil
 		}
@@ -157,7 +157,7 @@ func (c *change) settle(ctx context.Context, cur, next *version, kind irtv1.Even
 func (c *change) agenciesWorried(ctx context.Context, child uuid.UUID) (n int, err error) {
 	err = c.tx.QueryRow(ctx, `SELECT count(DISTINCT v.agency_id) FROM concerns v
 		WHERE v.child_id = $1 AND v.state = 1 AND v.start_date > $2 AND NOT `+isSensitive,
-		[16]byte(child), pg.Date(c.today.AddDate(0, 0, -window))).Scan(&n)
+		[16]byte(child), pg.Date(c.today.AddDate(0, 0, -c.s.window))).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("concerns: counting agencies: %w", err)
 	}

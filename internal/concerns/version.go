@@ -32,6 +32,7 @@ type version struct {
 	level         string
 	practitioner  string // id
 	start, review time.Time
+	reviewTold    time.Time // the review date that the agency was told is over
 	state         irtv1.ConcernState
 	outcome       string
 	end           time.Time
@@ -46,24 +47,24 @@ const acute = "ACUTE"
 
 // columns of concerns, in the order of scanVersion.
 const columns = `child_id, concern_id, agency_id, local_id, record_id, record_local_id, category, level, practitioner_id,
-	start_date, review_date, state, outcome, end_date, sensitive, create_time, known_from, revision`
+	start_date, review_date, review_told, state, outcome, end_date, sensitive, create_time, known_from, revision`
 
 // shownColumns are those of v with whether it is sensitive by what is known now: the
 // agency may have become a sensitive service, or its involvement sensitive, since.
 const shownColumns = `v.child_id, v.concern_id, v.agency_id, v.local_id, v.record_id, v.record_local_id, v.category, v.level,
-	v.practitioner_id, v.start_date, v.review_date, v.state, v.outcome, v.end_date, ` + isSensitive + `, v.create_time, v.known_from, v.revision`
+	v.practitioner_id, v.start_date, v.review_date, v.review_told, v.state, v.outcome, v.end_date, ` + isSensitive + `, v.create_time, v.known_from, v.revision`
 
 const isSensitive = `(v.sensitive OR EXISTS (SELECT 1 FROM agencies a WHERE a.agency_id = v.agency_id AND a.sensitive)
 	OR EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = v.child_id AND i.agency_id = v.agency_id AND i.sensitive))`
 
 func scanVersion(row pgx.CollectableRow) (*version, error) {
 	v := &version{}
-	var review, end pgtype.Date
+	var review, reviewTold, end pgtype.Date
 	err := row.Scan(
 		(*[16]byte)(&v.childID), (*[16]byte)(&v.id), &v.agency, &v.localID, (*zeronull.UUID)(&v.recordID), &v.recordLocalID,
-		&v.category, &v.level, &v.practitioner, &v.start, &review, &v.state, &v.outcome, &end, &v.sensitive,
+		&v.category, &v.level, &v.practitioner, &v.start, &review, &reviewTold, &v.state, &v.outcome, &end, &v.sensitive,
 		&v.created, &v.knownFrom, &v.revision)
-	v.review, v.end = review.Time, end.Time
+	v.review, v.reviewTold, v.end = review.Time, reviewTold.Time, end.Time
 	return v, err
 }
 
@@ -142,9 +143,9 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO concerns (`+columns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		[16]byte(next.childID), [16]byte(next.id), next.agency, next.localID, zeronull.UUID(next.recordID), next.recordLocalID,
-		next.category, next.level, next.practitioner, pg.Date(next.start), pg.Date(next.review),
+		next.category, next.level, next.practitioner, pg.Date(next.start), pg.Date(next.review), pg.Date(next.reviewTold),
 		int16(next.state), next.outcome, pg.Date(next.end), next.sensitive, //nolint:gosec // states are few
 		next.created, next.knownFrom, next.revision)
 	if err != nil {

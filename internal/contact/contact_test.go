@@ -259,7 +259,7 @@ func TestRequestsExpire(t *testing.T) {
 	}
 	h.exec(`UPDATE contact_messages SET purge_time = now()`)
 	for range 2 {
-		if err := contact.Sweep(t.Context(), h.pool); err != nil {
+		if err := contact.Sweep.Run(t.Context(), h.pool); err != nil {
 			t.Fatal(err)
 		}
 	}

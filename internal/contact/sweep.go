@@ -3,117 +3,27 @@ package contact
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/children"
 	"irthub/internal/events"
-	"irthub/internal/pg"
 )
 
-const (
-	// sweepEvery is how often each process looks for requests whose time is over.
-	sweepEvery = time.Minute
-	// sweptAtOnce is how many of them a transaction takes.
-	sweptAtOnce = 200
-	// sweepLock is the advisory lock of the transaction that sweeps: one at a time.
-	sweepLock = 0x6972745f636e7463 // "irt_cntc"
-)
-
-// Sweeper ends requests whose time is over, and purges what was written with them
-// a year later.
-type Sweeper struct {
-	stop    context.CancelFunc
-	stopped chan struct{}
-}
-
-// StartSweeper sweeps every minute until Close, in one process at a time.
-func StartSweeper(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) *Sweeper {
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	w := &Sweeper{stop: stop, stopped: make(chan struct{})}
-	go func() {
-		defer close(w.stopped)
-		tick := time.NewTicker(sweepEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if err := Sweep(ctx, pool); err != nil && ctx.Err() == nil {
-				log.WarnContext(ctx, "contact requests whose time is over were not ended; trying again", "error", err)
-			}
-		}
-	}()
-	return w
-}
-
-// Close waits for the sweep under way.
-func (w *Sweeper) Close() {
-	w.stop()
-	<-w.stopped
-}
-
-// Sweep ends all requests whose time is over by now.
-func Sweep(ctx context.Context, pool *pgxpool.Pool) error {
-	for {
-		n := 0
-		err := pg.InTxRetry(ctx, pool, func(tx pgx.Tx) (err error) {
-			n, err = sweep(ctx, tx)
-			return err
-		})
-		if err != nil || n < sweptAtOnce {
-			return err
-		}
-	}
-}
-
-const overSQL = `
+// Sweep ends requests whose time is over, and purges what was written with them a
+// year later.
+var Sweep = children.Sweep{
+	Name: "contact requests",
+	Lock: 0x6972745f636e7463, // "irt_cntc"
+	Due: `
 	SELECT child_id FROM (
 		(SELECT child_id FROM contact_requests WHERE state = 1 AND expire_time <= $1 ORDER BY expire_time LIMIT $2)
 		UNION ALL
 		(SELECT child_id FROM contact_routes WHERE state = 1 AND expire_time <= $1 ORDER BY expire_time LIMIT $2)) AS o
-	LIMIT $2`
-
-// sweep ends what is over of some children.
-func sweep(ctx context.Context, tx pgx.Tx) (n int, err error) {
-	var mine bool
-	var now time.Time
-	err = tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1), clock_timestamp()`, int64(sweepLock)).Scan(&mine, &now)
-	if err != nil {
-		return 0, fmt.Errorf("contact: sweeping: %w", err)
-	}
-	if !mine {
-		return 0, nil
-	}
-	rows, err := tx.Query(ctx, overSQL, now, sweptAtOnce)
-	if err != nil {
-		return 0, fmt.Errorf("contact: sweeping: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
-	if err != nil {
-		return 0, fmt.Errorf("contact: sweeping: %w", err)
-	}
-	ids := make([]uuid.UUID, len(found))
-	for i, id := range found {
-		ids[i] = id
-	}
-	if len(ids) > 0 {
-		if err := children.Hold(ctx, tx, ids...); err != nil {
-			return 0, err
-		}
-	}
-	told, err := end(ctx, tx, found, now)
-	if err != nil {
-		return 0, err
-	}
-	return len(found), events.Append(ctx, tx, told)
+	LIMIT $2`,
+	Settle: end,
 }
 
 // end ends what is over of children that are held. The asker is told, and whoever

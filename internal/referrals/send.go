@@ -184,7 +184,8 @@ func (c *change) send(ctx context.Context, next *version, about asked, etag stri
 		if len(cur.redirectedFrom) > 0 {
 			next.service = cur.service
 		}
-		next.recipient, next.redirectedFrom, next.sentAt = cur.recipient, cur.redirectedFrom, cur.sentAt
+		next.recipient, next.redirectedFrom = cur.recipient, cur.redirectedFrom
+		next.sentAt, next.overdueTold = cur.sentAt, cur.overdueTold
 	}
 	next.acknowledgeBy = next.sentAt.Add(dueWithin[next.urgency])
 	if err := c.checkBasis(ctx, next); err != nil {

@@ -175,7 +175,7 @@ func (s *Service) RedirectReferral(ctx context.Context, req *irtv1.RedirectRefer
 		next.redirectedFrom = append(slices.Clone(next.redirectedFrom), next.recipient)
 		next.recipient, next.service = to, "" // the service was one of the recipient before
 		next.sentAt, next.acknowledgedAt = c.now, time.Time{}
-		next.acknowledgeBy = c.now.Add(dueWithin[next.urgency])
+		next.acknowledgeBy, next.overdueTold = c.now.Add(dueWithin[next.urgency]), false
 		return c.checkBasis(ctx, next)
 	})
 }

@@ -33,6 +33,7 @@ type version struct {
 	basis          string
 	state          irtv1.ReferralState
 	acknowledgeBy  time.Time
+	overdueTold    bool // both sides were told that the recipient is late
 	declineReason  string
 	outcome        string
 	redirectedFrom []string
@@ -46,14 +47,14 @@ type version struct {
 
 // columns of referrals and of its history, in the order of scanVersion.
 const columns = `child_id, referral_id, agency_id, local_id, record_id, record_local_id, recipient_id, service, reason, urgency,
-	basis, state, acknowledge_by_time, decline_reason, outcome, redirected_from, involvement_id, send_time, acknowledge_time,
+	basis, state, acknowledge_by_time, overdue_told, decline_reason, outcome, redirected_from, involvement_id, send_time, acknowledge_time,
 	create_time, known_from, revision`
 
 func scanVersion(row pgx.CollectableRow) (*version, error) {
 	v := &version{}
 	err := row.Scan(
 		(*[16]byte)(&v.childID), (*[16]byte)(&v.id), &v.agency, &v.localID, (*zeronull.UUID)(&v.recordID), &v.recordLocalID,
-		&v.recipient, &v.service, &v.reason, &v.urgency, &v.basis, &v.state, &v.acknowledgeBy, &v.declineReason, &v.outcome,
+		&v.recipient, &v.service, &v.reason, &v.urgency, &v.basis, &v.state, &v.acknowledgeBy, &v.overdueTold, &v.declineReason, &v.outcome,
 		&v.redirectedFrom, &v.involvement, &v.sentAt, (*zeronull.Timestamptz)(&v.acknowledgedAt), &v.created, &v.knownFrom, &v.revision)
 	return v, err
 }
@@ -160,10 +161,10 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 		next.redirectedFrom = []string{}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO referrals (`+columns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
 		[16]byte(next.childID), [16]byte(next.id), next.agency, next.localID, zeronull.UUID(next.recordID), next.recordLocalID,
 		next.recipient, next.service, next.reason, int16(next.urgency), next.basis, int16(next.state), //nolint:gosec // the schema's codes are few
-		next.acknowledgeBy, next.declineReason, next.outcome, next.redirectedFrom, next.involvement, next.sentAt,
+		next.acknowledgeBy, next.overdueTold, next.declineReason, next.outcome, next.redirectedFrom, next.involvement, next.sentAt,
 		zeronull.Timestamptz(next.acknowledgedAt), next.created, next.knownFrom, next.revision)
 	if err != nil {
 		return fmt.Errorf("referrals: storing: %w", err)

@@ -49,6 +49,9 @@ type Config struct {
 	// AccessLimits are how much callers of a role may read in an hour, where nobody
 	// has set another limit; those of limits.Defaults for roles it does not name.
 	AccessLimits map[irtv1.Role]limits.Limit
+	// ConcernWindow is how near to today concerns of several agencies must have begun
+	// to escalate, in days; 0 for the default.
+	ConcernWindow int
 	// Version of the binary, for people.
 	Version string
 	Log     *slog.Logger

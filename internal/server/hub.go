@@ -70,7 +70,7 @@ type Hub struct {
 	sequencer *accesslog.Sequencer
 	eventLog  *events.Sequencer
 	daily     *retention.Daily
-	contacts  *contact.Sweeper
+	sweeper   *children.Sweeper
 	auth      *identity.Authenticator
 	metrics   *telemetry.Metrics
 	tracing   *telemetry.Tracing // nil: nothing is traced
@@ -116,15 +116,15 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Quality = quality.New(db.Pool, tokens)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
-	h.Concerns = concerns.New(db.Pool, h.Directory, tokens)
+	h.Concerns = concerns.New(db.Pool, h.Directory, tokens, concerns.Options{Window: c.ConcernWindow})
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
 	h.Contacts = contact.New(db.Pool, h.Directory, tokens)
-	h.contacts = contact.StartSweeper(ctx, db.Pool, c.Log)
 	h.Emergencies = emergency.New(db.Pool, h.Directory, tokens)
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Referrals = referrals.New(db.Pool, h.Directory, tokens, h.Involvements.Involve)
+	h.sweeper = children.StartSweeper(ctx, db.Pool, c.Log, contact.Sweep, concerns.Sweep, referrals.Sweep)
 	h.Timelines = timeline.New(timeline.Sources{
 		Children: h.Children, Involvements: h.Involvements, Consents: h.Consents, Contacts: h.Contacts,
 	}, tokens)
@@ -250,7 +250,7 @@ func newAuditWriter(c Config, db *Database) *audit.Writer {
 func (h *Hub) close(ctx context.Context) error {
 	h.Exchange.Close()
 	h.keeper.Close()
-	h.contacts.Close()
+	h.sweeper.Close()
 	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()
