@@ -365,6 +365,7 @@ func TestCommandLine(t *testing.T) {
 		{"nothing", nil, 2, "", "expected one of"},
 		{"unknown command", []string{"bogus"}, 2, "", "bogus"},
 		{"unknown flag", []string{"serve", "--bogus"}, 2, "", "--bogus"},
+		{"concern window", []string{"serve", "--data", data, "--concern-window", "12m"}, 2, "", "12w"},
 		{"missing flag", []string{"token", "--role", "auditor"}, 2, "", "--agency"},
 		{"unknown role", []string{"token", "--data", data, "--agency", "a", "--role", "king"}, 2, "", "agency-system"},
 		{"bad agency", []string{"token", "--data", data, "--agency", "../a", "--role", "auditor"}, 2, "", "letters, digits"},

@@ -92,7 +92,7 @@ func TestMovesAreThoseOfTheModel(t *testing.T) {
 				h.exec(`UPDATE contact_requests SET expire_time = now()`)
 				h.exec(`UPDATE contact_routes SET expire_time = now()`)
 				if r.IntN(2) == 0 {
-					if err := contact.Sweep(t.Context(), h.pool); err != nil {
+					if err := contact.Sweep.Run(t.Context(), h.pool); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -89,8 +89,11 @@ const (
 	// A concern about the child was taken back.
 	EventKind_EVENT_KIND_CONCERN_WITHDRAWN EventKind = 62
 	// A concern about the child is acute, or two agencies or more have open ones that
-	// began within 12 weeks: those who work with the child should speak today.
+	// began within 12 weeks, or what the hub is set to: those who work with the child should speak today.
 	EventKind_EVENT_KIND_CONCERN_ESCALATED EventKind = 63
+	// The review date of an open concern of the receiver's agency is over. Told once for
+	// each such date.
+	EventKind_EVENT_KIND_CONCERN_REVIEW_OVERDUE EventKind = 64
 	// Concerns about a child escalated and it has no lead professional: one should be named.
 	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_WANTED EventKind = 70
 	// The receiver's agency is asked for contact about a child, or asks for it;
@@ -123,6 +126,9 @@ const (
 	EventKind_EVENT_KIND_REFERRAL_CLOSED EventKind = 86
 	// The sender took a referral back.
 	EventKind_EVENT_KIND_REFERRAL_WITHDRAWN EventKind = 87
+	// A referral was not acted on by its acknowledge_by_time. Told to both sides, once for
+	// each agency that it is sent to.
+	EventKind_EVENT_KIND_REFERRAL_OVERDUE EventKind = 88
 )
 
 // Enum value maps for EventKind.
@@ -158,6 +164,7 @@ var (
 		61: "EVENT_KIND_CONCERN_CLOSED",
 		62: "EVENT_KIND_CONCERN_WITHDRAWN",
 		63: "EVENT_KIND_CONCERN_ESCALATED",
+		64: "EVENT_KIND_CONCERN_REVIEW_OVERDUE",
 		70: "EVENT_KIND_LEAD_PROFESSIONAL_WANTED",
 		90: "EVENT_KIND_CONTACT_REQUESTED",
 		91: "EVENT_KIND_CONTACT_ANSWERED",
@@ -173,6 +180,7 @@ var (
 		85: "EVENT_KIND_REFERRAL_STARTED",
 		86: "EVENT_KIND_REFERRAL_CLOSED",
 		87: "EVENT_KIND_REFERRAL_WITHDRAWN",
+		88: "EVENT_KIND_REFERRAL_OVERDUE",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":                  0,
@@ -205,6 +213,7 @@ var (
 		"EVENT_KIND_CONCERN_CLOSED":               61,
 		"EVENT_KIND_CONCERN_WITHDRAWN":            62,
 		"EVENT_KIND_CONCERN_ESCALATED":            63,
+		"EVENT_KIND_CONCERN_REVIEW_OVERDUE":       64,
 		"EVENT_KIND_LEAD_PROFESSIONAL_WANTED":     70,
 		"EVENT_KIND_CONTACT_REQUESTED":            90,
 		"EVENT_KIND_CONTACT_ANSWERED":             91,
@@ -220,6 +229,7 @@ var (
 		"EVENT_KIND_REFERRAL_STARTED":             85,
 		"EVENT_KIND_REFERRAL_CLOSED":              86,
 		"EVENT_KIND_REFERRAL_WITHDRAWN":           87,
+		"EVENT_KIND_REFERRAL_OVERDUE":             88,
 	}
 )
 
@@ -369,7 +379,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xeb\v\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xb3\f\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -401,7 +411,8 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x1cEVENT_KIND_CONCERN_SUBMITTED\x10<\x12\x1d\n" +
 	"\x19EVENT_KIND_CONCERN_CLOSED\x10=\x12 \n" +
 	"\x1cEVENT_KIND_CONCERN_WITHDRAWN\x10>\x12 \n" +
-	"\x1cEVENT_KIND_CONCERN_ESCALATED\x10?\x12'\n" +
+	"\x1cEVENT_KIND_CONCERN_ESCALATED\x10?\x12%\n" +
+	"!EVENT_KIND_CONCERN_REVIEW_OVERDUE\x10@\x12'\n" +
 	"#EVENT_KIND_LEAD_PROFESSIONAL_WANTED\x10F\x12 \n" +
 	"\x1cEVENT_KIND_CONTACT_REQUESTED\x10Z\x12\x1f\n" +
 	"\x1bEVENT_KIND_CONTACT_ANSWERED\x10[\x12\x1f\n" +
@@ -416,7 +427,8 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x1eEVENT_KIND_REFERRAL_REDIRECTED\x10T\x12\x1f\n" +
 	"\x1bEVENT_KIND_REFERRAL_STARTED\x10U\x12\x1e\n" +
 	"\x1aEVENT_KIND_REFERRAL_CLOSED\x10V\x12!\n" +
-	"\x1dEVENT_KIND_REFERRAL_WITHDRAWN\x10WB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1dEVENT_KIND_REFERRAL_WITHDRAWN\x10W\x12\x1f\n" +
+	"\x1bEVENT_KIND_REFERRAL_OVERDUE\x10XB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_event_proto_rawDescOnce sync.Once
