@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -85,8 +86,20 @@ func (s *Service) backOff(failures int) time.Duration {
 // errNotTaken says that an attempt failed. River keeps the words: they name nobody.
 var errNotTaken = errors.New("webhooks: the event was not taken in")
 
-// Work implements river.Worker.
-func (w *worker) Work(ctx context.Context, job *river.Job[deliverArgs]) error {
+// Work implements river.Worker. An event at which the hub itself fails, by a panic
+// also, has been attempted like any other: it is tried again, and in the end a dead
+// letter. River alone would throw the job away.
+func (w *worker) Work(ctx context.Context, job *river.Job[deliverArgs]) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			// The value may hold what was to be sent.
+			err = w.s.faulted(ctx, job, fmt.Errorf("webhooks: panic with a %T", v), debug.Stack())
+		}
+	}()
+	return w.deliver(ctx, job)
+}
+
+func (w *worker) deliver(ctx context.Context, job *river.Job[deliverArgs]) error {
 	s, args := w.s, job.Args
 	sub, err := load(ctx, s.pool, args.Agency, args.Subscription)
 	switch {
@@ -95,7 +108,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[deliverArgs]) error {
 	case err != nil:
 		return again(err)
 	case sub.state != irtv1.SubscriptionState_SUBSCRIPTION_STATE_ENABLED:
-		return s.bury(ctx, sub, job, result{})
+		return s.bury(ctx, job, result{})
 	case time.Now().Before(sub.holdUntil):
 		return river.JobSnooze(time.Until(sub.holdUntil) + rand.N(snooze)) //nolint:gosec // jitter
 	case !s.enter(sub.id):
@@ -111,7 +124,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[deliverArgs]) error {
 	}
 	m, err := eventMessage(event)
 	if err != nil {
-		return err
+		return s.faulted(ctx, job, err, nil)
 	}
 	secrets, err := s.secrets(sub)
 	if err != nil {
@@ -185,9 +198,26 @@ func (s *Service) conclude(ctx context.Context, sub *subscription, job *river.Jo
 		if err := s.fail(ctx, sub); err != nil {
 			return again(err)
 		}
-		return s.bury(ctx, sub, job, r)
+		return s.bury(ctx, job, r)
 	case job.Attempt >= job.MaxAttempts:
-		return s.bury(ctx, sub, job, r)
+		return s.bury(ctx, job, r)
+	}
+	return errNotTaken
+}
+
+// faulted notes an attempt at which the hub failed. The cause goes to the log.
+func (s *Service) faulted(ctx context.Context, job *river.Job[deliverArgs], cause error, stack []byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postTimeout)
+	defer cancel()
+	s.log.ErrorContext(ctx, "the hub failed at a webhook", "error", cause, "attempt", job.Attempt, "stack", string(stack))
+	r := result{outcome: irtv1.DeliveryOutcome_DELIVERY_OUTCOME_HUB_FAILED}
+	b := &pgx.Batch{}
+	queueDelivery(b, job.Args.Subscription, job.Args, job.Attempt, r)
+	if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
+		s.log.WarnContext(ctx, "what came of a webhook could not be noted", "error", err)
+	}
+	if job.Attempt >= job.MaxAttempts {
+		return s.bury(ctx, job, r)
 	}
 	return errNotTaken
 }
@@ -225,7 +255,7 @@ func (s *Service) fail(ctx context.Context, sub *subscription) error {
 }
 
 // bury makes a dead letter of a job.
-func (s *Service) bury(ctx context.Context, sub *subscription, job *river.Job[deliverArgs], r result) error {
+func (s *Service) bury(ctx context.Context, job *river.Job[deliverArgs], r result) error {
 	attempts := job.Attempt
 	if r == (result{}) { // this one was no attempt
 		attempts--
@@ -235,7 +265,7 @@ func (s *Service) bury(ctx context.Context, sub *subscription, job *river.Job[de
 		SELECT $1, e.position, e.day, e.event_id, e.kind, $4, $5, $6, now() FROM events e WHERE e.day = $2 AND e.position = $3
 		ON CONFLICT (subscription_id, position) DO UPDATE SET attempts = excluded.attempts, outcome = excluded.outcome,
 			http_status = excluded.http_status, create_time = excluded.create_time`,
-		[16]byte(sub.id), job.Args.at().Date(), job.Args.Position, attempts, int16(r.outcome), r.status) //nolint:gosec // outcomes are few
+		[16]byte(job.Args.Subscription), job.Args.at().Date(), job.Args.Position, attempts, int16(r.outcome), r.status) //nolint:gosec // outcomes are few
 	if err != nil {
 		return again(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 
+	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/events"
 	"irthub/internal/feed"
 	"irthub/internal/pg"
@@ -145,14 +146,31 @@ func (s *Service) queue(ctx context.Context, tx pgx.Tx, all []*subscription, log
 	return err
 }
 
-// tidy forgets attempts and dead letters as old as events may be.
+// abandonedSQL makes dead letters of jobs that River gave up: those of a process that
+// died in their last attempt.
+const abandonedSQL = `
+WITH abandoned AS (
+	DELETE FROM river_job WHERE kind = $1 AND state = 'discarded'
+	RETURNING (args->>'s')::uuid AS subscription_id, date '1970-01-01' + (args->>'d')::integer AS day,
+		(args->>'p')::bigint AS position, attempt
+)
+INSERT INTO webhook_dead_letters (subscription_id, position, day, event_id, kind, attempts, outcome, http_status, create_time)
+SELECT DISTINCT ON (a.subscription_id, a.position) a.subscription_id, e.position, e.day, e.event_id, e.kind, a.attempt, $2::smallint, 0, now()
+FROM abandoned a
+JOIN webhook_subscriptions s ON s.subscription_id = a.subscription_id
+JOIN events e ON e.day = a.day AND e.position = a.position
+ON CONFLICT (subscription_id, position) DO NOTHING`
+
+// tidy forgets attempts and dead letters as old as events may be, and makes dead
+// letters of what was given up without one.
 func (s *Service) tidy(ctx context.Context) error {
 	before := time.Now().Add(-events.Kept)
 	b := &pgx.Batch{}
+	b.Queue(abandonedSQL, deliverArgs{}.Kind(), int16(irtv1.DeliveryOutcome_DELIVERY_OUTCOME_HUB_FAILED))
 	b.Queue(`DELETE FROM webhook_deliveries WHERE attempt_time < $1`, before)
 	b.Queue(`DELETE FROM webhook_dead_letters WHERE day < $1::date`, before)
 	if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("webhooks: forgetting old attempts: %w", err)
+		return fmt.Errorf("webhooks: tidying up: %w", err)
 	}
 	return nil
 }

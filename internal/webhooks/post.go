@@ -165,5 +165,7 @@ func isTLS(err error) bool {
 	_, record := errors.AsType[tls.RecordHeaderError](err)
 	_, alert := errors.AsType[tls.AlertError](err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
-	return verify || record || alert || unknown
+	op, ok := errors.AsType[*net.OpError](err)
+	told := ok && op.Op == "remote error" // crypto/tls has no other name for the alerts it gets
+	return verify || record || alert || unknown || told
 }

@@ -53,7 +53,7 @@ func TestAddressesThatMisbehave(t *testing.T) {
 	}{
 		{"refuses", g.URL, status(http.StatusTeapot), irtv1.DeliveryOutcome_DELIVERY_OUTCOME_REFUSED, 418},
 		{"redirects", g.URL, func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, g.URL+"/elsewhere", http.StatusTemporaryRedirect)
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 		}, irtv1.DeliveryOutcome_DELIVERY_OUTCOME_REFUSED, 307},
 		{"hangs", g.URL, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, irtv1.DeliveryOutcome_DELIVERY_OUTCOME_TIMED_OUT, 0},
 		{"drips", g.URL, func(w http.ResponseWriter, r *http.Request) {
@@ -97,10 +97,8 @@ func TestAddressesThatMisbehave(t *testing.T) {
 			}
 		})
 	}
-	for _, m := range g.received() {
-		if m.event.Type != "irt.v1.TEST" {
-			t.Errorf("a redirect was followed: %v", m.event)
-		}
+	if elsewhere.Load() > 0 {
+		t.Error("a redirect was followed")
 	}
 }
 

@@ -106,6 +106,9 @@ const (
 	DeliveryOutcome_DELIVERY_OUTCOME_ADDRESS_FORBIDDEN DeliveryOutcome = 6
 	// What was answered was not HTTP.
 	DeliveryOutcome_DELIVERY_OUTCOME_BROKEN_ANSWER DeliveryOutcome = 7
+	// The hub failed in making or sending it. That is not held against the address:
+	// the subscription does not count as failing for it.
+	DeliveryOutcome_DELIVERY_OUTCOME_HUB_FAILED DeliveryOutcome = 8
 )
 
 // Enum value maps for DeliveryOutcome.
@@ -119,6 +122,7 @@ var (
 		5: "DELIVERY_OUTCOME_TLS_FAILED",
 		6: "DELIVERY_OUTCOME_ADDRESS_FORBIDDEN",
 		7: "DELIVERY_OUTCOME_BROKEN_ANSWER",
+		8: "DELIVERY_OUTCOME_HUB_FAILED",
 	}
 	DeliveryOutcome_value = map[string]int32{
 		"DELIVERY_OUTCOME_UNSPECIFIED":       0,
@@ -129,6 +133,7 @@ var (
 		"DELIVERY_OUTCOME_TLS_FAILED":        5,
 		"DELIVERY_OUTCOME_ADDRESS_FORBIDDEN": 6,
 		"DELIVERY_OUTCOME_BROKEN_ANSWER":     7,
+		"DELIVERY_OUTCOME_HUB_FAILED":        8,
 	}
 )
 
@@ -558,7 +563,7 @@ const file_irt_v1_subscription_proto_rawDesc = "" +
 	"\x1eSUBSCRIPTION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aSUBSCRIPTION_STATE_ENABLED\x10\x01\x12\x1f\n" +
 	"\x1bSUBSCRIPTION_STATE_DISABLED\x10\x02\x12\x1d\n" +
-	"\x19SUBSCRIPTION_STATE_FAILED\x10\x03*\xa0\x02\n" +
+	"\x19SUBSCRIPTION_STATE_FAILED\x10\x03*\xc1\x02\n" +
 	"\x0fDeliveryOutcome\x12 \n" +
 	"\x1cDELIVERY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aDELIVERY_OUTCOME_DELIVERED\x10\x01\x12\x1c\n" +
@@ -567,7 +572,8 @@ const file_irt_v1_subscription_proto_rawDesc = "" +
 	"\x1cDELIVERY_OUTCOME_UNREACHABLE\x10\x04\x12\x1f\n" +
 	"\x1bDELIVERY_OUTCOME_TLS_FAILED\x10\x05\x12&\n" +
 	"\"DELIVERY_OUTCOME_ADDRESS_FORBIDDEN\x10\x06\x12\"\n" +
-	"\x1eDELIVERY_OUTCOME_BROKEN_ANSWER\x10\aB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x1eDELIVERY_OUTCOME_BROKEN_ANSWER\x10\a\x12\x1f\n" +
+	"\x1bDELIVERY_OUTCOME_HUB_FAILED\x10\bB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_subscription_proto_rawDescOnce sync.Once
