@@ -28,7 +28,7 @@ type matchRematchCommand struct {
 
 // Help is shown by irthub match rematch --help.
 func (matchRematchCommand) Help() string {
-	return `Matches every record of the index again, as the hub does when a record is submitted with other details: for after the model of matching has changed. A record that stands alone becomes one with the child it describes; one that does not fit its child's other records any more leaves them, with its involvements; two children that look like one go to review. What people decided holds: confirmed records stay together, and those found to be of two children stay apart.
+	return `Matches every record of the index again, as the hub does when a record is submitted with other details: for after the model of matching has changed. Where another version of the hub made the blocking keys by which records are found, it makes those anew first; a hub says so in its log when it starts. A record that stands alone becomes one with the child it describes; one that does not fit its child's other records any more leaves them, with its involvements; two children that look like one go to review. What people decided holds: confirmed records stay together, and those found to be of two children stay apart.
 
 It works on the hub's database, in batches, beside the hub. Broken off, it goes on where it was when it is run again. A dry run looks at each record as the index is now: it does not see what an earlier record's move would change for a later one.
 
@@ -55,17 +55,14 @@ func (c *matchRematchCommand) Run(ctx context.Context, s streams) (err error) {
 		return err
 	}
 	defer directory.Close()
-	var shown *bar
-	o := children.RematchOptions{DryRun: c.DryRun, Restart: c.Restart, Batch: c.Batch, Progress: func(done, total int) {
-		if shown == nil {
-			shown = newCountBar(s.err, int64(total), "matching again")
-		}
-		shown.add(done)
-	}}
-	tally, err := children.Rematch(ctx, db.Pool, directory, o)
-	if shown != nil {
-		shown.end()
+	var keys, records bar
+	o := children.RematchOptions{
+		DryRun: c.DryRun, Restart: c.Restart, Batch: c.Batch,
+		Rekeying: keys.follow(s.err, "making keys anew"), Progress: records.follow(s.err, "matching again"),
 	}
+	tally, err := children.Rematch(ctx, db.Pool, directory, o)
+	keys.end()
+	records.end()
 	if tally == nil {
 		return err
 	}
@@ -82,6 +79,11 @@ func printRematch(w io.Writer, t *children.RematchTally) {
 		did = "looked at; nothing was changed"
 	}
 	fmt.Fprintf(w, "%d records %s, with the model %s\n", t.Records, did, t.Model)
+	if t.Rekeyed > 0 && t.DryRun {
+		fmt.Fprintf(w, "%d records have blocking keys of another version: they are made anew first, and then more is found than is told here\n", t.Rekeyed)
+	} else if t.Rekeyed > 0 {
+		fmt.Fprintf(w, "%d records' blocking keys were made anew\n", t.Rekeyed)
+	}
 	for _, line := range []struct {
 		n    int
 		what string

@@ -46,6 +46,18 @@ func (b *bar) add(n int) {
 	}
 }
 
+// follow shows how far something has come as it tells: what was done since it last
+// told, and how much there is in all.
+func (b *bar) follow(w io.Writer, what string) func(done, total int) {
+	begun := false
+	return func(done, total int) {
+		if !begun {
+			begun, *b = true, *newCountBar(w, int64(total), what)
+		}
+		b.add(done)
+	}
+}
+
 // reset begins again.
 func (b *bar) reset() {
 	if b.shown != nil {

@@ -39,7 +39,7 @@ func (s *Service) curate(ctx context.Context, reason string, validateOnly bool, 
 	access := audit.FromContext(ctx)
 	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
 		c := &curation{
-			write:  &write{s: s, from: tx, tx: tx, bonds: bonds{}, existing: map[uuid.UUID]*record{}},
+			write:  &write{s: s, model: s.model(), from: tx, tx: tx, bonds: bonds{}, existing: map[uuid.UUID]*record{}},
 			caller: identity.FromContext(ctx), reason: reason, access: access,
 		}
 		c.begin()
@@ -142,11 +142,11 @@ func (c *curation) relink(r *record, to uuid.UUID, m matched) {
 // decidedBy is how a record that a person placed came to its child, with the
 // evidence there is against the records it is to stand beside, or apart from.
 func (c *curation) decidedBy(rule string, decision irtv1.MatchDecision, r *record, others []*record) matched {
-	m := matched{decision: decision, rule: rule, model: c.s.model.Version}
+	m := matched{decision: decision, rule: rule, model: c.model.Version}
 	if len(others) == 0 {
 		return m
 	}
-	d := c.s.model.Decide(r.features(), candidatesOf(others[0].childID, others))
+	d := c.model.Decide(r.features(), candidatesOf(others[0].childID, others))
 	if d.Member >= 0 {
 		m.probability, m.weight = float32(d.Result.Probability), float32(d.Result.Weight)
 		m.evidence = encodeEvidence(&d.Result, others[d.Member].id)
@@ -174,7 +174,7 @@ func (c *curation) decision(kind irtv1.MatchConstraintKind) *decision {
 
 // risk is that of making one child of two that are locked.
 func (c *curation) risk(ctx context.Context, a, b uuid.UUID) (risk, error) {
-	r := c.s.riskBetween(c.members[a], c.members[b])
+	r := riskBetween(c.model, c.members[a], c.members[b])
 	isShielded, err := shielded(ctx, c.tx, a, b)
 	if err != nil {
 		return r, err
@@ -261,7 +261,7 @@ func (c *curation) keepDecision(ctx context.Context, reviewID uuid.UUID, resolut
 	return nil
 }
 
-// bestOf is the model's view of a record among others.
-func (s *Service) bestOf(f *match.Features, others []*record) match.Decision {
-	return s.model.Decide(f, candidatesOf(uuid.Nil, others))
+// bestOf is a model's view of a record among others.
+func bestOf(m *match.Model, f *match.Features, others []*record) match.Decision {
+	return m.Decide(f, candidatesOf(uuid.Nil, others))
 }

@@ -102,7 +102,7 @@ func (s *Service) explainPairs(ctx context.Context, side, other []*record) (*irt
 	if err != nil {
 		return nil, err
 	}
-	caller, access := identity.FromContext(ctx), audit.FromContext(ctx)
+	caller, access, model := identity.FromContext(ctx), audit.FromContext(ctx), s.model()
 	out, of := &irtv1.ExplainMatchResponse{}, map[*irtv1.MatchPair][]uuid.UUID{}
 	for _, x := range side {
 		for _, y := range other {
@@ -110,7 +110,7 @@ func (s *Service) explainPairs(ctx context.Context, side, other []*record) (*irt
 				continue
 			}
 			access.AddChild(x.childID, y.childID)
-			p := s.pair(x, y, made.between(x.id, y.id))
+			p := explainPair(model, x, y, made.between(x.id, y.id))
 			out.Pairs, of[p] = append(out.Pairs, p), []uuid.UUID{x.childID, y.childID}
 		}
 	}
@@ -126,11 +126,11 @@ func (s *Service) explainPairs(ctx context.Context, side, other []*record) (*irt
 	return out, s.showAbout(ctx, shown...)
 }
 
-func (s *Service) pair(x, y *record, constraint irtv1.MatchConstraintKind) *irtv1.MatchPair {
-	d := s.bestOf(x.features(), []*record{y})
+func explainPair(m *match.Model, x, y *record, constraint irtv1.MatchConstraintKind) *irtv1.MatchPair {
+	d := bestOf(m, x.features(), []*record{y})
 	p := &irtv1.MatchPair{
 		ChildRecord: x.name(), OtherChildRecord: y.name(), Constraint: constraint,
-		Match: explain(&d, s.model.Version, true),
+		Match: explain(&d, m.Version, true),
 	}
 	p.Match.ComparedWith = y.name()
 	for c, probability := range d.Result.Posterior {

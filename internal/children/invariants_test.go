@@ -1,16 +1,19 @@
 package children_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/children"
+	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
 
@@ -83,6 +86,49 @@ func (h *hub) checkInvariants() {
 			h.t.Errorf("%s: %d", what, n)
 		}
 	}
+}
+
+// A child that others became is not lost from under their names, whoever deletes it;
+// purged, it takes them along.
+func TestRedirectsAreHeldByTheDatabase(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	into := h.send("school", "p1", jennifer()).GetChild()
+	from := h.send("gp", "f", freya()).GetChild()
+	h.mergeByTwo(from, into)
+	id := func(name string) [16]byte {
+		child, err := rpc.ParseChildName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return child
+	}
+	_, err := h.pool.Exec(t.Context(), `DELETE FROM children WHERE child_id = $1`, id(into))
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.ConstraintName != "children_targets" {
+		t.Errorf("the child was deleted: %v", err)
+	}
+	if got := h.child(from); got.GetName() != into {
+		t.Errorf("%s leads to %s, want %s", from, got.GetName(), into)
+	}
+	// A new version of it is in the place of the old one, which is deleted.
+	h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.Postcode = "NR2 1AA" }))
+	if got := h.child(from); got.GetPostcode() != "NR2 1AA" {
+		t.Errorf("the new version is not found by the name that was merged: %v", got.GetName())
+	}
+	h.checkInvariants()
+	if err := h.purge("school", "p1"); err != nil {
+		t.Fatalf("purging: %v", err)
+	}
+	for _, table := range []string{"children", "children_history", "child_records", "child_records_history", "match_keys"} {
+		if n := h.count(`SELECT count(*) FROM ` + table); n != 0 {
+			t.Errorf("%d rows of %s are left", n, table)
+		}
+	}
+	// What only led to another goes without it.
+	into, from = h.send("school", "p1", jennifer()).GetChild(), h.send("gp", "f", freya()).GetChild()
+	h.mergeByTwo(from, into)
+	h.exec(`DELETE FROM children WHERE child_id = $1`, id(from))
 }
 
 func gapsIn(table, key string) string {

@@ -220,6 +220,7 @@ func (s *Service) versions(ctx context.Context, id uuid.UUID, req *irtv1.ListChi
 // scored shows how a record compares with each candidate by itself, and what
 // submitting it would decide.
 func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UUID][]*record, narrowed bool, apart func(uuid.UUID) bool) *irtv1.MatchChildResponse {
+	m := s.model()
 	var all []match.Candidate
 	var candidates []*irtv1.MatchCandidate
 	for _, id := range ids {
@@ -231,8 +232,8 @@ func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UU
 			continue
 		}
 		all = append(all, own...)
-		d := s.model.Decide(f, own)
-		why := explain(&d, s.model.Version, true)
+		d := m.Decide(f, own)
+		why := explain(&d, m.Version, true)
 		why.Narrowed = narrowed
 		candidates = append(candidates, &irtv1.MatchCandidate{Child: rpc.ChildName(id), Match: why})
 	}
@@ -240,7 +241,7 @@ func (s *Service) scored(f *match.Features, ids []uuid.UUID, members map[uuid.UU
 		return cmp.Compare(b.GetMatch().GetWeight(), a.GetMatch().GetWeight())
 	})
 	return &irtv1.MatchChildResponse{
-		Decision: bandDecision[s.model.Decide(f, all).Band], Candidates: candidates[:min(len(candidates), candidatesMost)],
+		Decision: bandDecision[m.Decide(f, all).Band], Candidates: candidates[:min(len(candidates), candidatesMost)],
 	}
 }
 

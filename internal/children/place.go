@@ -147,7 +147,7 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 		w.created[fresh.childID] = true
 		w.leave(old, fresh)
 	}
-	why := explain(d, w.s.model.Version, sub.explain)
+	why := explain(d, w.model.Version, sub.explain)
 	why.Narrowed = found.narrowed
 	fresh.matched = matched{
 		decision: why.GetDecision(), probability: float32(why.GetProbability()),
@@ -183,7 +183,7 @@ func (w *write) raise(d *match.Decision, fresh *record) {
 	if candidate == uuid.Nil || candidate == fresh.childID {
 		return
 	}
-	full := explain(d, w.s.model.Version, true)
+	full := explain(d, w.model.Version, true)
 	full.Decision = irtv1.MatchDecision_MATCH_DECISION_REVIEW
 	w.reviews = append(w.reviews, review{record: fresh, candidate: candidate, match: full, risk: riskOf(d)})
 }
@@ -213,7 +213,7 @@ func (w *write) decide(sub *submission, broad bool) finding {
 			}
 		}
 	}
-	f := finding{Decision: w.s.model.Decide(&sub.features, candidates), narrowed: narrowed}
+	f := finding{Decision: w.model.Decide(&sub.features, candidates), narrowed: narrowed}
 	if f.Member >= 0 {
 		f.against = members[f.Member].id
 	}
@@ -254,7 +254,7 @@ func (w *write) stays(sub *submission, old *record) bool {
 	for _, r := range without(w.members[old.childID], sub.id) {
 		others = append(others, w.candidate(sub, r))
 	}
-	return len(others) == 0 || w.s.model.Decide(&sub.features, others).Band != match.BandNew
+	return len(others) == 0 || w.model.Decide(&sub.features, others).Band != match.BandNew
 }
 
 // leave moves a record out of its old child. A child that nobody else speaks of

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"irthub/internal/match"
 )
 
 // purgedOf says by whose id a row goes: that of the child or of a record of it.
@@ -84,11 +86,22 @@ func Purge(ctx context.Context, tx pgx.Tx, ids ...uuid.UUID) (*Purged, error) {
 	p := &Purged{Children: all, Agencies: map[uuid.UUID][]string{}}
 	var recordIDs []uuid.UUID
 	var keys []keyRow
+	var stale []uuid.UUID
 	for _, r := range records {
 		recordIDs = append(recordIDs, r.id)
+		if r.keysOf != match.KeyVersion {
+			stale = append(stale, r.id)
+		}
 		keys = appendMissing(keys, r.id, r.keys(), nil)
 		if !slices.Contains(p.Agencies[r.childID], r.agency) {
 			p.Agencies[r.childID] = append(p.Agencies[r.childID], r.agency)
+		}
+	}
+	if len(stale) > 0 {
+		// What keys they have cannot be told by what they say. This reads the whole
+		// table, which no more happens once all keys have been made anew (rekey.go).
+		if _, err := tx.Exec(ctx, `DELETE FROM match_keys WHERE record_id = ANY($1::uuid[])`, uuids(stale)); err != nil {
+			return nil, fmt.Errorf("children: purging keys: %w", err)
 		}
 	}
 	return p, purgeRows(ctx, tx, all, recordIDs, keys)

@@ -32,6 +32,7 @@ type record struct {
 	created   time.Time
 	knownFrom time.Time
 	revision  int32
+	keysOf    int16 // the match.KeyVersion of its keys in match_keys
 
 	prepared *match.Features
 	blocking []uint64
@@ -141,7 +142,7 @@ var recordHead = []string{"record_id", "agency_id", "local_id", "child_id", "sta
 // and (*record).values.
 var recordColumns = append(append(slices.Clone(recordHead), personList...),
 	"queries", "match_decision", "match_probability", "match_weight", "match_rule_id", "match_model_version",
-	"match_evidence", "create_time", "known_from", "revision")
+	"match_evidence", "create_time", "known_from", "revision", "match_key_version")
 
 var recordList = strings.Join(recordColumns, ", ")
 
@@ -158,7 +159,7 @@ func (r *record) values() ([]any, error) {
 		queries = []string{}
 	}
 	return append(v, queries, int32(r.matched.decision), r.matched.probability, r.matched.weight,
-		r.matched.rule, r.matched.model, nonNil(r.matched.evidence), r.created, r.knownFrom, r.revision), nil
+		r.matched.rule, r.matched.model, nonNil(r.matched.evidence), r.created, r.knownFrom, r.revision, r.keysOf), nil
 }
 
 func nonNil(b []byte) []byte {
@@ -178,7 +179,7 @@ func scanRecords(rows pgx.Rows) ([]*record, error) {
 		var state, decision int16
 		into := append([]any{(*[16]byte)(&r.id), &r.agency, &r.localID, (*[16]byte)(&r.childID), &state}, scan.into...)
 		into = append(into, &r.queries, &decision, &r.matched.probability, &r.matched.weight,
-			&r.matched.rule, &r.matched.model, &r.matched.evidence, &r.created, &r.knownFrom, &r.revision)
+			&r.matched.rule, &r.matched.model, &r.matched.evidence, &r.created, &r.knownFrom, &r.revision, &r.keysOf)
 		if err := rows.Scan(into...); err != nil {
 			return nil, fmt.Errorf("children: reading a record: %w", err)
 		}

@@ -25,11 +25,13 @@ type RematchOptions struct {
 	Restart  bool                  // begin at the first record, also where an earlier run ended or was broken off
 	Batch    int                   // records at a time; 100 if 0, at most 500
 	Progress func(done, total int) // called after each batch; may be nil
+	Rekeying func(done, total int) // the same while keys are made anew; may be nil
 }
 
 // RematchTally counts what matching everything again came to or, in a dry run, would.
 type RematchTally struct {
 	Model    string         `json:"model_version"`
+	Rekeyed  int            `json:"rekeyed"`  // records whose blocking keys were of another version; in a dry run are
 	Records  int            `json:"records"`  // looked at
 	Changed  int            `json:"changed"`  // since they were read: matched by their own submission
 	Same     int            `json:"same"`     // stay where they are
@@ -45,6 +47,7 @@ type RematchTally struct {
 }
 
 func (t *RematchTally) add(o *RematchTally) {
+	t.Rekeyed += o.Rekeyed
 	t.Records, t.Changed, t.Same = t.Records+o.Records, t.Changed+o.Changed, t.Same+o.Same
 	t.Merged, t.Moved, t.Parted, t.Reviews = t.Merged+o.Merged, t.Moved+o.Moved, t.Parted+o.Parted, t.Reviews+o.Reviews
 	for band, n := range o.Bands {
@@ -67,13 +70,15 @@ const (
 // rematch is a run through all records in force, in the order of their keys.
 type rematch struct {
 	s     *Service
+	model *match.Model
 	o     RematchOptions
 	tally *RematchTally
 	after uuid.UUID // the last record done
 }
 
 // Rematch matches every record in force again, as the hub does when it is submitted
-// with other details: after the model changed. What people decided holds. It works
+// with other details: after the model changed. Blocking keys that an earlier version
+// made are made anew before. What people decided holds. It works
 // in batches, each a transaction that also keeps how far it has come, so that it can
 // be broken off and gone on with, and beside a hub that is at work.
 func Rematch(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Directory, o RematchOptions) (*RematchTally, error) {
@@ -81,9 +86,16 @@ func Rematch(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Direct
 		o.Batch = rematchBatch
 	}
 	o.Batch = min(o.Batch, rematchBatchAtMost)
-	s := &Service{pool: pool, directory: directory, model: match.Default()}
-	r := &rematch{s: s, o: o, tally: newTally(s.model.Version)}
+	s := &Service{pool: pool, directory: directory}
+	s.current.Store(match.Default())
+	if err := s.LoadModel(ctx); err != nil {
+		return nil, err
+	}
+	r := &rematch{s: s, model: s.model(), o: o, tally: newTally(s.model().Version)}
 	r.tally.DryRun = o.DryRun
+	if err := r.rekey(ctx); err != nil {
+		return r.tally, err
+	}
 	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -111,7 +123,7 @@ func (r *rematch) begin(ctx context.Context) error {
 	}
 	var tally []byte
 	err := r.s.pool.QueryRow(ctx, `SELECT position, tally FROM match_rematches WHERE model_version = $1 AND end_time IS NULL`,
-		r.s.model.Version).Scan((*[16]byte)(&r.after), &tally)
+		r.model.Version).Scan((*[16]byte)(&r.after), &tally)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
@@ -160,10 +172,10 @@ func (r *rematch) next(ctx context.Context) (int, error) {
 		return nil
 	}
 	if r.o.DryRun {
-		err = run(&write{s: r.s, from: r.s.pool, subs: subs, out: make([]outcome, len(subs)), now: time.Now()}, nil)
+		err = run(&write{s: r.s, model: r.model, from: r.s.pool, subs: subs, out: make([]outcome, len(subs)), now: time.Now()}, nil)
 	} else {
 		err = pg.InTxRetry(ctx, r.s.pool, func(tx pgx.Tx) error {
-			w := &write{s: r.s, from: tx, tx: tx, subs: subs, out: make([]outcome, len(subs))}
+			w := &write{s: r.s, model: r.model, from: tx, tx: tx, subs: subs, out: make([]outcome, len(subs))}
 			if err := run(w, w.storeAll); err != nil {
 				return err
 			}
@@ -194,7 +206,7 @@ func (r *rematch) keep(ctx context.Context, w *write, batch *RematchTally, posit
 		VALUES ($1, $2, $3, $4, $4, CASE WHEN $5 THEN $4::timestamptz END)
 		ON CONFLICT (model_version) DO UPDATE SET position = excluded.position, tally = excluded.tally, update_time = excluded.update_time,
 			end_time = excluded.end_time, start_time = CASE WHEN $6 THEN excluded.start_time ELSE match_rematches.start_time END`,
-		r.s.model.Version, [16]byte(position), tally, w.now, finished, r.tally.Records == 0); err != nil {
+		r.model.Version, [16]byte(position), tally, w.now, finished, r.tally.Records == 0); err != nil {
 		return fmt.Errorf("children: storing how far matching again has come: %w", err)
 	}
 	if len(w.touched) == 0 {
@@ -261,7 +273,7 @@ func (w *write) storeAll(ctx context.Context) error {
 
 // count is what a batch came to.
 func (w *write) count(todo []int) *RematchTally {
-	t := newTally(w.s.model.Version)
+	t := newTally(w.model.Version)
 	whole := map[uuid.UUID]bool{}
 	for _, m := range w.moves {
 		whole[m.record] = m.whole

@@ -202,8 +202,8 @@ func (c *curation) newReview(ctx context.Context, r *record, from, into uuid.UUI
 		id: standard.ReviewID(r.id, into), record: r.id, agency: r.agency, localID: r.localID, child: from,
 		candidate: into, present: into, created: c.now,
 	}
-	d := c.s.bestOf(r.features(), c.members[into])
-	why := explain(&d, c.s.model.Version, true)
+	d := bestOf(c.model, r.features(), c.members[into])
+	why := explain(&d, c.model.Version, true)
 	why.Decision = irtv1.MatchDecision_MATCH_DECISION_REVIEW
 	var err error
 	if v.match, err = storedJSON.Marshal(why); err != nil {

@@ -72,7 +72,7 @@ func (r *risk) addFamily(result *match.Result) {
 }
 
 // riskBetween is the risk of making one child of two, by all their records.
-func (s *Service) riskBetween(side, other []*record) risk {
+func riskBetween(m *match.Model, side, other []*record) risk {
 	r := risk{level: lowRisk}
 	alike := false
 	for _, x := range side {
@@ -81,7 +81,7 @@ func (s *Service) riskBetween(side, other []*record) risk {
 			if a.GetNhsNumber() != "" && b.GetNhsNumber() != "" && a.GetNhsNumber() != b.GetNhsNumber() {
 				r.add(highRisk, numbersDiffer)
 			}
-			d := s.model.Decide(x.features(), candidatesOf(y.childID, []*record{y}))
+			d := m.Decide(x.features(), candidatesOf(y.childID, []*record{y}))
 			alike = alike || d.Band != match.BandNew
 			one := riskOf(&d)
 			for _, reason := range one.reasons {

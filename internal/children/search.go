@@ -145,7 +145,8 @@ func (s *Service) search(ctx context.Context, req *irtv1.SearchChildrenRequest) 
 		return nil, err
 	}
 	blindEnough := enoughCriteria(withoutPostcode(req)) == nil
-	exact, blindExact := s.evidence(&f.sought, &f.sought), s.evidence(&f.blind, &f.blind)
+	m := s.model()
+	exact, blindExact := evidenceOf(m, &f.sought, &f.sought), evidenceOf(m, &f.blind, &f.blind)
 	var hits []hit
 	for _, id := range f.ids {
 		sought, most := &f.sought, exact
@@ -157,7 +158,7 @@ func (s *Service) search(ctx context.Context, req *irtv1.SearchChildrenRequest) 
 		}
 		best := 0.0
 		for _, r := range f.members[id] {
-			best = max(best, s.evidence(sought, r.features())/most)
+			best = max(best, evidenceOf(m, sought, r.features())/most)
 		}
 		if best >= searchFloor {
 			hits = append(hits, hit{id, min(best, 1)})
@@ -172,10 +173,10 @@ func (s *Service) search(ctx context.Context, req *irtv1.SearchChildrenRequest) 
 	return hits, nil
 }
 
-// evidence is what the fields say in sum, without the prior: what is sought
+// evidenceOf is what the fields say in sum, without the prior: what is sought
 // compared with itself gives the most there can be.
-func (s *Service) evidence(a, b *match.Features) float64 {
-	r := s.model.Explain(a, b)
+func evidenceOf(m *match.Model, a, b *match.Features) float64 {
+	r := m.Explain(a, b)
 	return r.Weight - r.PriorWeight
 }
 

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +40,7 @@ type Service struct {
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
 	access    *audit.Writer
-	model     *match.Model
+	current   atomic.Pointer[match.Model] // the model in use; see learn.go
 
 	writer    *batch.Batcher[*submission, *answer]
 	rehearser *batch.Batcher[*submission, *answer]
@@ -48,7 +49,8 @@ type Service struct {
 
 // New starts the service's write pipeline and read coalescer; Close ends them.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
-	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, model: match.Default()}
+	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access}
+	s.current.Store(match.Default())
 	// One worker: two measured no faster, since large batches exclude each other by
 	// their locks, and one keeps the order in which records came.
 	s.writer = batch.NewFair(batch.Options{

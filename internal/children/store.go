@@ -15,6 +15,7 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/events"
+	"irthub/internal/match"
 )
 
 // Matching must not run twice at once on two records of one child, or the child
@@ -341,11 +342,20 @@ func compareKeyRows(a, b keyRow) int {
 
 // storeKeys brings the blocking keys of the changed records up to date.
 func (w *write) storeKeys(ctx context.Context) error {
-	var add, drop []keyRow
+	var add, drop, besides []keyRow
 	for _, r := range w.fresh {
+		if r.keysOf != match.KeyVersion {
+			// Which keys it has cannot be told by what it says: it gets those that
+			// it should have, and the others go when all are made anew (rekey.go).
+			besides = appendMissing(besides, r.id, r.keys(), nil)
+			continue
+		}
 		had, has := w.existing[r.id].keys(), r.keys()
 		add = appendMissing(add, r.id, has, had)
 		drop = appendMissing(drop, r.id, had, has)
+	}
+	if err := addBesides(ctx, w.tx, besides); err != nil {
+		return err
 	}
 	if err := w.dropKeys(ctx, drop); err != nil {
 		return err
@@ -369,17 +379,26 @@ func appendMissing(to []keyRow, id uuid.UUID, keys, others []uint64) []keyRow {
 }
 
 func (w *write) dropKeys(ctx context.Context, drop []keyRow) error {
-	if len(drop) == 0 {
+	return execKeys(ctx, w.tx, drop, `DELETE FROM match_keys m USING unnest($1::bigint[], $2::uuid[]) AS d(key, record_id)
+		WHERE m.key = d.key AND m.record_id = d.record_id`)
+}
+
+// addBesides adds keys of which some may be there.
+func addBesides(ctx context.Context, tx pgx.Tx, add []keyRow) error {
+	return execKeys(ctx, tx, add, `INSERT INTO match_keys (key, record_id)
+		SELECT key, record_id FROM unnest($1::bigint[], $2::uuid[]) AS a(key, record_id) ORDER BY 1, 2 ON CONFLICT DO NOTHING`)
+}
+
+func execKeys(ctx context.Context, tx pgx.Tx, rows []keyRow, sql string) error {
+	if len(rows) == 0 {
 		return nil
 	}
-	keys, records := make([]int64, len(drop)), make([]uuid.UUID, len(drop))
-	for i, k := range drop {
+	keys, records := make([]int64, len(rows)), make([]uuid.UUID, len(rows))
+	for i, k := range rows {
 		keys[i], records[i] = k.key, k.record
 	}
-	_, err := w.tx.Exec(ctx, `DELETE FROM match_keys m USING unnest($1::bigint[], $2::uuid[]) AS d(key, record_id)
-		WHERE m.key = d.key AND m.record_id = d.record_id`, keys, uuids(records))
-	if err != nil {
-		return fmt.Errorf("children: dropping match keys: %w", err)
+	if _, err := tx.Exec(ctx, sql, keys, uuids(records)); err != nil {
+		return fmt.Errorf("children: changing match keys: %w", err)
 	}
 	return nil
 }

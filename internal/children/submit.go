@@ -64,7 +64,7 @@ func (s *Service) submit(ctx context.Context, subs []*submission) ([]outcome, er
 	out := make([]outcome, len(subs))
 	for _, round := range rounds(subs) {
 		err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-			w := &write{s: s, from: tx, tx: tx, subs: subs, out: out, todo: round}
+			w := &write{s: s, model: s.model(), from: tx, tx: tx, subs: subs, out: out, todo: round}
 			return w.run(ctx)
 		})
 		if err != nil {
@@ -93,12 +93,13 @@ func rounds(subs []*submission) [][]int {
 
 // write is one transaction of the pipeline.
 type write struct {
-	s    *Service
-	from querier // what is read comes from here: tx, or for a rehearsal the pool
-	tx   pgx.Tx
-	subs []*submission
-	out  []outcome
-	todo []int // indexes of subs
+	s     *Service
+	model *match.Model // of all its decisions, also if another comes into use meanwhile
+	from  querier      // what is read comes from here: tx, or for a rehearsal the pool
+	tx    pgx.Tx
+	subs  []*submission
+	out   []outcome
+	todo  []int // indexes of subs
 
 	now      time.Time             // when the hub comes to know this
 	existing map[uuid.UUID]*record // stored versions of the records submitted
@@ -225,7 +226,7 @@ func (r *record) explanation() *irtv1.MatchExplanation {
 
 // rehearseAll answers submissions as if they were written, in their order.
 func (s *Service) rehearseAll(ctx context.Context, subs []*submission) ([]outcome, error) {
-	w := &write{s: s, from: s.pool, subs: subs, out: make([]outcome, len(subs)), now: time.Now()}
+	w := &write{s: s, model: s.model(), from: s.pool, subs: subs, out: make([]outcome, len(subs)), now: time.Now()}
 	for i, sub := range subs {
 		sub.prepare()
 		w.todo = append(w.todo, i)
@@ -330,10 +331,10 @@ func (w *write) version(sub *submission, old *record) *record {
 	r := &record{
 		id: sub.id, agency: sub.agency, localID: sub.localID, person: sub.person, queries: sub.queries,
 		state:   irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE,
-		created: w.now, knownFrom: w.now, revision: 1, prepared: &sub.features, blocking: sub.keys,
+		created: w.now, knownFrom: w.now, revision: 1, keysOf: match.KeyVersion, prepared: &sub.features, blocking: sub.keys,
 	}
 	if old != nil {
-		r.created, r.revision = old.created, old.revision+1
+		r.created, r.revision, r.keysOf = old.created, old.revision+1, old.keysOf
 		r.knownFrom = After(w.now, old.knownFrom)
 	}
 	if sub.withdraw {

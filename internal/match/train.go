@@ -156,7 +156,7 @@ const (
 func shares(counts map[string]int, n int, known map[string]float64) (table map[string]float64, other float64) {
 	table = map[string]float64{}
 	single := 1 / float64(max(n, 1))
-	established := max(establishedAt, int(establishedShare*float64(n)))
+	established := Established(n)
 	rare, rarePairs := 0, 0
 	for name, k := range counts {
 		if k >= established {

@@ -71,6 +71,7 @@ type Hub struct {
 	eventLog  *events.Sequencer
 	daily     *retention.Daily
 	sweeper   *children.Sweeper
+	learner   *children.Learner
 	auth      *identity.Authenticator
 	metrics   *telemetry.Metrics
 	tracing   *telemetry.Tracing // nil: nothing is traced
@@ -107,7 +108,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		h.stopFollowing(ctx)
 		return nil, errors.Join(err, h.audit.Close(ctx))
 	}
-	if err := h.startEvents(ctx, tokens); err != nil {
+	if err := h.startIndex(ctx, tokens); err != nil {
 		h.stopFollowing(ctx)
 		return nil, errors.Join(err, h.audit.Close(ctx))
 	}
@@ -115,7 +116,6 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
 	h.Quality = quality.New(db.Pool, tokens)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
-	h.Children = children.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Concerns = concerns.New(db.Pool, h.Directory, tokens, concerns.Options{Window: c.ConcernWindow})
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
 	h.Contacts = contact.New(db.Pool, h.Directory, tokens)
@@ -139,6 +139,16 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Limits = limits.NewService(h.limiter, h.Directory)
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
 	return h, nil
+}
+
+// startIndex starts the index, with what it has learnt of names, and what tells of
+// its changes.
+func (h *Hub) startIndex(ctx context.Context, tokens *rpc.PageTokens) (err error) {
+	h.Children = children.New(h.Database.Pool, h.Directory, tokens, h.audit)
+	if h.learner, err = h.Children.StartLearning(ctx, h.config.Log); err != nil {
+		return errors.Join(err, h.Children.Close(ctx))
+	}
+	return h.startEvents(ctx, tokens)
 }
 
 // startEvents starts what tells of changes, by streams and by webhooks.
@@ -251,6 +261,7 @@ func (h *Hub) close(ctx context.Context) error {
 	h.Exchange.Close()
 	h.keeper.Close()
 	h.sweeper.Close()
+	h.learner.Close()
 	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()
