@@ -11,18 +11,18 @@ import (
 )
 
 // matchCommand holds the commands about deciding which records are one child's.
-// All but rematch work on files and need no hub.
+// All but rematch, and explain where it is given names, work on files and need no hub.
 type matchCommand struct {
 	Evaluate  matchEvaluateCommand  `cmd:"" help:"Measure the matching on a file whose truth is known."`
 	Train     matchTrainCommand     `cmd:"" help:"Learn a model from a file, without labels."`
-	Explain   matchExplainCommand   `cmd:"" help:"Show why two records of a file are or are not one child."`
+	Explain   matchExplainCommand   `cmd:"" help:"Show why two records, of a file or a hub, are or are not one child."`
 	Histogram matchHistogramCommand `cmd:"" help:"Show how the pairs of a file score, and the bands."`
 	Rematch   matchRematchCommand   `cmd:"" help:"Match every record of a hub again, after the model has changed."`
 }
 
 // Help is shown by irthub match --help.
 func (matchCommand) Help() string {
-	return `These commands run the hub's own matching on any CSV file; rematch alone works on a hub's database. --map says which columns hold what, as FIELD=COLUMN, with + between columns to be joined:
+	return `These commands run the hub's own matching on any CSV file; rematch alone works on a hub's database, and explain asks a running hub where it is given names. --map says which columns hold what, as FIELD=COLUMN, with + between columns to be joined:
 
   --map givenName=first_name,familyName=surname,dateOfBirth=dob,address=number+street
 
