@@ -45,14 +45,16 @@ func (w *write) redirect(e *entry, entries map[uuid.UUID]*entry, to uuid.UUID) {
 const (
 	involvementColumns = `involvement_id, agency_id, local_id, record_id, record_local_id, role, practitioner_id,
 		start_date, end_date, sensitive, sensitive_basis, create_time`
-	leadColumns = `involvement_id, agency_id, practitioner_id, start_date, end_date`
+	leadColumns       = `involvement_id, agency_id, practitioner_id, start_date, end_date`
+	nominationColumns = `nomination_id, agency_id, nominated_by, involvement_id, recipient_id, local_id, practitioner_id, replaces_id,
+		start_date, state, decline_reason, expire_time, create_time`
 )
 
-// storeMoves takes involvements and lead professionals along with a record that
+// storeMoves takes involvements, lead professionals and their nominations along with a record that
 // came to another child. Moves are rare, so they go one by one.
 func (w *write) storeMoves(ctx context.Context) error {
 	for _, m := range w.moves {
-		for _, sql := range []string{moveInvolvements, moveLeads, moveWithdrawn} {
+		for _, sql := range []string{moveInvolvements, moveLeads, moveNominations, moveWithdrawn} {
 			if _, err := w.tx.Exec(ctx, sql, [16]byte(m.from), [16]byte(m.to), [16]byte(m.record), m.whole, w.now); err != nil {
 				return fmt.Errorf("children: moving what follows a record: %w", err)
 			}
@@ -94,6 +96,10 @@ func relinkedColumns(now string) []string {
 }
 
 var moveInvolvements = moveSQL("involvements", involvementColumns, goesAlong)
+
+// A nomination goes along with the involvement that it nominates.
+var moveNominations = moveSQL("lead_nominations", nominationColumns, `($4::bool OR involvement_id IN (
+		SELECT i.involvement_id FROM involvements i WHERE i.child_id = $2::uuid AND i.record_id = $3::uuid))`)
 
 // A lead professional goes along with the involvement; where the new child has
 // one already, that one stays and the other is history.

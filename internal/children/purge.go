@@ -34,6 +34,8 @@ var purgedRows = []purgedRow{
 	{"involvements_history", "child_id", ofChild},
 	{"lead_professionals", "child_id", ofChild},
 	{"lead_professionals_history", "child_id", ofChild},
+	{"lead_nominations", "child_id", ofChild},
+	{"lead_nominations_history", "child_id", ofChild},
 	{"consents", "child_id", ofChild},
 	{"consents_history", "child_id", ofChild},
 	{"shields", "child_id", ofChild},

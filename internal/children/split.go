@@ -256,10 +256,10 @@ func (p *split) returnNames(ctx context.Context) error {
 
 // returnRest gives the former child back what hung on it and on no record that
 // comes with it: involvements, consents and referrals by its name alone, records that were withdrawn, and the
-// lead professional that gave way when it was merged.
+// lead professional that gave way when it was merged. Nominations go with involvements.
 func (p *split) returnRest(ctx context.Context, mergedAt time.Time) error {
 	args := []any{[16]byte(p.from), [16]byte(p.to), mergedAt, p.now}
-	for _, sql := range []string{returnWithdrawn, returnInvolvements, returnConsents, returnRefusals, returnReferrals, returnLeads, restoreLeads} {
+	for _, sql := range []string{returnWithdrawn, returnInvolvements, returnConsents, returnRefusals, returnReferrals, returnLeads, returnNominations, restoreLeads} {
 		if _, err := p.tx.Exec(ctx, sql, args...); err != nil {
 			return fmt.Errorf("children: giving back what a child had: %w", err)
 		}
@@ -276,6 +276,9 @@ var (
 	returnRefusals     = `UPDATE sharing_refusals SET child_id = $2::uuid
 		WHERE child_id = $1::uuid AND $3::timestamptz <= $4::timestamptz
 			AND record_id IN (SELECT r.record_id FROM child_records r WHERE r.child_id = $2::uuid)`
+
+	returnNominations = strings.ReplaceAll(moveSQL("lead_nominations", nominationColumns, `$3::timestamptz IS NOT NULL
+		AND involvement_id IN (SELECT i.involvement_id FROM involvements i WHERE i.child_id = $2::uuid)`), "$5", "$4")
 
 	returnWithdrawn = `
 	WITH gone AS (

@@ -82,6 +82,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterExportServiceHandlerClient, irtv1.NewExportServiceClient),
 		client(irtv1.RegisterImportServiceHandlerClient, irtv1.NewImportServiceClient),
 		client(irtv1.RegisterInvolvementServiceHandlerClient, irtv1.NewInvolvementServiceClient),
+		client(irtv1.RegisterLeadNominationServiceHandlerClient, irtv1.NewLeadNominationServiceClient),
 		client(irtv1.RegisterLimitServiceHandlerClient, irtv1.NewLimitServiceClient),
 		client(irtv1.RegisterMatchServiceHandlerClient, irtv1.NewMatchServiceClient),
 		client(irtv1.RegisterQualityServiceHandlerClient, irtv1.NewQualityServiceClient),

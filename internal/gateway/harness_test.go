@@ -58,6 +58,7 @@ type services struct {
 	irtv1.UnimplementedSubscriptionServiceServer
 	irtv1.UnimplementedAuditServiceServer
 	irtv1.UnimplementedRevocationServiceServer
+	irtv1.UnimplementedLeadNominationServiceServer
 	irtv1.UnimplementedLimitServiceServer
 
 	getChild     func(context.Context, *irtv1.GetChildRequest) (*irtv1.Child, error)
@@ -139,6 +140,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterExportServiceServer(conn, s)
 	irtv1.RegisterImportServiceServer(conn, s)
 	irtv1.RegisterInvolvementServiceServer(conn, s)
+	irtv1.RegisterLeadNominationServiceServer(conn, s)
 	irtv1.RegisterLimitServiceServer(conn, s)
 	irtv1.RegisterMatchServiceServer(conn, s)
 	irtv1.RegisterRevocationServiceServer(conn, s)

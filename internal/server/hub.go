@@ -27,6 +27,7 @@ import (
 	"irthub/internal/idempotency"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
+	"irthub/internal/leads"
 	"irthub/internal/limits"
 	"irthub/internal/quality"
 	"irthub/internal/redact"
@@ -50,6 +51,7 @@ type Hub struct {
 	Involvements *involvement.Service
 	Concerns     *concerns.Service
 	Consents     *consent.Service
+	Leads        *leads.Service
 	Referrals    *referrals.Service
 	Contacts     *contact.Service
 	Timelines    *timeline.Service
@@ -123,6 +125,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
+	h.Leads = leads.New(db.Pool, h.Directory, tokens, h.Involvements)
 	h.Referrals = referrals.New(db.Pool, h.Directory, tokens, h.Involvements.Involve)
 	h.sweeper = children.StartSweeper(ctx, db.Pool, c.Log, contact.Sweep, concerns.Sweep, referrals.Sweep)
 	h.Timelines = timeline.New(timeline.Sources{
@@ -192,6 +195,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterExportServiceServer(r, h.Exchange)
 	irtv1.RegisterImportServiceServer(r, h.Exchange)
 	irtv1.RegisterInvolvementServiceServer(r, h.Involvements)
+	irtv1.RegisterLeadNominationServiceServer(r, h.Leads)
 	irtv1.RegisterLimitServiceServer(r, h.Limits)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
 	irtv1.RegisterQualityServiceServer(r, h.Quality)

@@ -191,7 +191,7 @@ var actionUIDs = func() [256]cedar.EntityUID {
 var actionNames = map[Action]string{
 	See: "see", Find: "find", BeTold: "be_told", ReadRecord: "read_record", WriteRecord: "write_record",
 	ReadPractitioner: "read_practitioner", WritePractitioner: "write_practitioner", SeeAccesses: "see_accesses",
-	AskContact: "ask_contact", TakePart: "take_part",
+	AskContact: "ask_contact", TakePart: "take_part", Nominate: "nominate",
 }
 
 // resourceUIDs stand for what an action that is decided as a whole is done to.
@@ -203,4 +203,5 @@ var resourceUIDs = map[Action]cedar.EntityUID{
 	SeeAccesses: cedar.NewEntityUID("Log", "log"),
 	AskContact:  cedar.NewEntityUID("Child", "child"),
 	TakePart:    cedar.NewEntityUID("Request", "request"),
+	Nominate:    cedar.NewEntityUID("Child", "child"),
 }

@@ -21,6 +21,7 @@ const (
 	SeeAccesses                         // who accessed a child's entry, or what an agency accessed
 	AskContact                          // to reach those who work with a child
 	TakePart                            // in a contact request: read, answer, write
+	Nominate                            // somebody to be a child's lead professional
 )
 
 // Facts are all that policies may know of a question. They hold no ids and no

@@ -132,7 +132,7 @@ func forbidden(a sharing.Action, f sharing.Facts) bool {
 	switch {
 	case !f.Identified:
 		return true
-	case a < sharing.See || a > sharing.TakePart:
+	case a < sharing.See || a > sharing.Nominate:
 		return true
 	case record && !f.Own && f.Role != irtv1.Role_ROLE_DATA_MANAGER:
 		return true
@@ -141,6 +141,8 @@ func forbidden(a sharing.Action, f sharing.Facts) bool {
 	case a == sharing.TakePart && (!f.Own || noChild || f.Role == irtv1.Role_ROLE_DATA_MANAGER):
 		return true
 	case a == sharing.AskContact && (!f.Reason || noChild || f.Role == irtv1.Role_ROLE_DATA_MANAGER):
+		return true
+	case a == sharing.Nominate && f.Role != irtv1.Role_ROLE_DATA_MANAGER && (!f.Involved || noChild || f.Role == irtv1.Role_ROLE_MEDIATOR):
 		return true
 	case noChild && (a == sharing.See || a == sharing.Find || a == sharing.BeTold):
 		return true

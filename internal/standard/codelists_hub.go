@@ -186,3 +186,15 @@ var referralOutcomes = newCodeList(codeList{
 		{code: "OTHER", display: "Another outcome"},
 	},
 })
+
+var leadDeclineReasons = newCodeList(codeList{
+	id: "lead-decline-reason", title: "Reason for declining to be lead professional", version: Version,
+	source: "Codes of this hub",
+	codes: []code{
+		{code: "NO_CAPACITY", display: "There is no capacity"},
+		{code: "NOT_BEST_PLACED", display: "Somebody else knows the child and family better"},
+		{code: "INVOLVEMENT_ENDING", display: "The work with the child is about to end"},
+		{code: "FAMILY_DISAGREES", display: "The child or family would rather have somebody else"},
+		{code: "OTHER", display: "Another reason"},
+	},
+})

@@ -53,6 +53,7 @@ var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_export_service_proto,
 	irtv1.File_irt_v1_import_service_proto,
 	irtv1.File_irt_v1_involvement_service_proto,
+	irtv1.File_irt_v1_lead_nomination_service_proto,
 	irtv1.File_irt_v1_limit_service_proto,
 	irtv1.File_irt_v1_match_service_proto,
 	irtv1.File_irt_v1_revocation_service_proto,
