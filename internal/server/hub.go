@@ -118,16 +118,12 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
 	h.Quality = quality.New(db.Pool, tokens)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
-	h.Concerns = concerns.New(db.Pool, h.Directory, tokens, concerns.Options{Window: c.ConcernWindow})
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
-	h.Contacts = contact.New(db.Pool, h.Directory, tokens)
 	h.Emergencies = emergency.New(db.Pool, h.Directory, tokens)
 	h.Retention = retention.New(db.Pool)
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
-	h.Leads = leads.New(db.Pool, h.Directory, tokens, h.Involvements)
-	h.Referrals = referrals.New(db.Pool, h.Directory, tokens, h.Involvements.Involve)
-	h.sweeper = children.StartSweeper(ctx, db.Pool, c.Log, contact.Sweep, concerns.Sweep, referrals.Sweep)
+	h.startWorkingTogether(ctx, tokens)
 	h.Timelines = timeline.New(timeline.Sources{
 		Children: h.Children, Involvements: h.Involvements, Consents: h.Consents, Contacts: h.Contacts,
 	}, tokens)
@@ -142,6 +138,16 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.Limits = limits.NewService(h.limiter, h.Directory)
 	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
 	return h, nil
+}
+
+// startWorkingTogether makes what agencies reach each other by, over the involvements.
+func (h *Hub) startWorkingTogether(ctx context.Context, tokens *rpc.PageTokens) {
+	pool := h.Database.Pool
+	h.Concerns = concerns.New(pool, h.Directory, tokens, concerns.Options{Window: h.config.ConcernWindow})
+	h.Contacts = contact.New(pool, h.Directory, tokens)
+	h.Leads = leads.New(pool, h.Directory, tokens, h.Involvements)
+	h.Referrals = referrals.New(pool, h.Directory, tokens, h.Involvements.Involve)
+	h.sweeper = children.StartSweeper(ctx, pool, h.config.Log, contact.Sweep, concerns.Sweep, referrals.Sweep)
 }
 
 // startIndex starts the index, with what it has learnt of names, and what tells of
