@@ -96,6 +96,16 @@ const (
 	EventKind_EVENT_KIND_CONCERN_REVIEW_OVERDUE EventKind = 64
 	// Concerns about a child escalated and it has no lead professional: one should be named.
 	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_WANTED EventKind = 70
+	// An involvement of the receiver's agency was nominated to give the lead professional,
+	// or the receiver's agency nominated one. resource is the nomination, as in those that
+	// follow.
+	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_NOMINATED EventKind = 71
+	// A nomination was accepted: the practitioner is the lead professional.
+	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_ACCEPTED EventKind = 72
+	// A nomination was declined.
+	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_DECLINED EventKind = 73
+	// A nomination was taken back.
+	EventKind_EVENT_KIND_LEAD_PROFESSIONAL_WITHDRAWN EventKind = 74
 	// The receiver's agency is asked for contact about a child, or asks for it;
 	// resource is the contact request.
 	EventKind_EVENT_KIND_CONTACT_REQUESTED EventKind = 90
@@ -166,6 +176,10 @@ var (
 		63: "EVENT_KIND_CONCERN_ESCALATED",
 		64: "EVENT_KIND_CONCERN_REVIEW_OVERDUE",
 		70: "EVENT_KIND_LEAD_PROFESSIONAL_WANTED",
+		71: "EVENT_KIND_LEAD_PROFESSIONAL_NOMINATED",
+		72: "EVENT_KIND_LEAD_PROFESSIONAL_ACCEPTED",
+		73: "EVENT_KIND_LEAD_PROFESSIONAL_DECLINED",
+		74: "EVENT_KIND_LEAD_PROFESSIONAL_WITHDRAWN",
 		90: "EVENT_KIND_CONTACT_REQUESTED",
 		91: "EVENT_KIND_CONTACT_ANSWERED",
 		92: "EVENT_KIND_CONTACT_DECLINED",
@@ -215,6 +229,10 @@ var (
 		"EVENT_KIND_CONCERN_ESCALATED":            63,
 		"EVENT_KIND_CONCERN_REVIEW_OVERDUE":       64,
 		"EVENT_KIND_LEAD_PROFESSIONAL_WANTED":     70,
+		"EVENT_KIND_LEAD_PROFESSIONAL_NOMINATED":  71,
+		"EVENT_KIND_LEAD_PROFESSIONAL_ACCEPTED":   72,
+		"EVENT_KIND_LEAD_PROFESSIONAL_DECLINED":   73,
+		"EVENT_KIND_LEAD_PROFESSIONAL_WITHDRAWN":  74,
 		"EVENT_KIND_CONTACT_REQUESTED":            90,
 		"EVENT_KIND_CONTACT_ANSWERED":             91,
 		"EVENT_KIND_CONTACT_DECLINED":             92,
@@ -379,7 +397,7 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\bresource\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\bR\bresource\x12'\n" +
 	"\vother_child\x18\a \x01(\tB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"otherChild:-\xeaA*\n" +
-	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xb3\f\n" +
+	"\tirt/Event\x12\x0eevents/{event}*\x06events2\x05event*\xe1\r\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EVENT_KIND_CHILD_CREATED\x10\x01\x12\x1c\n" +
@@ -413,7 +431,11 @@ const file_irt_v1_event_proto_rawDesc = "" +
 	"\x1cEVENT_KIND_CONCERN_WITHDRAWN\x10>\x12 \n" +
 	"\x1cEVENT_KIND_CONCERN_ESCALATED\x10?\x12%\n" +
 	"!EVENT_KIND_CONCERN_REVIEW_OVERDUE\x10@\x12'\n" +
-	"#EVENT_KIND_LEAD_PROFESSIONAL_WANTED\x10F\x12 \n" +
+	"#EVENT_KIND_LEAD_PROFESSIONAL_WANTED\x10F\x12*\n" +
+	"&EVENT_KIND_LEAD_PROFESSIONAL_NOMINATED\x10G\x12)\n" +
+	"%EVENT_KIND_LEAD_PROFESSIONAL_ACCEPTED\x10H\x12)\n" +
+	"%EVENT_KIND_LEAD_PROFESSIONAL_DECLINED\x10I\x12*\n" +
+	"&EVENT_KIND_LEAD_PROFESSIONAL_WITHDRAWN\x10J\x12 \n" +
 	"\x1cEVENT_KIND_CONTACT_REQUESTED\x10Z\x12\x1f\n" +
 	"\x1bEVENT_KIND_CONTACT_ANSWERED\x10[\x12\x1f\n" +
 	"\x1bEVENT_KIND_CONTACT_DECLINED\x10\\\x12\x1e\n" +
