@@ -42,6 +42,7 @@ type call struct {
 type services struct {
 	irtv1.UnimplementedAgencyServiceServer
 	irtv1.UnimplementedChildServiceServer
+	irtv1.UnimplementedEmergencyAccessServiceServer
 	irtv1.UnimplementedEventServiceServer
 	irtv1.UnimplementedConcernServiceServer
 	irtv1.UnimplementedConsentServiceServer
@@ -57,6 +58,7 @@ type services struct {
 	irtv1.UnimplementedStandardServiceServer
 	irtv1.UnimplementedSubscriptionServiceServer
 	irtv1.UnimplementedAuditServiceServer
+	irtv1.UnimplementedQualityServiceServer
 	irtv1.UnimplementedRevocationServiceServer
 	irtv1.UnimplementedLeadNominationServiceServer
 	irtv1.UnimplementedLimitServiceServer
@@ -131,6 +133,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterAgencyServiceServer(conn, s)
 	irtv1.RegisterAuditServiceServer(conn, s)
 	irtv1.RegisterChildServiceServer(conn, s)
+	irtv1.RegisterEmergencyAccessServiceServer(conn, s)
 	irtv1.RegisterEventServiceServer(conn, s)
 	irtv1.RegisterConcernServiceServer(conn, s)
 	irtv1.RegisterConsentServiceServer(conn, s)
@@ -143,6 +146,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterLeadNominationServiceServer(conn, s)
 	irtv1.RegisterLimitServiceServer(conn, s)
 	irtv1.RegisterMatchServiceServer(conn, s)
+	irtv1.RegisterQualityServiceServer(conn, s)
 	irtv1.RegisterRevocationServiceServer(conn, s)
 	irtv1.RegisterRetentionServiceServer(conn, s)
 	irtv1.RegisterShieldServiceServer(conn, s)
