@@ -17,6 +17,8 @@ import (
 type importCommand struct {
 	ChildRecords importRecordsCommand      `cmd:"" help:"Import child records in the hub's own form: CSV or one JSON object a line."`
 	Involvements importInvolvementsCommand `cmd:"" help:"Import involvements in the hub's own form: CSV or one JSON object a line."`
+	Concerns     importConcernsCommand     `cmd:"" help:"Import concerns in the hub's own form: CSV or one JSON object a line."`
+	Referrals    importReferralsCommand    `cmd:"" help:"Import referrals in the hub's own form: CSV or one JSON object a line."`
 	SchoolCohort importCohortCommand       `cmd:"" help:"Import a school's cohort or class list, CSV."`
 	CINCensus    importCensusCommand       `cmd:"" name:"cin-census" help:"Import a children in need census, XML."`
 	GPPractices  importPracticesCommand    `cmd:"" name:"gp-practices" help:"Import the NHS register of GP practices, epraccur.csv."`
@@ -77,6 +79,44 @@ func (c *importInvolvementsCommand) Run(ctx context.Context, s streams) error {
 		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS_NDJSON)
 	}
 	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS)
+}
+
+type importConcernsCommand struct{ importFlags }
+
+// Help is shown by irthub import concerns --help.
+func (importConcernsCommand) Help() string {
+	return `Sends concerns in the hub's own form, CSV or one JSON object a line (.ndjson, .jsonl). name is your own id of the concern, childRecord your own id of the child's record, practitioner your own id of whom to ring. Sending a concern again changes it while it is open.
+
+Example:
+
+  irthub import concerns concerns.csv --agency school-1`
+}
+
+// Run imports the file.
+func (c *importConcernsCommand) Run(ctx context.Context, s streams) error {
+	if c.isJSON() {
+		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS_NDJSON)
+	}
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS)
+}
+
+type importReferralsCommand struct{ importFlags }
+
+// Help is shown by irthub import referrals --help.
+func (importReferralsCommand) Help() string {
+	return `Sends referrals in the hub's own form, CSV or one JSON object a line (.ndjson, .jsonl). name is your own id of the referral, childRecord your own id of the child's record, recipient the agency that is asked, urgency ROUTINE, URGENT or IMMEDIATE (in JSON REFERRAL_URGENCY_ROUTINE and so on). Sending a referral again changes nothing.
+
+Example:
+
+  irthub import referrals referrals.csv --agency school-1`
+}
+
+// Run imports the file.
+func (c *importReferralsCommand) Run(ctx context.Context, s streams) error {
+	if c.isJSON() {
+		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS_NDJSON)
+	}
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS)
 }
 
 type importCensusCommand struct{ importFlags }

@@ -92,7 +92,8 @@ func eachReject(ctx context.Context, client irtv1.ImportServiceClient, name stri
 func isTable(format irtv1.ImportFormat) bool {
 	switch format {
 	case irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT, irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES,
-		irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS:
+		irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS,
+		irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS:
 		return true
 	}
 	return false

@@ -2,7 +2,6 @@ package children
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -54,8 +53,7 @@ func Change(ctx context.Context, pool *pgxpool.Pool, name func() string, fn func
 // LockName keeps others from making the thing of that id at the same moment: it may
 // have no row to lock yet. class keeps the locks of one feature apart from another's.
 func LockName(ctx context.Context, tx pgx.Tx, class int32, id uuid.UUID) error {
-	key := int32(binary.BigEndian.Uint32(id[12:])) //nolint:gosec // any 32 bits do
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, class, key); err != nil {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, class, nameKey(id)); err != nil {
 		return fmt.Errorf("children: locking a name: %w", err)
 	}
 	return nil

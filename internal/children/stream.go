@@ -11,15 +11,15 @@ import (
 	"irthub/internal/rpc"
 )
 
-// streamWindow is how many records of one stream may be in the pipeline at once.
+// StreamWindow is how many submissions of one stream may be in a pipeline at once.
 // More would not make batches faster, and would make others wait.
-const streamWindow = 512
+const StreamWindow = 512
 
 // SubmitChildRecords implements irtv1.ChildServiceServer. Records enter the
 // pipeline in the order of the stream, so that a later version of one is not
 // overtaken by an earlier one.
 func (s *Service) SubmitChildRecords(stream irtv1.ChildService_SubmitChildRecordsServer) error {
-	return batch.Ordered(stream.Context(), streamWindow, stream.Recv, s.beginOne, stream.Send)
+	return batch.Ordered(stream.Context(), StreamWindow, stream.Recv, s.beginOne, stream.Send)
 }
 
 func (s *Service) beginOne(ctx context.Context, req *irtv1.SubmitChildRecordsRequest) func() *irtv1.SubmitChildRecordsResponse {

@@ -2,6 +2,7 @@ package concerns_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -61,9 +62,10 @@ func newHubWith(t testing.TB, o concerns.Options) *hub {
 	}
 	access := audit.NewWriter(pool)
 	c := children.New(pool, directory, tokens, access)
+	cs := concerns.New(pool, directory, tokens, access, o)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := c.Close(ctx); err != nil {
+		if err := errors.Join(c.Close(ctx), cs.Close(ctx)); err != nil {
 			t.Error(err)
 		}
 		if err := access.Close(ctx); err != nil {
@@ -71,7 +73,7 @@ func newHubWith(t testing.TB, o concerns.Options) *hub {
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, c, concerns.New(pool, directory, tokens, o)}
+	return &hub{t, pool, c, cs}
 }
 
 // kinds of the agencies in the harness, which a caller's token would lead to.

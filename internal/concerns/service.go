@@ -19,6 +19,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/rpc"
@@ -61,16 +62,24 @@ type Service struct {
 	pool      *pgxpool.Pool
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
+	writer    *children.Writer
 	window    int // days
 	today     func() time.Time
 }
 
-// New makes the service.
-func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, o Options) *Service {
+// New makes the service and starts its write pipeline; Close ends it.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer, o Options) *Service {
 	return &Service{
-		pool: pool, directory: directory, tokens: tokens, window: cmp.Or(o.Window, DefaultWindow), today: standard.Today,
+		pool: pool, directory: directory, tokens: tokens, writer: children.NewWriter(pool, access, "concerns", lockClass),
+		window: cmp.Or(o.Window, DefaultWindow), today: standard.Today,
 	}
 }
+
+// Pipelines are what the service's batchers have done.
+func (s *Service) Pipelines() []batch.Stats { return s.writer.Pipelines() }
+
+// Close writes what was accepted and refuses what comes after.
+func (s *Service) Close(ctx context.Context) error { return s.writer.Close(ctx) }
 
 // change is one transaction of this package: it holds the child it is about, and
 // records the access and what is to be told of it.
@@ -87,10 +96,14 @@ type change struct {
 // the concern of that name.
 func (s *Service) inChange(ctx context.Context, name string, fn func(*change) error) error {
 	return children.Change(ctx, s.pool, func() string { return name }, func(tx pgx.Tx) ([]events.Event, error) {
-		c := &change{s: s, tx: tx, access: audit.FromContext(ctx), today: s.today()}
+		c := s.change(tx, audit.FromContext(ctx))
 		err := fn(c)
 		return c.events, err
 	})
+}
+
+func (s *Service) change(tx pgx.Tx, access *audit.Entry) *change {
+	return &change{s: s, tx: tx, access: access, today: s.today()}
 }
 
 // lockClass keeps the advisory locks of this package apart from everybody else's.

@@ -5,10 +5,15 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
@@ -26,11 +31,89 @@ func parseName(name string) (agency, localID string, ok bool) {
 
 // SubmitConcern implements irt.v1.ConcernService.
 func (s *Service) SubmitConcern(ctx context.Context, req *irtv1.SubmitConcernRequest) (*irtv1.Concern, error) {
-	agency, localID, ok := parseName(req.GetConcern().GetName())
-	if ok && !sharing.MayWrite(identity.FromContext(ctx), agency) {
+	sub, err := s.admit(ctx, req.GetConcern())
+	if err != nil {
+		return nil, err
+	}
+	err = s.writer.Do(ctx, &sub.Write)
+	return s.answer(ctx, sub.stored, err)
+}
+
+// SubmitConcerns implements irt.v1.ConcernService.
+func (s *Service) SubmitConcerns(stream grpc.BidiStreamingServer[irtv1.SubmitConcernsRequest, irtv1.SubmitConcernsResponse]) error {
+	var turns batch.Turns // the pipeline has two workers
+	begin := func(ctx context.Context, req *irtv1.SubmitConcernsRequest) func() *irtv1.SubmitConcernsResponse {
+		wait, leave := turns.Enter(req.GetConcern().GetName())
+		return func() *irtv1.SubmitConcernsResponse {
+			defer leave()
+			out := &irtv1.SubmitConcernsResponse{RequestId: req.GetRequestId()}
+			shown, err := s.submitAfter(ctx, wait, req)
+			if err != nil {
+				out.Outcome = &irtv1.SubmitConcernsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
+				return out
+			}
+			out.Outcome = &irtv1.SubmitConcernsResponse_Result{Result: shown}
+			return out
+		}
+	}
+	return batch.Ordered(stream.Context(), children.StreamWindow, stream.Recv, begin, stream.Send)
+}
+
+func (s *Service) submitAfter(
+	ctx context.Context, wait func(context.Context) error, req *irtv1.SubmitConcernsRequest,
+) (*irtv1.Concern, error) {
+	if err := wait(ctx); err != nil {
+		return nil, err
+	}
+	sub, err := s.submitOne(ctx, req.GetConcern(), req.GetValidateOnly())
+	if err != nil {
+		return nil, err
+	}
+	return s.answer(ctx, sub.stored, nil)
+}
+
+// Submit takes one concern through admission and the write pipeline, waiting for a
+// place there: for files, which are slowed down rather than refused. The caller and
+// the access entry are those of ctx; the concern has an entry of its own beside it.
+// Errors are as of SubmitConcern.
+func (s *Service) Submit(ctx context.Context, m *irtv1.Concern, validateOnly bool) (changed bool, err error) {
+	sub, err := s.submitOne(ctx, m, validateOnly)
+	return err == nil && sub.changed, err
+}
+
+// submitOne submits one concern of many.
+func (s *Service) submitOne(ctx context.Context, m *irtv1.Concern, validateOnly bool) (sub *submission, err error) {
+	err = s.writer.DoOne(ctx, m.GetName(), validateOnly, func() (*children.Write, error) {
+		var err error
+		if sub, err = s.admit(ctx, m); err != nil {
+			return nil, err
+		}
+		return &sub.Write, nil
+	})
+	return sub, err
+}
+
+// submission is a concern on its way through the write pipeline, and what becomes
+// of it.
+type submission struct {
+	children.Write
+
+	stored  *version
+	changed bool
+}
+
+// admit is what a concern passes before it may enter the pipeline: whose it is, and
+// whether it is in the standard's form.
+func (s *Service) admit(ctx context.Context, m *irtv1.Concern) (*submission, error) {
+	if m == nil {
+		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("REQUIRED", "concern")})
+	}
+	caller := identity.FromContext(ctx)
+	agency, localID, ok := parseName(m.GetName())
+	if ok && !sharing.MayWrite(caller, agency) {
 		return nil, rpc.Denied()
 	}
-	given := proto.CloneOf(req.GetConcern())
+	given := proto.CloneOf(m)
 	standard.NormaliseConcern(given)
 	if faults, _ := standard.Check(&irtv1.SubmitConcernRequest{Concern: given}, standard.Options{}); len(faults) > 0 {
 		return nil, rpc.Invalid(faults)
@@ -43,13 +126,18 @@ func (s *Service) SubmitConcern(ctx context.Context, req *irtv1.SubmitConcernReq
 	if err != nil {
 		return nil, rpc.Hidden(err)
 	}
-	var stored *version
-	err = s.inChange(ctx, next.name(), func(c *change) (err error) {
-		again := *next
-		stored, err = c.submit(ctx, &again, about, given.GetEtag())
-		return err
-	})
-	return s.answer(ctx, stored, err)
+	sub := &submission{Write: children.Write{
+		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.child, Record: about.recordID, Access: audit.FromContext(ctx),
+	}}
+	fits := func(present string) error { return rpc.CheckEtag(ctx, given.GetEtag(), present) }
+	sub.Apply = func(ctx context.Context, tx pgx.Tx) ([]events.Event, error) {
+		c, again := s.change(tx, sub.Access), *next
+		var err error
+		sub.stored, err = c.submit(ctx, &again, about, fits)
+		sub.changed = sub.stored == &again
+		return c.events, err
+	}
+	return sub, nil
 }
 
 // answer shows an agency what it did.
@@ -84,10 +172,8 @@ func versionOf(m *irtv1.Concern, agency, localID string) (*version, error) {
 	return v, nil
 }
 
-func (c *change) submit(ctx context.Context, next *version, about asked, etag string) (*version, error) {
-	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
-		return nil, err
-	}
+// submit works out what a concern comes to, and stores it; it refuses it before that.
+func (c *change) submit(ctx context.Context, next *version, about asked, fits func(etag string) error) (*version, error) {
 	sub, err := c.subject(ctx, about)
 	if err != nil {
 		return nil, err
@@ -96,7 +182,7 @@ func (c *change) submit(ctx context.Context, next *version, about asked, etag st
 	if err != nil {
 		return nil, err
 	}
-	if err := maySubmit(ctx, cur, sub, etag); err != nil {
+	if err := maySubmit(cur, sub, fits); err != nil {
 		return nil, err
 	}
 	next.childID, next.recordID, next.recordLocalID = sub.child, sub.recordID, sub.recordLocalID
@@ -121,8 +207,8 @@ func (c *change) submit(ctx context.Context, next *version, about asked, etag st
 	return next, c.escalate(ctx, cur, next, before)
 }
 
-func maySubmit(ctx context.Context, cur *version, sub *subject, etag string) error {
-	if err := rpc.CheckEtag(ctx, etag, etagOf(cur)); err != nil {
+func maySubmit(cur *version, sub *subject, fits func(etag string) error) error {
+	if err := fits(etagOf(cur)); err != nil {
 		return err
 	}
 	switch {

@@ -52,7 +52,9 @@ func (c *census) next() (*line, error) {
 	}
 	l.record = recordOf(child, present)
 	l.record.Name = name
-	l.involvements = episodesOf(child, c.agency, name)
+	for _, i := range episodesOf(child, c.agency, name) {
+		l.parts = append(l.parts, i)
+	}
 	l.tell = func(faults []standard.Fault) []*irtv1.ImportReject {
 		return rejectsOf(l.number, faults, func(path string) string {
 			field, _, _ := strings.Cut(path, "[")

@@ -27,10 +27,12 @@ import (
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/children"
+	"irthub/internal/concerns"
 	"irthub/internal/exchange"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
 	"irthub/internal/pg/pgtest"
+	"irthub/internal/referrals"
 	"irthub/internal/rpc"
 )
 
@@ -59,12 +61,14 @@ func newHub(t testing.TB) *hub {
 	writer := audit.NewWriter(pool)
 	records := children.New(pool, directory, tokens, writer)
 	involved := involvement.New(pool, directory, tokens, writer)
+	worried := concerns.New(pool, directory, tokens, writer, concerns.Options{})
+	referred := referrals.New(pool, directory, tokens, writer, involved.Involve)
 	keys, err := accesslog.LoadOrCreateKeys(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	service := exchange.New(exchange.Options{
-		Pool: pool, Directory: directory, Records: records, Involvements: involved, Tokens: tokens,
+		Pool: pool, Directory: directory, Records: records, Involvements: involved, Concerns: worried, Referrals: referred, Tokens: tokens,
 		Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
 	})
 	server := grpc.NewServer(append(rpc.ServerOptions(),
@@ -84,7 +88,7 @@ func newHub(t testing.TB) *hub {
 		server.GracefulStop()
 		service.Close()
 		ctx := context.WithoutCancel(t.Context())
-		if err := errors.Join(records.Close(ctx), involved.Close(ctx)); err != nil {
+		if err := errors.Join(records.Close(ctx), worried.Close(ctx), referred.Close(ctx), involved.Close(ctx)); err != nil {
 			t.Errorf("closing the write pipeline: %v", err)
 		}
 		if err := writer.Close(ctx); err != nil {

@@ -44,10 +44,11 @@ type line struct {
 	fault   *textfile.FormatError // of a row that cannot be read
 	rejects []*irtv1.ImportReject // of one that can, and is no record all the same
 
-	record       *irtv1.ChildRecord
-	involvements []*irtv1.Involvement
+	record *irtv1.ChildRecord
+	parts  []hanging
+	thing  string // what the row is about, as people call it
 	// tell says the faults of the record in the words of the file, and tellOther
-	// those of one of the involvements.
+	// those of one of the parts.
 	tell      func([]standard.Fault) []*irtv1.ImportReject
 	tellOther func(int, []standard.Fault) []*irtv1.ImportReject
 
@@ -62,8 +63,8 @@ func (l *line) subject() string {
 	if l.record != nil {
 		return l.record.GetName()
 	}
-	if len(l.involvements) > 0 {
-		return l.involvements[0].GetName()
+	if len(l.parts) > 0 {
+		return l.parts[0].GetName()
 	}
 	return ""
 }
@@ -172,8 +173,8 @@ func (in *intake) content(l *line) uint32 {
 	if l.record != nil {
 		write(l.record)
 	}
-	for _, i := range l.involvements {
-		write(i)
+	for _, p := range l.parts {
+		write(p)
 	}
 	return uint32(h.Sum64()) //nolint:gosec // half of it
 }
@@ -213,7 +214,7 @@ func (in *intake) settle(ctx context.Context, l *line) (o outcome, err error) {
 	default:
 		return outcome{rejects: append(l.faults(), rejectOf(l.number, l.repeated(holder.row)))}, nil
 	}
-	if len(l.involvements) > 0 { // a row with parts goes in whole or not at all
+	if len(l.parts) > 0 { // a row with parts goes in whole or not at all
 		if rejects := l.faults(); len(rejects) > 0 {
 			return outcome{rejects: rejects}, nil
 		}
@@ -227,8 +228,8 @@ func (in *intake) settle(ctx context.Context, l *line) (o outcome, err error) {
 		o.unchanged = resp.GetOutcome() == irtv1.SubmitOutcome_SUBMIT_OUTCOME_UNCHANGED
 		o.queries = resp.GetQueries()
 	}
-	for i, inv := range l.involvements {
-		changed, err := in.involve(ctx, l, inv)
+	for i, p := range l.parts {
+		changed, err := in.submitPart(ctx, l, p)
 		if err != nil {
 			return o, partError{err, i}
 		}
@@ -238,16 +239,16 @@ func (in *intake) settle(ctx context.Context, l *line) (o outcome, err error) {
 	return o, nil
 }
 
-// involve submits an involvement. The record of a rehearsal is not there for it to
-// hang on.
-func (in *intake) involve(ctx context.Context, l *line, inv *irtv1.Involvement) (changed bool, err error) {
+// submitPart submits one of the parts of a row. The record of a rehearsal is not there
+// for it to hang on.
+func (in *intake) submitPart(ctx context.Context, l *line, p hanging) (changed bool, err error) {
 	if in.state.GetValidateOnly() && l.record != nil {
 		return false, nil
 	}
-	return in.s.involvements.Submit(ctx, inv, in.state.GetValidateOnly())
+	return in.s.submitPart(ctx, p, in.state.GetValidateOnly())
 }
 
-// partError is the refusal of one of a row's involvements.
+// partError is the refusal of one of a row's parts.
 type partError struct {
 	error
 	part int
@@ -262,9 +263,9 @@ func (l *line) faults() (rejects []*irtv1.ImportReject) {
 		faults, _ := standard.Check(l.record, standard.Options{})
 		rejects = l.tell(faults)
 	}
-	for i, inv := range l.involvements {
-		normal := proto.CloneOf(inv)
-		standard.NormaliseInvolvement(normal)
+	for i, p := range l.parts {
+		normal := proto.Clone(p)
+		normalise(normal)
 		faults, _ := standard.Check(normal, standard.Options{})
 		rejects = append(rejects, l.tellOther(i, faults)...)
 	}
@@ -279,7 +280,7 @@ func (l *line) repeated(row uint32) *textfile.FormatError {
 		Action:      "Keep the one that is right. If they are two children, give each its own NHS number or LOCAL_ID.",
 	}
 	if l.record == nil {
-		f.Description = fmt.Sprintf("The row is about the same involvement as row %d, and says something else.", row)
+		f.Description = fmt.Sprintf("The row is about the same %s as row %d, and says something else.", l.thing, row)
 		f.Action = "Keep the one that is right, or give each an id of its own."
 	}
 	return f

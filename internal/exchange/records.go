@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -14,7 +15,8 @@ import (
 	"irthub/internal/standard"
 )
 
-// records is the reading of the hub's own form of child records or involvements.
+// records is the reading of the hub's own form of child records, or of what hangs on
+// a child.
 type records struct {
 	table
 	agency string
@@ -23,18 +25,6 @@ type records struct {
 	kind   kind
 	rows   int // read
 }
-
-// kind is what a file of the hub's own forms holds.
-type kind struct {
-	form       *recordfile.Form
-	collection string // of the names of its records
-	empty      func() proto.Message
-}
-
-var (
-	childRecords = kind{recordfile.ChildRecords(), "childRecords", func() proto.Message { return &irtv1.ChildRecord{} }}
-	involvements = kind{recordfile.Involvements(), "involvements", func() proto.Message { return &irtv1.Involvement{} }}
-)
 
 func openRecords(j *job, file io.Reader, k kind) (source, error) {
 	r := &records{table: table{csvfile.NewReader(file)}, agency: j.agency, kind: k}
@@ -75,26 +65,27 @@ func (r *records) next() (*line, error) {
 	}
 	l.hold(m, r.agency, r.kind, tell)
 	if len(faults) > 0 {
-		l.rejects = append(tell(faults), l.faults()...)
+		l.rejects = tell(faults)
+		for _, r := range l.faults() { // what of a cell could not be read is said once
+			if !slices.ContainsFunc(l.rejects, func(told *irtv1.ImportReject) bool { return told.GetColumn() == r.GetColumn() && r.GetColumn() != "" }) {
+				l.rejects = append(l.rejects, r)
+			}
+		}
 	}
 	return l, nil
 }
 
 // hold makes a message what the row is to become.
 func (l *line) hold(m proto.Message, agency string, k kind, tell func([]standard.Fault) []*irtv1.ImportReject) {
+	k.qualify(agency, m)
+	standard.ClearOutputOnly(m)
+	normalise(m)
+	l.thing = k.thing
 	switch m := m.(type) {
 	case *irtv1.ChildRecord:
-		m.Name = qualified(agency, k.collection, m.GetName())
-		standard.ClearOutputOnly(m)
-		standard.Normalise(m)
 		l.record, l.tell = m, tell
-	case *irtv1.Involvement:
-		m.Name = qualified(agency, k.collection, m.GetName())
-		m.ChildRecord = qualified(agency, "childRecords", m.GetChildRecord())
-		m.Practitioner = qualified(agency, "practitioners", m.GetPractitioner())
-		standard.ClearOutputOnly(m)
-		standard.NormaliseInvolvement(m)
-		l.involvements = []*irtv1.Involvement{m}
+	case hanging:
+		l.parts = []hanging{m}
 		l.tellOther = func(_ int, faults []standard.Fault) []*irtv1.ImportReject { return tell(faults) }
 	}
 	if owner, _, ok := agencies.ParseChildName(l.subject(), k.collection); ok && owner != agency {

@@ -30,7 +30,7 @@ func (h *hub) breakOff(header *irtv1.ImportHeader, beginning []byte, records int
 		h.t.Fatal(err)
 	}
 	name := md.Get("irt-import")[0]
-	for end := time.Now().Add(30 * time.Second); h.count(`SELECT count(*) FROM child_records`) < records; {
+	for end := time.Now().Add(30 * time.Second); h.count(`SELECT (SELECT count(*) FROM child_records) + (SELECT count(*) FROM concerns)`) < records; {
 		if time.Now().After(end) {
 			h.t.Fatalf("not %d records in half a minute: %v", records, h.get(name))
 		}

@@ -34,6 +34,16 @@ type Involvements interface {
 	Export(ctx context.Context, agency string, after []byte, limit int) (list []*irtv1.Involvement, last []byte, err error)
 }
 
+// Concerns takes concerns in, as Involvements does.
+type Concerns interface {
+	Submit(ctx context.Context, c *irtv1.Concern, validateOnly bool) (changed bool, err error)
+}
+
+// Referrals takes referrals in, as Involvements does.
+type Referrals interface {
+	Submit(ctx context.Context, r *irtv1.Referral, validateOnly bool) (changed bool, err error)
+}
+
 // Accesses lists accesses, each to whom it may be shown.
 type Accesses interface {
 	ListAccesses(ctx context.Context, req *irtv1.ListAccessesRequest) (*irtv1.ListAccessesResponse, error)
@@ -48,6 +58,8 @@ type Service struct {
 	directory    *agencies.Directory
 	records      *children.Service
 	involvements Involvements
+	concerns     Concerns
+	referrals    Referrals
 	accesses     Accesses
 	tokens       *rpc.PageTokens
 	log          *slog.Logger
@@ -62,6 +74,8 @@ type Options struct {
 	Directory    *agencies.Directory
 	Records      *children.Service
 	Involvements Involvements
+	Concerns     Concerns
+	Referrals    Referrals
 	Accesses     Accesses
 	Tokens       *rpc.PageTokens
 	Log          *slog.Logger
@@ -72,7 +86,7 @@ func New(o Options) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
-		accesses: o.Accesses, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
+		concerns: o.Concerns, referrals: o.Referrals, accesses: o.Accesses, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.swept)
@@ -235,20 +249,16 @@ func (s *Service) admit(ctx context.Context, header *irtv1.ImportHeader) (agency
 type opener func(ctx context.Context, s *Service, j *job, file io.Reader) (source, error)
 
 var openers = map[irtv1.ImportFormat]opener{
-	irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT: openCohort,
-	irtv1.ImportFormat_IMPORT_FORMAT_CIN_CENSUS:    openCensus,
-	irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
-		return openRecords(j, file, childRecords)
-	},
-	irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
-		return openRecords(j, file, involvements)
-	},
-	irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS_NDJSON: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
-		return openNDJSON(j, file, childRecords), nil
-	},
-	irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS_NDJSON: func(_ context.Context, _ *Service, j *job, file io.Reader) (source, error) {
-		return openNDJSON(j, file, involvements), nil
-	},
+	irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT:        openCohort,
+	irtv1.ImportFormat_IMPORT_FORMAT_CIN_CENSUS:           openCensus,
+	irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS:        childRecords.table,
+	irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS_NDJSON: childRecords.lines,
+	irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS:         involvements.table,
+	irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS_NDJSON:  involvements.lines,
+	irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS:             concerns.table,
+	irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS_NDJSON:      concerns.lines,
+	irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS:            referrals.table,
+	irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS_NDJSON:     referrals.lines,
 }
 
 // readRows reads the files of a form that has rows of records.

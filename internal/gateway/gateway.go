@@ -115,6 +115,8 @@ func (g *Gateway) handleStreams() error {
 		{http.MethodGet, reference.WatchPattern, g.watch},
 		{http.MethodPost, "/v1/childRecords:submit", g.submitRecords},
 		{http.MethodPost, "/v1/involvements:submit", g.submitInvolvements},
+		{http.MethodPost, "/v1/concerns:submit", g.submitConcerns},
+		{http.MethodPost, "/v1/referrals:submit", g.submitReferrals},
 		{http.MethodGet, "/v1/{parent=agencies/*}/childRecords:export", g.exportChildRecords},
 		{http.MethodGet, "/v1/{parent=agencies/*}/involvements:export", g.exportInvolvements},
 		{http.MethodGet, "/v1/{parent=children/*}/accesses:export", g.exportAccesses},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -39,21 +40,81 @@ type submission interface {
 	CloseSend() error
 }
 
-// submitRecords answers POST /v1/childRecords:submit, and submitInvolvements POST
-// /v1/involvements:submit: one JSON object a line in, one a line out, in order, as
-// they come. Nothing is read before there is room for its answer.
+// These answer POST /v1/childRecords:submit and the like: one JSON object a line in,
+// one a line out, in order, as they come. Nothing is read before there is room for its
+// answer.
+
 func (g *Gateway) submitRecords(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	g.submit(w, r, irtv1.ChildService_SubmitChildRecords_FullMethodName, func(ctx context.Context) (submission, error) {
-		stream, err := irtv1.NewChildServiceClient(g.options.Conn).SubmitChildRecords(ctx)
-		return recordStream{stream}, err
-	})
+	client := irtv1.NewChildServiceClient(g.options.Conn)
+	g.submit(w, r, irtv1.ChildService_SubmitChildRecords_FullMethodName, stream(client.SubmitChildRecords,
+		func(e *rpcstatus.Status) proto.Message {
+			return &irtv1.SubmitChildRecordsResponse{Outcome: &irtv1.SubmitChildRecordsResponse_Error{Error: e}}
+		}))
 }
 
 func (g *Gateway) submitInvolvements(w http.ResponseWriter, r *http.Request, _ map[string]string) {
-	g.submit(w, r, irtv1.InvolvementService_SubmitInvolvements_FullMethodName, func(ctx context.Context) (submission, error) {
-		stream, err := irtv1.NewInvolvementServiceClient(g.options.Conn).SubmitInvolvements(ctx)
-		return involvementStream{stream}, err
-	})
+	client := irtv1.NewInvolvementServiceClient(g.options.Conn)
+	g.submit(w, r, irtv1.InvolvementService_SubmitInvolvements_FullMethodName, stream(client.SubmitInvolvements,
+		func(e *rpcstatus.Status) proto.Message {
+			return &irtv1.SubmitInvolvementsResponse{Outcome: &irtv1.SubmitInvolvementsResponse_Error{Error: e}}
+		}))
+}
+
+func (g *Gateway) submitConcerns(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	client := irtv1.NewConcernServiceClient(g.options.Conn)
+	g.submit(w, r, irtv1.ConcernService_SubmitConcerns_FullMethodName, stream(client.SubmitConcerns,
+		func(e *rpcstatus.Status) proto.Message {
+			return &irtv1.SubmitConcernsResponse{Outcome: &irtv1.SubmitConcernsResponse_Error{Error: e}}
+		}))
+}
+
+func (g *Gateway) submitReferrals(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	client := irtv1.NewReferralServiceClient(g.options.Conn)
+	g.submit(w, r, irtv1.ReferralService_SubmitReferrals_FullMethodName, stream(client.SubmitReferrals,
+		func(e *rpcstatus.Status) proto.Message {
+			return &irtv1.SubmitReferralsResponse{Outcome: &irtv1.SubmitReferralsResponse_Error{Error: e}}
+		}))
+}
+
+// message is a message of the type T, which is a struct.
+type message[T any] interface {
+	*T
+	proto.Message
+}
+
+// stream opens a stream of requests Req and answers Resp. refused is the answer to a
+// line that is none.
+func stream[Req, Resp any, PReq message[Req], PResp message[Resp]](
+	open func(context.Context, ...grpc.CallOption) (grpc.BidiStreamingClient[Req, Resp], error),
+	refused func(*rpcstatus.Status) proto.Message,
+) func(context.Context) (submission, error) {
+	return func(ctx context.Context) (submission, error) {
+		s, err := open(ctx)
+		return &jsonStream[Req, Resp, PReq, PResp]{s, refused}, err
+	}
+}
+
+// jsonStream is such a stream.
+type jsonStream[Req, Resp any, PReq message[Req], PResp message[Resp]] struct {
+	grpc.BidiStreamingClient[Req, Resp]
+	refused func(*rpcstatus.Status) proto.Message
+}
+
+func (s *jsonStream[Req, Resp, PReq, PResp]) send(line []byte) error {
+	m := PReq(new(Req))
+	if err := strictJSON.Unmarshal(line, m); err != nil {
+		return publicDecodeError(err)
+	}
+	return s.Send((*Req)(m))
+}
+
+func (s *jsonStream[Req, Resp, PReq, PResp]) receive() (proto.Message, error) {
+	m, err := s.Recv()
+	return PResp(m), err
+}
+
+func (s *jsonStream[Req, Resp, PReq, PResp]) refuse(err error) proto.Message {
+	return s.refused(status.Convert(rpc.Malformed(err.Error())).Proto())
 }
 
 func (g *Gateway) submit(w http.ResponseWriter, r *http.Request, method string, open func(context.Context) (submission, error)) {
@@ -189,46 +250,6 @@ func (s *lineStream) fail(ctx context.Context, err error) {
 		return
 	}
 	s.g.writeErrorLine(s.w, s.r, err)
-}
-
-type recordStream struct {
-	irtv1.ChildService_SubmitChildRecordsClient
-}
-
-func (s recordStream) send(line []byte) error {
-	m := &irtv1.SubmitChildRecordsRequest{}
-	if err := strictJSON.Unmarshal(line, m); err != nil {
-		return publicDecodeError(err)
-	}
-	return s.Send(m)
-}
-
-func (s recordStream) receive() (proto.Message, error) { return s.Recv() }
-
-func (recordStream) refuse(err error) proto.Message {
-	return &irtv1.SubmitChildRecordsResponse{Outcome: &irtv1.SubmitChildRecordsResponse_Error{
-		Error: status.Convert(rpc.Malformed(err.Error())).Proto(),
-	}}
-}
-
-type involvementStream struct {
-	grpc.BidiStreamingClient[irtv1.SubmitInvolvementsRequest, irtv1.SubmitInvolvementsResponse]
-}
-
-func (s involvementStream) send(line []byte) error {
-	m := &irtv1.SubmitInvolvementsRequest{}
-	if err := strictJSON.Unmarshal(line, m); err != nil {
-		return publicDecodeError(err)
-	}
-	return s.Send(m)
-}
-
-func (s involvementStream) receive() (proto.Message, error) { return s.Recv() }
-
-func (involvementStream) refuse(err error) proto.Message {
-	return &irtv1.SubmitInvolvementsResponse{Outcome: &irtv1.SubmitInvolvementsResponse_Error{
-		Error: status.Convert(rpc.Malformed(err.Error())).Proto(),
-	}}
 }
 
 // strictJSON reads one line.

@@ -147,13 +147,16 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
+// submissions are the addresses of streams of records.
+var submissions = []string{"/v1/childRecords:submit", "/v1/involvements:submit", "/v1/concerns:submit", "/v1/referrals:submit"}
+
 // isStream says whether the request is for a handler that reads its body, or writes
 // its answer, as it comes.
 func isStream(r *http.Request) bool {
 	if r.Method == http.MethodGet {
 		return strings.HasSuffix(r.URL.Path, ":export") || strings.HasSuffix(r.URL.Path, ":download")
 	}
-	return r.Method == http.MethodPost && (r.URL.Path == "/v1/childRecords:submit" || r.URL.Path == "/v1/involvements:submit" ||
+	return r.Method == http.MethodPost && (slices.Contains(submissions, r.URL.Path) ||
 		reference.Route{Pattern: reference.UploadPattern}.Matches(r.URL.Path))
 }
 

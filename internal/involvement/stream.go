@@ -3,7 +3,6 @@ package involvement
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -18,21 +17,17 @@ import (
 	"irthub/internal/standard"
 )
 
-// streamWindow is how many involvements of one stream may be in the pipeline at
-// once.
-const streamWindow = 512
-
 // SubmitInvolvements implements irt.v1.InvolvementService.
 func (s *Service) SubmitInvolvements(
 	stream grpc.BidiStreamingServer[irtv1.SubmitInvolvementsRequest, irtv1.SubmitInvolvementsResponse],
 ) error {
-	order := &order{last: map[string]chan struct{}{}}
+	var turns batch.Turns // the pipeline has two workers
 	begin := func(ctx context.Context, req *irtv1.SubmitInvolvementsRequest) func() *irtv1.SubmitInvolvementsResponse {
-		before, done := order.enter(req.GetInvolvement().GetName())
+		wait, leave := turns.Enter(req.GetInvolvement().GetName())
 		return func() *irtv1.SubmitInvolvementsResponse {
-			defer done()
+			defer leave()
 			out := &irtv1.SubmitInvolvementsResponse{RequestId: req.GetRequestId()}
-			shown, err := s.submitAfter(ctx, before, req)
+			shown, err := s.submitAfter(ctx, wait, req)
 			if err != nil {
 				out.Outcome = &irtv1.SubmitInvolvementsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
 				return out
@@ -41,40 +36,14 @@ func (s *Service) SubmitInvolvements(
 			return out
 		}
 	}
-	return batch.Ordered(stream.Context(), streamWindow, stream.Recv, begin, stream.Send)
+	return batch.Ordered(stream.Context(), children.StreamWindow, stream.Recv, begin, stream.Send)
 }
 
-// order makes the versions of one involvement in a stream follow each other, since
-// the pipeline has two workers. Involvements otherwise wait for none.
-type order struct {
-	mu   sync.Mutex
-	last map[string]chan struct{} // closed when the last version of an involvement so far is settled
-}
-
-// enter gives what to wait for, nil where nothing, and what to call in the end.
-func (o *order) enter(name string) (before <-chan struct{}, done func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	own := make(chan struct{})
-	before = o.last[name]
-	o.last[name] = own
-	return before, func() {
-		close(own)
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		if o.last[name] == own {
-			delete(o.last, name)
-		}
-	}
-}
-
-func (s *Service) submitAfter(ctx context.Context, before <-chan struct{}, req *irtv1.SubmitInvolvementsRequest) (*irtv1.Involvement, error) {
-	if before != nil {
-		select {
-		case <-before:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+func (s *Service) submitAfter(
+	ctx context.Context, wait func(context.Context) error, req *irtv1.SubmitInvolvementsRequest,
+) (*irtv1.Involvement, error) {
+	if err := wait(ctx); err != nil {
+		return nil, err
 	}
 	a, err := s.submitOne(ctx, req.GetInvolvement(), req.GetValidateOnly())
 	if err != nil {

@@ -8,14 +8,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
-	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/children"
-	"irthub/internal/identity"
 	"irthub/internal/rpc"
-	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
 
@@ -45,37 +42,14 @@ type asked struct {
 
 // SendReferral implements irt.v1.ReferralService.
 func (s *Service) SendReferral(ctx context.Context, req *irtv1.SendReferralRequest) (*irtv1.Referral, error) {
-	caller := identity.FromContext(ctx)
-	agency, localID, ok := parseName(req.GetReferral().GetName())
-	if ok && (caller.Agency != agency || !sharing.MayWrite(caller, agency)) {
-		return nil, rpc.Denied()
-	}
-	m := proto.CloneOf(req.GetReferral())
-	standard.NormaliseReferral(m)
-	if faults, _ := standard.Check(&irtv1.SendReferralRequest{Referral: m}, standard.Options{}); len(faults) > 0 {
-		return nil, rpc.Invalid(faults)
-	}
-	to, _ := agencies.ParseName(m.GetRecipient())
-	next := &version{
-		id: standard.ReferralID(agency, localID), agency: agency, localID: localID, recipient: to, service: m.GetService(),
-		reason: m.GetReason(), urgency: m.GetUrgency(), basis: m.GetBasis(), state: sent,
-	}
-	if err := s.mayReceive(next, to, "referral.recipient"); err != nil {
-		return nil, err
-	}
-	about, err := readSubject(next, m)
+	sub, err := s.admit(ctx, req.GetReferral())
 	if err != nil {
 		return nil, err
 	}
-	var stored *version
-	err = s.inChange(ctx, next.name(), func(c *change) (err error) {
-		stored, err = c.send(ctx, next, about, m.GetEtag())
-		return err
-	})
-	if err != nil {
+	if err := s.writer.Do(ctx, &sub.Write); err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, stored, sender), nil
+	return s.shown(ctx, sub.stored, sender), nil
 }
 
 // mayReceive refuses a recipient that is not there to receive.
@@ -160,11 +134,9 @@ func (c *change) subject(ctx context.Context, next *version, about asked) error 
 	return nil
 }
 
-// send works out what a referral that is sent comes to, and stores it.
-func (c *change) send(ctx context.Context, next *version, about asked, etag string) (*version, error) {
-	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
-		return nil, err
-	}
+// send works out what a referral that is sent comes to, and stores it; it refuses it
+// before that.
+func (c *change) send(ctx context.Context, next *version, about asked, fits func(etag string) error) (*version, error) {
 	if err := c.subject(ctx, next, about); err != nil {
 		return nil, err
 	}
@@ -173,12 +145,12 @@ func (c *change) send(ctx context.Context, next *version, about asked, etag stri
 		return nil, err
 	}
 	if cur == nil {
-		if etag != "" || rpc.IfMatch(ctx) != "" {
-			return nil, rpc.Aborted("")
+		if err := fits(""); err != nil {
+			return nil, err
 		}
 		next.sentAt = c.now
 	} else {
-		if err := c.mayResend(ctx, cur, next, etag); err != nil || next.says(cur) {
+		if err := mayResend(cur, next, fits); err != nil || next.says(cur) {
 			return cur, err
 		}
 		if len(cur.redirectedFrom) > 0 {
@@ -199,8 +171,8 @@ func (c *change) send(ctx context.Context, next *version, about asked, etag stri
 }
 
 // mayResend says why a referral that was sent cannot be sent like this.
-func (c *change) mayResend(ctx context.Context, cur, next *version, etag string) error {
-	if rpc.CheckEtag(ctx, etag, cur.etag()) != nil {
+func mayResend(cur, next *version, fits func(etag string) error) error {
+	if fits(cur.etag()) != nil {
 		return cur.overtaken()
 	}
 	if cur.childID != next.childID || cur.first() != next.recipient {

@@ -15,6 +15,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/rpc"
@@ -38,13 +39,23 @@ type Service struct {
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
 	involve   Involve
+	writer    *children.Writer
 	today     func() time.Time
 }
 
-// New makes the service.
-func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, involve Involve) *Service {
-	return &Service{pool: pool, directory: directory, tokens: tokens, involve: involve, today: standard.Today}
+// New makes the service and starts its write pipeline; Close ends it.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer, involve Involve) *Service {
+	return &Service{
+		pool: pool, directory: directory, tokens: tokens, involve: involve, today: standard.Today,
+		writer: children.NewWriter(pool, access, "referrals", lockClass),
+	}
 }
+
+// Pipelines are what the service's batchers have done.
+func (s *Service) Pipelines() []batch.Stats { return s.writer.Pipelines() }
+
+// Close writes what was accepted and refuses what comes after.
+func (s *Service) Close(ctx context.Context) error { return s.writer.Close(ctx) }
 
 // change is one transaction of this package: it holds the child it is about, and
 // records the access and what is to be told of it.

@@ -50,10 +50,10 @@ func CheckEtag(ctx context.Context, given, present string) error {
 }
 
 // fits evaluates an If-Match list (RFC 9110 section 13.1.1). Our etags hold no
-// comma. Weak ones never match.
+// comma. Weak ones never match, and nothing does where there is no version.
 func fits(condition, present string) bool {
 	for one := range strings.SplitSeq(condition, ",") {
-		if one = strings.TrimSpace(one); one == "*" || one == present {
+		if one = strings.TrimSpace(one); present != "" && (one == "*" || one == present) {
 			return true
 		}
 	}

@@ -131,8 +131,8 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		c.Log.Warn("answers kept for idempotency were not forgotten", "error", err)
 	})
 	h.Exchange = exchange.New(exchange.Options{
-		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Accesses: h.Accesses,
-		Tokens: tokens, Log: c.Log,
+		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
+		Accesses: h.Accesses, Tokens: tokens, Log: c.Log,
 	})
 	h.Standard = &dictionary.Service{}
 	h.Limits = limits.NewService(h.limiter, h.Directory)
@@ -143,10 +143,10 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 // startWorkingTogether makes what agencies reach each other by, over the involvements.
 func (h *Hub) startWorkingTogether(ctx context.Context, tokens *rpc.PageTokens) {
 	pool := h.Database.Pool
-	h.Concerns = concerns.New(pool, h.Directory, tokens, concerns.Options{Window: h.config.ConcernWindow})
+	h.Concerns = concerns.New(pool, h.Directory, tokens, h.audit, concerns.Options{Window: h.config.ConcernWindow})
 	h.Contacts = contact.New(pool, h.Directory, tokens)
 	h.Leads = leads.New(pool, h.Directory, tokens, h.Involvements)
-	h.Referrals = referrals.New(pool, h.Directory, tokens, h.Involvements.Involve)
+	h.Referrals = referrals.New(pool, h.Directory, tokens, h.audit, h.Involvements.Involve)
 	h.sweeper = children.StartSweeper(ctx, pool, h.config.Log, contact.Sweep, concerns.Sweep, referrals.Sweep)
 }
 
@@ -184,7 +184,7 @@ func (h *Hub) startEvents(ctx context.Context, tokens *rpc.PageTokens) error {
 
 // pipelines are what the hub's batchers have done.
 func (h *Hub) pipelines() []batch.Stats {
-	return slices.Concat(h.Children.Pipelines(), h.Involvements.Pipelines(), h.audit.Pipelines())
+	return slices.Concat(h.Children.Pipelines(), h.Involvements.Pipelines(), h.Concerns.Pipelines(), h.Referrals.Pipelines(), h.audit.Pipelines())
 }
 
 // register registers every service. Its one caller each are the gRPC server and
@@ -272,7 +272,7 @@ func (h *Hub) close(ctx context.Context) error {
 	h.keeper.Close()
 	h.sweeper.Close()
 	h.learner.Close()
-	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Involvements.Close(ctx))
+	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Concerns.Close(ctx), h.Referrals.Close(ctx), h.Involvements.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()
 	err = errors.Join(err, h.Webhooks.Close(ctx), h.audit.Close(ctx))

@@ -11,6 +11,7 @@ package irtv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -71,6 +72,166 @@ func (x *SubmitConcernRequest) GetConcern() *Concern {
 	return nil
 }
 
+// One concern of a stream.
+type SubmitConcernsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's own mark for this request, returned with its answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The concern.
+	Concern *Concern `protobuf:"bytes,2,opt,name=concern,proto3" json:"concern,omitempty"`
+	// Only check: answer as if it were submitted, and write nothing.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitConcernsRequest) Reset() {
+	*x = SubmitConcernsRequest{}
+	mi := &file_irt_v1_concern_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitConcernsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitConcernsRequest) ProtoMessage() {}
+
+func (x *SubmitConcernsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_concern_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitConcernsRequest.ProtoReflect.Descriptor instead.
+func (*SubmitConcernsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SubmitConcernsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitConcernsRequest) GetConcern() *Concern {
+	if x != nil {
+		return x.Concern
+	}
+	return nil
+}
+
+func (x *SubmitConcernsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The answer to one concern of a stream.
+type SubmitConcernsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mark of the request.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// One of the two is set.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SubmitConcernsResponse_Result
+	//	*SubmitConcernsResponse_Error
+	Outcome       isSubmitConcernsResponse_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitConcernsResponse) Reset() {
+	*x = SubmitConcernsResponse{}
+	mi := &file_irt_v1_concern_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitConcernsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitConcernsResponse) ProtoMessage() {}
+
+func (x *SubmitConcernsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_concern_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitConcernsResponse.ProtoReflect.Descriptor instead.
+func (*SubmitConcernsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SubmitConcernsResponse) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitConcernsResponse) GetOutcome() isSubmitConcernsResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SubmitConcernsResponse) GetResult() *Concern {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitConcernsResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *SubmitConcernsResponse) GetError() *status.Status {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitConcernsResponse_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isSubmitConcernsResponse_Outcome interface {
+	isSubmitConcernsResponse_Outcome()
+}
+
+type SubmitConcernsResponse_Result struct {
+	// The concern as it stands now, which is durable.
+	Result *Concern `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+type SubmitConcernsResponse_Error struct {
+	// The concern was refused, with the same body as the unary call gives.
+	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*SubmitConcernsResponse_Result) isSubmitConcernsResponse_Outcome() {}
+
+func (*SubmitConcernsResponse_Error) isSubmitConcernsResponse_Outcome() {}
+
 // A request for one concern.
 type GetConcernRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -82,7 +243,7 @@ type GetConcernRequest struct {
 
 func (x *GetConcernRequest) Reset() {
 	*x = GetConcernRequest{}
-	mi := &file_irt_v1_concern_service_proto_msgTypes[1]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +255,7 @@ func (x *GetConcernRequest) String() string {
 func (*GetConcernRequest) ProtoMessage() {}
 
 func (x *GetConcernRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_concern_service_proto_msgTypes[1]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +268,7 @@ func (x *GetConcernRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConcernRequest.ProtoReflect.Descriptor instead.
 func (*GetConcernRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetConcernRequest) GetName() string {
@@ -136,7 +297,7 @@ type ListConcernsRequest struct {
 
 func (x *ListConcernsRequest) Reset() {
 	*x = ListConcernsRequest{}
-	mi := &file_irt_v1_concern_service_proto_msgTypes[2]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -148,7 +309,7 @@ func (x *ListConcernsRequest) String() string {
 func (*ListConcernsRequest) ProtoMessage() {}
 
 func (x *ListConcernsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_concern_service_proto_msgTypes[2]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -161,7 +322,7 @@ func (x *ListConcernsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConcernsRequest.ProtoReflect.Descriptor instead.
 func (*ListConcernsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListConcernsRequest) GetParent() string {
@@ -215,7 +376,7 @@ type ListConcernsResponse struct {
 
 func (x *ListConcernsResponse) Reset() {
 	*x = ListConcernsResponse{}
-	mi := &file_irt_v1_concern_service_proto_msgTypes[3]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +388,7 @@ func (x *ListConcernsResponse) String() string {
 func (*ListConcernsResponse) ProtoMessage() {}
 
 func (x *ListConcernsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_concern_service_proto_msgTypes[3]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,7 +401,7 @@ func (x *ListConcernsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConcernsResponse.ProtoReflect.Descriptor instead.
 func (*ListConcernsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListConcernsResponse) GetConcerns() []*Concern {
@@ -277,7 +438,7 @@ type WithdrawConcernRequest struct {
 
 func (x *WithdrawConcernRequest) Reset() {
 	*x = WithdrawConcernRequest{}
-	mi := &file_irt_v1_concern_service_proto_msgTypes[4]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -289,7 +450,7 @@ func (x *WithdrawConcernRequest) String() string {
 func (*WithdrawConcernRequest) ProtoMessage() {}
 
 func (x *WithdrawConcernRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_concern_service_proto_msgTypes[4]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -302,7 +463,7 @@ func (x *WithdrawConcernRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawConcernRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawConcernRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{4}
+	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WithdrawConcernRequest) GetName() string {
@@ -334,7 +495,7 @@ type CloseConcernRequest struct {
 
 func (x *CloseConcernRequest) Reset() {
 	*x = CloseConcernRequest{}
-	mi := &file_irt_v1_concern_service_proto_msgTypes[5]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +507,7 @@ func (x *CloseConcernRequest) String() string {
 func (*CloseConcernRequest) ProtoMessage() {}
 
 func (x *CloseConcernRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_concern_service_proto_msgTypes[5]
+	mi := &file_irt_v1_concern_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +520,7 @@ func (x *CloseConcernRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseConcernRequest.ProtoReflect.Descriptor instead.
 func (*CloseConcernRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{5}
+	return file_irt_v1_concern_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CloseConcernRequest) GetName() string {
@@ -387,9 +548,20 @@ var File_irt_v1_concern_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_concern_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cirt/v1/concern_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"R\n" +
+	"\x1cirt/v1/concern_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"R\n" +
 	"\x14SubmitConcernRequest\x12:\n" +
-	"\aconcern\x18\x01 \x01(\v2\x0f.irt.v1.ConcernB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconcern\"<\n" +
+	"\aconcern\x18\x01 \x01(\v2\x0f.irt.v1.ConcernB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconcern\"\xae\x01\n" +
+	"\x15SubmitConcernsRequest\x12,\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12:\n" +
+	"\aconcern\x18\x02 \x01(\v2\x0f.irt.v1.ConcernB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconcern\x12+\n" +
+	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xb1\x01\n" +
+	"\x16SubmitConcernsResponse\x12%\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\trequestId\x121\n" +
+	"\x06result\x18\x02 \x01(\v2\x0f.irt.v1.ConcernB\x06\xca\xda\x18\x02\b\x01H\x00R\x06result\x122\n" +
+	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
+	"\aoutcome\"<\n" +
 	"\x11GetConcernRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\x87\x02\n" +
 	"\x13ListConcernsRequest\x12*\n" +
@@ -409,9 +581,10 @@ const file_irt_v1_concern_service_proto_rawDesc = "" +
 	"\x13CloseConcernRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12!\n" +
 	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12K\n" +
-	"\aoutcome\x18\x03 \x01(\tB1\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18!\b\v\x1a\x0fconcern-outcome\"\fCODE_UNKNOWNR\aoutcome2\xa2\x05\n" +
+	"\aoutcome\x18\x03 \x01(\tB1\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18!\b\v\x1a\x0fconcern-outcome\"\fCODE_UNKNOWNR\aoutcome2\x9f\x06\n" +
 	"\x0eConcernService\x12\x81\x01\n" +
-	"\rSubmitConcern\x12\x1c.irt.v1.SubmitConcernRequest\x1a\x0f.irt.v1.Concern\"A\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x023:\aconcern\x1a(/v1/{concern.name=agencies/*/concerns/*}\x12l\n" +
+	"\rSubmitConcern\x12\x1c.irt.v1.SubmitConcernRequest\x1a\x0f.irt.v1.Concern\"A\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x023:\aconcern\x1a(/v1/{concern.name=agencies/*/concerns/*}\x12{\n" +
+	"\x0eSubmitConcerns\x12\x1d.irt.v1.SubmitConcernsRequest\x1a\x1e.irt.v1.SubmitConcernsResponse\"&\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/concerns:submit(\x010\x01\x12l\n" +
 	"\n" +
 	"GetConcern\x12\x19.irt.v1.GetConcernRequest\x1a\x0f.irt.v1.Concern\"2\xd2\xda\x18\x06\x12\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=agencies/*/concerns/*}\x12\xa1\x01\n" +
 	"\fListConcerns\x12\x1b.irt.v1.ListConcernsRequest\x1a\x1c.irt.v1.ListConcernsResponse\"V\xd2\xda\x18\x06\x12\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02FZ\"\x12 /v1/{parent=agencies/*}/concerns\x12 /v1/{parent=children/*}/concerns\x12\x80\x01\n" +
@@ -430,38 +603,46 @@ func file_irt_v1_concern_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_concern_service_proto_rawDescData
 }
 
-var file_irt_v1_concern_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_irt_v1_concern_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_irt_v1_concern_service_proto_goTypes = []any{
 	(*SubmitConcernRequest)(nil),   // 0: irt.v1.SubmitConcernRequest
-	(*GetConcernRequest)(nil),      // 1: irt.v1.GetConcernRequest
-	(*ListConcernsRequest)(nil),    // 2: irt.v1.ListConcernsRequest
-	(*ListConcernsResponse)(nil),   // 3: irt.v1.ListConcernsResponse
-	(*WithdrawConcernRequest)(nil), // 4: irt.v1.WithdrawConcernRequest
-	(*CloseConcernRequest)(nil),    // 5: irt.v1.CloseConcernRequest
-	(*Concern)(nil),                // 6: irt.v1.Concern
-	(ConcernState)(0),              // 7: irt.v1.ConcernState
-	(*Withheld)(nil),               // 8: irt.v1.Withheld
+	(*SubmitConcernsRequest)(nil),  // 1: irt.v1.SubmitConcernsRequest
+	(*SubmitConcernsResponse)(nil), // 2: irt.v1.SubmitConcernsResponse
+	(*GetConcernRequest)(nil),      // 3: irt.v1.GetConcernRequest
+	(*ListConcernsRequest)(nil),    // 4: irt.v1.ListConcernsRequest
+	(*ListConcernsResponse)(nil),   // 5: irt.v1.ListConcernsResponse
+	(*WithdrawConcernRequest)(nil), // 6: irt.v1.WithdrawConcernRequest
+	(*CloseConcernRequest)(nil),    // 7: irt.v1.CloseConcernRequest
+	(*Concern)(nil),                // 8: irt.v1.Concern
+	(*status.Status)(nil),          // 9: google.rpc.Status
+	(ConcernState)(0),              // 10: irt.v1.ConcernState
+	(*Withheld)(nil),               // 11: irt.v1.Withheld
 }
 var file_irt_v1_concern_service_proto_depIdxs = []int32{
-	6, // 0: irt.v1.SubmitConcernRequest.concern:type_name -> irt.v1.Concern
-	7, // 1: irt.v1.ListConcernsRequest.state:type_name -> irt.v1.ConcernState
-	6, // 2: irt.v1.ListConcernsResponse.concerns:type_name -> irt.v1.Concern
-	8, // 3: irt.v1.ListConcernsResponse.withheld:type_name -> irt.v1.Withheld
-	0, // 4: irt.v1.ConcernService.SubmitConcern:input_type -> irt.v1.SubmitConcernRequest
-	1, // 5: irt.v1.ConcernService.GetConcern:input_type -> irt.v1.GetConcernRequest
-	2, // 6: irt.v1.ConcernService.ListConcerns:input_type -> irt.v1.ListConcernsRequest
-	4, // 7: irt.v1.ConcernService.WithdrawConcern:input_type -> irt.v1.WithdrawConcernRequest
-	5, // 8: irt.v1.ConcernService.CloseConcern:input_type -> irt.v1.CloseConcernRequest
-	6, // 9: irt.v1.ConcernService.SubmitConcern:output_type -> irt.v1.Concern
-	6, // 10: irt.v1.ConcernService.GetConcern:output_type -> irt.v1.Concern
-	3, // 11: irt.v1.ConcernService.ListConcerns:output_type -> irt.v1.ListConcernsResponse
-	6, // 12: irt.v1.ConcernService.WithdrawConcern:output_type -> irt.v1.Concern
-	6, // 13: irt.v1.ConcernService.CloseConcern:output_type -> irt.v1.Concern
-	9, // [9:14] is the sub-list for method output_type
-	4, // [4:9] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8,  // 0: irt.v1.SubmitConcernRequest.concern:type_name -> irt.v1.Concern
+	8,  // 1: irt.v1.SubmitConcernsRequest.concern:type_name -> irt.v1.Concern
+	8,  // 2: irt.v1.SubmitConcernsResponse.result:type_name -> irt.v1.Concern
+	9,  // 3: irt.v1.SubmitConcernsResponse.error:type_name -> google.rpc.Status
+	10, // 4: irt.v1.ListConcernsRequest.state:type_name -> irt.v1.ConcernState
+	8,  // 5: irt.v1.ListConcernsResponse.concerns:type_name -> irt.v1.Concern
+	11, // 6: irt.v1.ListConcernsResponse.withheld:type_name -> irt.v1.Withheld
+	0,  // 7: irt.v1.ConcernService.SubmitConcern:input_type -> irt.v1.SubmitConcernRequest
+	1,  // 8: irt.v1.ConcernService.SubmitConcerns:input_type -> irt.v1.SubmitConcernsRequest
+	3,  // 9: irt.v1.ConcernService.GetConcern:input_type -> irt.v1.GetConcernRequest
+	4,  // 10: irt.v1.ConcernService.ListConcerns:input_type -> irt.v1.ListConcernsRequest
+	6,  // 11: irt.v1.ConcernService.WithdrawConcern:input_type -> irt.v1.WithdrawConcernRequest
+	7,  // 12: irt.v1.ConcernService.CloseConcern:input_type -> irt.v1.CloseConcernRequest
+	8,  // 13: irt.v1.ConcernService.SubmitConcern:output_type -> irt.v1.Concern
+	2,  // 14: irt.v1.ConcernService.SubmitConcerns:output_type -> irt.v1.SubmitConcernsResponse
+	8,  // 15: irt.v1.ConcernService.GetConcern:output_type -> irt.v1.Concern
+	5,  // 16: irt.v1.ConcernService.ListConcerns:output_type -> irt.v1.ListConcernsResponse
+	8,  // 17: irt.v1.ConcernService.WithdrawConcern:output_type -> irt.v1.Concern
+	8,  // 18: irt.v1.ConcernService.CloseConcern:output_type -> irt.v1.Concern
+	13, // [13:19] is the sub-list for method output_type
+	7,  // [7:13] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_concern_service_proto_init() }
@@ -472,13 +653,17 @@ func file_irt_v1_concern_service_proto_init() {
 	file_irt_v1_concern_proto_init()
 	file_irt_v1_options_proto_init()
 	file_irt_v1_quality_proto_init()
+	file_irt_v1_concern_service_proto_msgTypes[2].OneofWrappers = []any{
+		(*SubmitConcernsResponse_Result)(nil),
+		(*SubmitConcernsResponse_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_concern_service_proto_rawDesc), len(file_irt_v1_concern_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -80,6 +80,49 @@ func local_request_ConcernService_SubmitConcern_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
+func request_ConcernService_SubmitConcerns_0(ctx context.Context, marshaler runtime.Marshaler, client ConcernServiceClient, req *http.Request, pathParams map[string]string) (ConcernService_SubmitConcernsClient, runtime.ServerMetadata, error) {
+	var metadata runtime.ServerMetadata
+	stream, err := client.SubmitConcerns(ctx)
+	if err != nil {
+		grpclog.Errorf("Failed to start streaming: %v", err)
+		return nil, metadata, err
+	}
+	dec := marshaler.NewDecoder(req.Body)
+	handleSend := func() error {
+		var protoReq SubmitConcernsRequest
+		err := dec.Decode(&protoReq)
+		if errors.Is(err, io.EOF) {
+			return err
+		}
+		if err != nil {
+			grpclog.Errorf("Failed to decode request: %v", err)
+			return status.Errorf(codes.InvalidArgument, "Failed to decode request: %v", err)
+		}
+		if err := stream.Send(&protoReq); err != nil {
+			grpclog.Errorf("Failed to send request: %v", err)
+			return err
+		}
+		return nil
+	}
+	go func() {
+		for {
+			if err := handleSend(); err != nil {
+				break
+			}
+		}
+		if err := stream.CloseSend(); err != nil {
+			grpclog.Errorf("Failed to terminate client stream: %v", err)
+		}
+	}()
+	header, err := stream.Header()
+	if err != nil {
+		grpclog.Errorf("Failed to get header from client: %v", err)
+		return nil, metadata, err
+	}
+	metadata.HeaderMD = header
+	return stream, metadata, nil
+}
+
 func request_ConcernService_GetConcern_0(ctx context.Context, marshaler runtime.Marshaler, client ConcernServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq GetConcernRequest
@@ -341,6 +384,13 @@ func RegisterConcernServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		}
 		forward_ConcernService_SubmitConcern_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+
+	mux.Handle(http.MethodPost, pattern_ConcernService_SubmitConcerns_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		err := status.Error(codes.Unimplemented, "streaming calls are not yet supported in the in-process transport")
+		_, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+		return
+	})
 	mux.Handle(http.MethodGet, pattern_ConcernService_GetConcern_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -498,6 +548,23 @@ func RegisterConcernServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		}
 		forward_ConcernService_SubmitConcern_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_ConcernService_SubmitConcerns_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/irt.v1.ConcernService/SubmitConcerns", runtime.WithHTTPPathPattern("/v1/concerns:submit"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_ConcernService_SubmitConcerns_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_ConcernService_SubmitConcerns_0(annotatedContext, mux, outboundMarshaler, w, req, func() (proto.Message, error) { return resp.Recv() }, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_ConcernService_GetConcern_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -588,6 +655,7 @@ func RegisterConcernServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 
 var (
 	pattern_ConcernService_SubmitConcern_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "concerns", "concern.name"}, ""))
+	pattern_ConcernService_SubmitConcerns_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "concerns"}, "submit"))
 	pattern_ConcernService_GetConcern_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 2, 2, 1, 0, 4, 4, 5, 3}, []string{"v1", "agencies", "concerns", "name"}, ""))
 	pattern_ConcernService_ListConcerns_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "children", "parent", "concerns"}, ""))
 	pattern_ConcernService_ListConcerns_1    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2, 2, 3}, []string{"v1", "agencies", "parent", "concerns"}, ""))
@@ -597,6 +665,7 @@ var (
 
 var (
 	forward_ConcernService_SubmitConcern_0   = runtime.ForwardResponseMessage
+	forward_ConcernService_SubmitConcerns_0  = runtime.ForwardResponseStream
 	forward_ConcernService_GetConcern_0      = runtime.ForwardResponseMessage
 	forward_ConcernService_ListConcerns_0    = runtime.ForwardResponseMessage
 	forward_ConcernService_ListConcerns_1    = runtime.ForwardResponseMessage

@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ConcernService_SubmitConcern_FullMethodName   = "/irt.v1.ConcernService/SubmitConcern"
+	ConcernService_SubmitConcerns_FullMethodName  = "/irt.v1.ConcernService/SubmitConcerns"
 	ConcernService_GetConcern_FullMethodName      = "/irt.v1.ConcernService/GetConcern"
 	ConcernService_ListConcerns_FullMethodName    = "/irt.v1.ConcernService/ListConcerns"
 	ConcernService_WithdrawConcern_FullMethodName = "/irt.v1.ConcernService/WithdrawConcern"
@@ -41,6 +42,14 @@ type ConcernServiceClient interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), FAILED_PRECONDITION (it is closed
 	// or withdrawn), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitConcern(ctx context.Context, in *SubmitConcernRequest, opts ...grpc.CallOption) (*Concern, error)
+	// Submits many concerns over one stream. Each request is answered by one response,
+	// in order, with the concern or its error; one error does not touch the others. An
+	// answer means that the concern is durable. A client that does not read answers is
+	// slowed down, then stopped. Over REST requests and answers are one JSON object a
+	// line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitConcern, before any concern.
+	SubmitConcerns(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitConcernsRequest, SubmitConcernsResponse], error)
 	// Gets a concern: one of the caller's agency, or another that policy shows it.
 	//
 	// Errors: NOT_FOUND (of one's own agency), PERMISSION_DENIED.
@@ -78,6 +87,19 @@ func (c *concernServiceClient) SubmitConcern(ctx context.Context, in *SubmitConc
 	}
 	return out, nil
 }
+
+func (c *concernServiceClient) SubmitConcerns(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitConcernsRequest, SubmitConcernsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ConcernService_ServiceDesc.Streams[0], ConcernService_SubmitConcerns_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SubmitConcernsRequest, SubmitConcernsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ConcernService_SubmitConcernsClient = grpc.BidiStreamingClient[SubmitConcernsRequest, SubmitConcernsResponse]
 
 func (c *concernServiceClient) GetConcern(ctx context.Context, in *GetConcernRequest, opts ...grpc.CallOption) (*Concern, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -132,6 +154,14 @@ type ConcernServiceServer interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), FAILED_PRECONDITION (it is closed
 	// or withdrawn), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitConcern(context.Context, *SubmitConcernRequest) (*Concern, error)
+	// Submits many concerns over one stream. Each request is answered by one response,
+	// in order, with the concern or its error; one error does not touch the others. An
+	// answer means that the concern is durable. A client that does not read answers is
+	// slowed down, then stopped. Over REST requests and answers are one JSON object a
+	// line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitConcern, before any concern.
+	SubmitConcerns(grpc.BidiStreamingServer[SubmitConcernsRequest, SubmitConcernsResponse]) error
 	// Gets a concern: one of the caller's agency, or another that policy shows it.
 	//
 	// Errors: NOT_FOUND (of one's own agency), PERMISSION_DENIED.
@@ -162,6 +192,9 @@ type UnimplementedConcernServiceServer struct{}
 
 func (UnimplementedConcernServiceServer) SubmitConcern(context.Context, *SubmitConcernRequest) (*Concern, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitConcern not implemented")
+}
+func (UnimplementedConcernServiceServer) SubmitConcerns(grpc.BidiStreamingServer[SubmitConcernsRequest, SubmitConcernsResponse]) error {
+	return status.Error(codes.Unimplemented, "method SubmitConcerns not implemented")
 }
 func (UnimplementedConcernServiceServer) GetConcern(context.Context, *GetConcernRequest) (*Concern, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetConcern not implemented")
@@ -213,6 +246,13 @@ func _ConcernService_SubmitConcern_Handler(srv interface{}, ctx context.Context,
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _ConcernService_SubmitConcerns_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConcernServiceServer).SubmitConcerns(&grpc.GenericServerStream[SubmitConcernsRequest, SubmitConcernsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ConcernService_SubmitConcernsServer = grpc.BidiStreamingServer[SubmitConcernsRequest, SubmitConcernsResponse]
 
 func _ConcernService_GetConcern_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetConcernRequest)
@@ -314,6 +354,13 @@ var ConcernService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ConcernService_CloseConcern_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SubmitConcerns",
+			Handler:       _ConcernService_SubmitConcerns_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "irt/v1/concern_service.proto",
 }

@@ -46,19 +46,31 @@ const (
 	// The DfE children in need census, XML: children, and when social care works
 	// with them.
 	ImportFormat_IMPORT_FORMAT_CIN_CENSUS ImportFormat = 7
+	// Concerns, CSV: the hub's own form.
+	ImportFormat_IMPORT_FORMAT_CONCERNS ImportFormat = 8
+	// Concerns, one JSON object a line.
+	ImportFormat_IMPORT_FORMAT_CONCERNS_NDJSON ImportFormat = 9
+	// Referrals, CSV: the hub's own form.
+	ImportFormat_IMPORT_FORMAT_REFERRALS ImportFormat = 10
+	// Referrals, one JSON object a line.
+	ImportFormat_IMPORT_FORMAT_REFERRALS_NDJSON ImportFormat = 11
 )
 
 // Enum value maps for ImportFormat.
 var (
 	ImportFormat_name = map[int32]string{
-		0: "IMPORT_FORMAT_UNSPECIFIED",
-		1: "IMPORT_FORMAT_SCHOOL_COHORT",
-		2: "IMPORT_FORMAT_GP_PRACTICES",
-		3: "IMPORT_FORMAT_CHILD_RECORDS",
-		4: "IMPORT_FORMAT_INVOLVEMENTS",
-		5: "IMPORT_FORMAT_CHILD_RECORDS_NDJSON",
-		6: "IMPORT_FORMAT_INVOLVEMENTS_NDJSON",
-		7: "IMPORT_FORMAT_CIN_CENSUS",
+		0:  "IMPORT_FORMAT_UNSPECIFIED",
+		1:  "IMPORT_FORMAT_SCHOOL_COHORT",
+		2:  "IMPORT_FORMAT_GP_PRACTICES",
+		3:  "IMPORT_FORMAT_CHILD_RECORDS",
+		4:  "IMPORT_FORMAT_INVOLVEMENTS",
+		5:  "IMPORT_FORMAT_CHILD_RECORDS_NDJSON",
+		6:  "IMPORT_FORMAT_INVOLVEMENTS_NDJSON",
+		7:  "IMPORT_FORMAT_CIN_CENSUS",
+		8:  "IMPORT_FORMAT_CONCERNS",
+		9:  "IMPORT_FORMAT_CONCERNS_NDJSON",
+		10: "IMPORT_FORMAT_REFERRALS",
+		11: "IMPORT_FORMAT_REFERRALS_NDJSON",
 	}
 	ImportFormat_value = map[string]int32{
 		"IMPORT_FORMAT_UNSPECIFIED":          0,
@@ -69,6 +81,10 @@ var (
 		"IMPORT_FORMAT_CHILD_RECORDS_NDJSON": 5,
 		"IMPORT_FORMAT_INVOLVEMENTS_NDJSON":  6,
 		"IMPORT_FORMAT_CIN_CENSUS":           7,
+		"IMPORT_FORMAT_CONCERNS":             8,
+		"IMPORT_FORMAT_CONCERNS_NDJSON":      9,
+		"IMPORT_FORMAT_REFERRALS":            10,
+		"IMPORT_FORMAT_REFERRALS_NDJSON":     11,
 	}
 )
 
@@ -484,8 +500,8 @@ func (x *ImportRuleCount) GetDescription() string {
 // a row that says what belongs in each column and one of an invented example.
 type ImportTemplate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource name: importTemplates/child-records, importTemplates/involvements
-	// or importTemplates/school-cohort.
+	// The resource name: importTemplates/ and child-records, involvements, concerns,
+	// referrals or school-cohort.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The file, CSV in UTF-8.
 	Content       string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
@@ -669,7 +685,7 @@ const file_irt_v1_import_proto_rawDesc = "" +
 	"\x06column\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06column\x12\x1f\n" +
 	"\arule_id\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06ruleId\x12(\n" +
 	"\vdescription\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\vdescription\x12\x1e\n" +
-	"\x06action\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06action*\x9c\x02\n" +
+	"\x06action\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06action*\x9c\x03\n" +
 	"\fImportFormat\x12\x1d\n" +
 	"\x19IMPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bIMPORT_FORMAT_SCHOOL_COHORT\x10\x01\x12\x1e\n" +
@@ -678,7 +694,12 @@ const file_irt_v1_import_proto_rawDesc = "" +
 	"\x1aIMPORT_FORMAT_INVOLVEMENTS\x10\x04\x12&\n" +
 	"\"IMPORT_FORMAT_CHILD_RECORDS_NDJSON\x10\x05\x12%\n" +
 	"!IMPORT_FORMAT_INVOLVEMENTS_NDJSON\x10\x06\x12\x1c\n" +
-	"\x18IMPORT_FORMAT_CIN_CENSUS\x10\a*\xb4\x01\n" +
+	"\x18IMPORT_FORMAT_CIN_CENSUS\x10\a\x12\x1a\n" +
+	"\x16IMPORT_FORMAT_CONCERNS\x10\b\x12!\n" +
+	"\x1dIMPORT_FORMAT_CONCERNS_NDJSON\x10\t\x12\x1b\n" +
+	"\x17IMPORT_FORMAT_REFERRALS\x10\n" +
+	"\x12\"\n" +
+	"\x1eIMPORT_FORMAT_REFERRALS_NDJSON\x10\v*\xb4\x01\n" +
 	"\vImportState\x12\x1c\n" +
 	"\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14IMPORT_STATE_RUNNING\x10\x01\x12\x1a\n" +

@@ -11,6 +11,7 @@ package irtv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -71,6 +72,166 @@ func (x *SendReferralRequest) GetReferral() *Referral {
 	return nil
 }
 
+// One referral of a stream.
+type SubmitReferralsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's own mark for this request, returned with its answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The referral.
+	Referral *Referral `protobuf:"bytes,2,opt,name=referral,proto3" json:"referral,omitempty"`
+	// Only check: answer as if it were submitted, and write nothing.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitReferralsRequest) Reset() {
+	*x = SubmitReferralsRequest{}
+	mi := &file_irt_v1_referral_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitReferralsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitReferralsRequest) ProtoMessage() {}
+
+func (x *SubmitReferralsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_referral_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitReferralsRequest.ProtoReflect.Descriptor instead.
+func (*SubmitReferralsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SubmitReferralsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitReferralsRequest) GetReferral() *Referral {
+	if x != nil {
+		return x.Referral
+	}
+	return nil
+}
+
+func (x *SubmitReferralsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The answer to one referral of a stream.
+type SubmitReferralsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mark of the request.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// One of the two is set.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SubmitReferralsResponse_Result
+	//	*SubmitReferralsResponse_Error
+	Outcome       isSubmitReferralsResponse_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitReferralsResponse) Reset() {
+	*x = SubmitReferralsResponse{}
+	mi := &file_irt_v1_referral_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitReferralsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitReferralsResponse) ProtoMessage() {}
+
+func (x *SubmitReferralsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_referral_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitReferralsResponse.ProtoReflect.Descriptor instead.
+func (*SubmitReferralsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SubmitReferralsResponse) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitReferralsResponse) GetOutcome() isSubmitReferralsResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SubmitReferralsResponse) GetResult() *Referral {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitReferralsResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *SubmitReferralsResponse) GetError() *status.Status {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitReferralsResponse_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isSubmitReferralsResponse_Outcome interface {
+	isSubmitReferralsResponse_Outcome()
+}
+
+type SubmitReferralsResponse_Result struct {
+	// The referral as it stands now, which is durable.
+	Result *Referral `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+type SubmitReferralsResponse_Error struct {
+	// The referral was refused, with the same body as the unary call gives.
+	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*SubmitReferralsResponse_Result) isSubmitReferralsResponse_Outcome() {}
+
+func (*SubmitReferralsResponse_Error) isSubmitReferralsResponse_Outcome() {}
+
 // A request for one referral.
 type GetReferralRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -82,7 +243,7 @@ type GetReferralRequest struct {
 
 func (x *GetReferralRequest) Reset() {
 	*x = GetReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[1]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +255,7 @@ func (x *GetReferralRequest) String() string {
 func (*GetReferralRequest) ProtoMessage() {}
 
 func (x *GetReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[1]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +268,7 @@ func (x *GetReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReferralRequest.ProtoReflect.Descriptor instead.
 func (*GetReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetReferralRequest) GetName() string {
@@ -138,7 +299,7 @@ type ListReferralsRequest struct {
 
 func (x *ListReferralsRequest) Reset() {
 	*x = ListReferralsRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[2]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -150,7 +311,7 @@ func (x *ListReferralsRequest) String() string {
 func (*ListReferralsRequest) ProtoMessage() {}
 
 func (x *ListReferralsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[2]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -163,7 +324,7 @@ func (x *ListReferralsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferralsRequest.ProtoReflect.Descriptor instead.
 func (*ListReferralsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListReferralsRequest) GetParent() string {
@@ -221,7 +382,7 @@ type ListReferralsResponse struct {
 
 func (x *ListReferralsResponse) Reset() {
 	*x = ListReferralsResponse{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[3]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +394,7 @@ func (x *ListReferralsResponse) String() string {
 func (*ListReferralsResponse) ProtoMessage() {}
 
 func (x *ListReferralsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[3]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +407,7 @@ func (x *ListReferralsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferralsResponse.ProtoReflect.Descriptor instead.
 func (*ListReferralsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListReferralsResponse) GetReferrals() []*Referral {
@@ -274,7 +435,7 @@ type GetReferralStatisticsRequest struct {
 
 func (x *GetReferralStatisticsRequest) Reset() {
 	*x = GetReferralStatisticsRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[4]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +447,7 @@ func (x *GetReferralStatisticsRequest) String() string {
 func (*GetReferralStatisticsRequest) ProtoMessage() {}
 
 func (x *GetReferralStatisticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[4]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +460,7 @@ func (x *GetReferralStatisticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReferralStatisticsRequest.ProtoReflect.Descriptor instead.
 func (*GetReferralStatisticsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{4}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetReferralStatisticsRequest) GetParent() string {
@@ -324,7 +485,7 @@ type ReferralStatistics struct {
 
 func (x *ReferralStatistics) Reset() {
 	*x = ReferralStatistics{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[5]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +497,7 @@ func (x *ReferralStatistics) String() string {
 func (*ReferralStatistics) ProtoMessage() {}
 
 func (x *ReferralStatistics) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[5]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +510,7 @@ func (x *ReferralStatistics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReferralStatistics.ProtoReflect.Descriptor instead.
 func (*ReferralStatistics) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{5}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReferralStatistics) GetCounts() []*ReferralCount {
@@ -386,7 +547,7 @@ type ReferralCount struct {
 
 func (x *ReferralCount) Reset() {
 	*x = ReferralCount{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[6]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +559,7 @@ func (x *ReferralCount) String() string {
 func (*ReferralCount) ProtoMessage() {}
 
 func (x *ReferralCount) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[6]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +572,7 @@ func (x *ReferralCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReferralCount.ProtoReflect.Descriptor instead.
 func (*ReferralCount) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{6}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReferralCount) GetState() ReferralState {
@@ -441,7 +602,7 @@ type AcknowledgeReferralRequest struct {
 
 func (x *AcknowledgeReferralRequest) Reset() {
 	*x = AcknowledgeReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[7]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +614,7 @@ func (x *AcknowledgeReferralRequest) String() string {
 func (*AcknowledgeReferralRequest) ProtoMessage() {}
 
 func (x *AcknowledgeReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[7]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +627,7 @@ func (x *AcknowledgeReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeReferralRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{7}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AcknowledgeReferralRequest) GetName() string {
@@ -500,7 +661,7 @@ type AcceptReferralRequest struct {
 
 func (x *AcceptReferralRequest) Reset() {
 	*x = AcceptReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +673,7 @@ func (x *AcceptReferralRequest) String() string {
 func (*AcceptReferralRequest) ProtoMessage() {}
 
 func (x *AcceptReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +686,7 @@ func (x *AcceptReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptReferralRequest.ProtoReflect.Descriptor instead.
 func (*AcceptReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{8}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AcceptReferralRequest) GetName() string {
@@ -571,7 +732,7 @@ type DeclineReferralRequest struct {
 
 func (x *DeclineReferralRequest) Reset() {
 	*x = DeclineReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +744,7 @@ func (x *DeclineReferralRequest) String() string {
 func (*DeclineReferralRequest) ProtoMessage() {}
 
 func (x *DeclineReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +757,7 @@ func (x *DeclineReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReferralRequest.ProtoReflect.Descriptor instead.
 func (*DeclineReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{9}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeclineReferralRequest) GetName() string {
@@ -635,7 +796,7 @@ type RedirectReferralRequest struct {
 
 func (x *RedirectReferralRequest) Reset() {
 	*x = RedirectReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +808,7 @@ func (x *RedirectReferralRequest) String() string {
 func (*RedirectReferralRequest) ProtoMessage() {}
 
 func (x *RedirectReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +821,7 @@ func (x *RedirectReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedirectReferralRequest.ProtoReflect.Descriptor instead.
 func (*RedirectReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{10}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RedirectReferralRequest) GetName() string {
@@ -697,7 +858,7 @@ type StartReferralRequest struct {
 
 func (x *StartReferralRequest) Reset() {
 	*x = StartReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +870,7 @@ func (x *StartReferralRequest) String() string {
 func (*StartReferralRequest) ProtoMessage() {}
 
 func (x *StartReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +883,7 @@ func (x *StartReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartReferralRequest.ProtoReflect.Descriptor instead.
 func (*StartReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{11}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StartReferralRequest) GetName() string {
@@ -754,7 +915,7 @@ type CloseReferralRequest struct {
 
 func (x *CloseReferralRequest) Reset() {
 	*x = CloseReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +927,7 @@ func (x *CloseReferralRequest) String() string {
 func (*CloseReferralRequest) ProtoMessage() {}
 
 func (x *CloseReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +940,7 @@ func (x *CloseReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseReferralRequest.ProtoReflect.Descriptor instead.
 func (*CloseReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{12}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CloseReferralRequest) GetName() string {
@@ -816,7 +977,7 @@ type WithdrawReferralRequest struct {
 
 func (x *WithdrawReferralRequest) Reset() {
 	*x = WithdrawReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +989,7 @@ func (x *WithdrawReferralRequest) String() string {
 func (*WithdrawReferralRequest) ProtoMessage() {}
 
 func (x *WithdrawReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1002,7 @@ func (x *WithdrawReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawReferralRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{13}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WithdrawReferralRequest) GetName() string {
@@ -862,9 +1023,20 @@ var File_irt_v1_referral_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dirt/v1/referral_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x14irt/v1/options.proto\x1a\x15irt/v1/referral.proto\"T\n" +
+	"\x1dirt/v1/referral_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/options.proto\x1a\x15irt/v1/referral.proto\"T\n" +
 	"\x13SendReferralRequest\x12=\n" +
-	"\breferral\x18\x01 \x01(\v2\x10.irt.v1.ReferralB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\breferral\"=\n" +
+	"\breferral\x18\x01 \x01(\v2\x10.irt.v1.ReferralB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\breferral\"\xb2\x01\n" +
+	"\x16SubmitReferralsRequest\x12,\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12=\n" +
+	"\breferral\x18\x02 \x01(\v2\x10.irt.v1.ReferralB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\breferral\x12+\n" +
+	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xb3\x01\n" +
+	"\x17SubmitReferralsResponse\x12%\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\trequestId\x122\n" +
+	"\x06result\x18\x02 \x01(\v2\x10.irt.v1.ReferralB\x06\xca\xda\x18\x02\b\x01H\x00R\x06result\x122\n" +
+	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
+	"\aoutcome\"=\n" +
 	"\x12GetReferralRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\x98\x02\n" +
 	"\x14ListReferralsRequest\x12*\n" +
@@ -912,9 +1084,10 @@ const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\aoutcome\x18\x03 \x01(\tB2\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18\"\b\x01\x1a\x10referral-outcome\"\fCODE_UNKNOWNR\aoutcome\"e\n" +
 	"\x17WithdrawReferralRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12!\n" +
-	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag2\xea\v\n" +
+	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag2\xeb\f\n" +
 	"\x0fReferralService\x12\x83\x01\n" +
-	"\fSendReferral\x12\x1b.irt.v1.SendReferralRequest\x1a\x10.irt.v1.Referral\"D\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x026:\breferral\x1a*/v1/{referral.name=agencies/*/referrals/*}\x12p\n" +
+	"\fSendReferral\x12\x1b.irt.v1.SendReferralRequest\x1a\x10.irt.v1.Referral\"D\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x026:\breferral\x1a*/v1/{referral.name=agencies/*/referrals/*}\x12\x7f\n" +
+	"\x0fSubmitReferrals\x12\x1e.irt.v1.SubmitReferralsRequest\x1a\x1f.irt.v1.SubmitReferralsResponse\"'\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/referrals:submit(\x010\x01\x12p\n" +
 	"\vGetReferral\x12\x1a.irt.v1.GetReferralRequest\x1a\x10.irt.v1.Referral\"3\xd2\xda\x18\x06\x12\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02#\x12!/v1/{name=agencies/*/referrals/*}\x12\xa6\x01\n" +
 	"\rListReferrals\x12\x1c.irt.v1.ListReferralsRequest\x1a\x1d.irt.v1.ListReferralsResponse\"X\xd2\xda\x18\x06\x12\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02HZ#\x12!/v1/{parent=children/*}/referrals\x12!/v1/{parent=agencies/*}/referrals\x12\x99\x01\n" +
 	"\x15GetReferralStatistics\x12$.irt.v1.GetReferralStatisticsRequest\x1a\x1a.irt.v1.ReferralStatistics\">\xd2\xda\x18\x06\x12\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02.\x12,/v1/{parent=agencies/*}/referrals:statistics\x12\x8d\x01\n" +
@@ -938,58 +1111,66 @@ func file_irt_v1_referral_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_referral_service_proto_rawDescData
 }
 
-var file_irt_v1_referral_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_irt_v1_referral_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_irt_v1_referral_service_proto_goTypes = []any{
 	(*SendReferralRequest)(nil),          // 0: irt.v1.SendReferralRequest
-	(*GetReferralRequest)(nil),           // 1: irt.v1.GetReferralRequest
-	(*ListReferralsRequest)(nil),         // 2: irt.v1.ListReferralsRequest
-	(*ListReferralsResponse)(nil),        // 3: irt.v1.ListReferralsResponse
-	(*GetReferralStatisticsRequest)(nil), // 4: irt.v1.GetReferralStatisticsRequest
-	(*ReferralStatistics)(nil),           // 5: irt.v1.ReferralStatistics
-	(*ReferralCount)(nil),                // 6: irt.v1.ReferralCount
-	(*AcknowledgeReferralRequest)(nil),   // 7: irt.v1.AcknowledgeReferralRequest
-	(*AcceptReferralRequest)(nil),        // 8: irt.v1.AcceptReferralRequest
-	(*DeclineReferralRequest)(nil),       // 9: irt.v1.DeclineReferralRequest
-	(*RedirectReferralRequest)(nil),      // 10: irt.v1.RedirectReferralRequest
-	(*StartReferralRequest)(nil),         // 11: irt.v1.StartReferralRequest
-	(*CloseReferralRequest)(nil),         // 12: irt.v1.CloseReferralRequest
-	(*WithdrawReferralRequest)(nil),      // 13: irt.v1.WithdrawReferralRequest
-	(*Referral)(nil),                     // 14: irt.v1.Referral
-	(ReferralState)(0),                   // 15: irt.v1.ReferralState
+	(*SubmitReferralsRequest)(nil),       // 1: irt.v1.SubmitReferralsRequest
+	(*SubmitReferralsResponse)(nil),      // 2: irt.v1.SubmitReferralsResponse
+	(*GetReferralRequest)(nil),           // 3: irt.v1.GetReferralRequest
+	(*ListReferralsRequest)(nil),         // 4: irt.v1.ListReferralsRequest
+	(*ListReferralsResponse)(nil),        // 5: irt.v1.ListReferralsResponse
+	(*GetReferralStatisticsRequest)(nil), // 6: irt.v1.GetReferralStatisticsRequest
+	(*ReferralStatistics)(nil),           // 7: irt.v1.ReferralStatistics
+	(*ReferralCount)(nil),                // 8: irt.v1.ReferralCount
+	(*AcknowledgeReferralRequest)(nil),   // 9: irt.v1.AcknowledgeReferralRequest
+	(*AcceptReferralRequest)(nil),        // 10: irt.v1.AcceptReferralRequest
+	(*DeclineReferralRequest)(nil),       // 11: irt.v1.DeclineReferralRequest
+	(*RedirectReferralRequest)(nil),      // 12: irt.v1.RedirectReferralRequest
+	(*StartReferralRequest)(nil),         // 13: irt.v1.StartReferralRequest
+	(*CloseReferralRequest)(nil),         // 14: irt.v1.CloseReferralRequest
+	(*WithdrawReferralRequest)(nil),      // 15: irt.v1.WithdrawReferralRequest
+	(*Referral)(nil),                     // 16: irt.v1.Referral
+	(*status.Status)(nil),                // 17: google.rpc.Status
+	(ReferralState)(0),                   // 18: irt.v1.ReferralState
 }
 var file_irt_v1_referral_service_proto_depIdxs = []int32{
-	14, // 0: irt.v1.SendReferralRequest.referral:type_name -> irt.v1.Referral
-	15, // 1: irt.v1.ListReferralsRequest.state:type_name -> irt.v1.ReferralState
-	14, // 2: irt.v1.ListReferralsResponse.referrals:type_name -> irt.v1.Referral
-	6,  // 3: irt.v1.ReferralStatistics.counts:type_name -> irt.v1.ReferralCount
-	15, // 4: irt.v1.ReferralCount.state:type_name -> irt.v1.ReferralState
-	0,  // 5: irt.v1.ReferralService.SendReferral:input_type -> irt.v1.SendReferralRequest
-	1,  // 6: irt.v1.ReferralService.GetReferral:input_type -> irt.v1.GetReferralRequest
-	2,  // 7: irt.v1.ReferralService.ListReferrals:input_type -> irt.v1.ListReferralsRequest
-	4,  // 8: irt.v1.ReferralService.GetReferralStatistics:input_type -> irt.v1.GetReferralStatisticsRequest
-	7,  // 9: irt.v1.ReferralService.AcknowledgeReferral:input_type -> irt.v1.AcknowledgeReferralRequest
-	8,  // 10: irt.v1.ReferralService.AcceptReferral:input_type -> irt.v1.AcceptReferralRequest
-	9,  // 11: irt.v1.ReferralService.DeclineReferral:input_type -> irt.v1.DeclineReferralRequest
-	10, // 12: irt.v1.ReferralService.RedirectReferral:input_type -> irt.v1.RedirectReferralRequest
-	11, // 13: irt.v1.ReferralService.StartReferral:input_type -> irt.v1.StartReferralRequest
-	12, // 14: irt.v1.ReferralService.CloseReferral:input_type -> irt.v1.CloseReferralRequest
-	13, // 15: irt.v1.ReferralService.WithdrawReferral:input_type -> irt.v1.WithdrawReferralRequest
-	14, // 16: irt.v1.ReferralService.SendReferral:output_type -> irt.v1.Referral
-	14, // 17: irt.v1.ReferralService.GetReferral:output_type -> irt.v1.Referral
-	3,  // 18: irt.v1.ReferralService.ListReferrals:output_type -> irt.v1.ListReferralsResponse
-	5,  // 19: irt.v1.ReferralService.GetReferralStatistics:output_type -> irt.v1.ReferralStatistics
-	14, // 20: irt.v1.ReferralService.AcknowledgeReferral:output_type -> irt.v1.Referral
-	14, // 21: irt.v1.ReferralService.AcceptReferral:output_type -> irt.v1.Referral
-	14, // 22: irt.v1.ReferralService.DeclineReferral:output_type -> irt.v1.Referral
-	14, // 23: irt.v1.ReferralService.RedirectReferral:output_type -> irt.v1.Referral
-	14, // 24: irt.v1.ReferralService.StartReferral:output_type -> irt.v1.Referral
-	14, // 25: irt.v1.ReferralService.CloseReferral:output_type -> irt.v1.Referral
-	14, // 26: irt.v1.ReferralService.WithdrawReferral:output_type -> irt.v1.Referral
-	16, // [16:27] is the sub-list for method output_type
-	5,  // [5:16] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	16, // 0: irt.v1.SendReferralRequest.referral:type_name -> irt.v1.Referral
+	16, // 1: irt.v1.SubmitReferralsRequest.referral:type_name -> irt.v1.Referral
+	16, // 2: irt.v1.SubmitReferralsResponse.result:type_name -> irt.v1.Referral
+	17, // 3: irt.v1.SubmitReferralsResponse.error:type_name -> google.rpc.Status
+	18, // 4: irt.v1.ListReferralsRequest.state:type_name -> irt.v1.ReferralState
+	16, // 5: irt.v1.ListReferralsResponse.referrals:type_name -> irt.v1.Referral
+	8,  // 6: irt.v1.ReferralStatistics.counts:type_name -> irt.v1.ReferralCount
+	18, // 7: irt.v1.ReferralCount.state:type_name -> irt.v1.ReferralState
+	0,  // 8: irt.v1.ReferralService.SendReferral:input_type -> irt.v1.SendReferralRequest
+	1,  // 9: irt.v1.ReferralService.SubmitReferrals:input_type -> irt.v1.SubmitReferralsRequest
+	3,  // 10: irt.v1.ReferralService.GetReferral:input_type -> irt.v1.GetReferralRequest
+	4,  // 11: irt.v1.ReferralService.ListReferrals:input_type -> irt.v1.ListReferralsRequest
+	6,  // 12: irt.v1.ReferralService.GetReferralStatistics:input_type -> irt.v1.GetReferralStatisticsRequest
+	9,  // 13: irt.v1.ReferralService.AcknowledgeReferral:input_type -> irt.v1.AcknowledgeReferralRequest
+	10, // 14: irt.v1.ReferralService.AcceptReferral:input_type -> irt.v1.AcceptReferralRequest
+	11, // 15: irt.v1.ReferralService.DeclineReferral:input_type -> irt.v1.DeclineReferralRequest
+	12, // 16: irt.v1.ReferralService.RedirectReferral:input_type -> irt.v1.RedirectReferralRequest
+	13, // 17: irt.v1.ReferralService.StartReferral:input_type -> irt.v1.StartReferralRequest
+	14, // 18: irt.v1.ReferralService.CloseReferral:input_type -> irt.v1.CloseReferralRequest
+	15, // 19: irt.v1.ReferralService.WithdrawReferral:input_type -> irt.v1.WithdrawReferralRequest
+	16, // 20: irt.v1.ReferralService.SendReferral:output_type -> irt.v1.Referral
+	2,  // 21: irt.v1.ReferralService.SubmitReferrals:output_type -> irt.v1.SubmitReferralsResponse
+	16, // 22: irt.v1.ReferralService.GetReferral:output_type -> irt.v1.Referral
+	5,  // 23: irt.v1.ReferralService.ListReferrals:output_type -> irt.v1.ListReferralsResponse
+	7,  // 24: irt.v1.ReferralService.GetReferralStatistics:output_type -> irt.v1.ReferralStatistics
+	16, // 25: irt.v1.ReferralService.AcknowledgeReferral:output_type -> irt.v1.Referral
+	16, // 26: irt.v1.ReferralService.AcceptReferral:output_type -> irt.v1.Referral
+	16, // 27: irt.v1.ReferralService.DeclineReferral:output_type -> irt.v1.Referral
+	16, // 28: irt.v1.ReferralService.RedirectReferral:output_type -> irt.v1.Referral
+	16, // 29: irt.v1.ReferralService.StartReferral:output_type -> irt.v1.Referral
+	16, // 30: irt.v1.ReferralService.CloseReferral:output_type -> irt.v1.Referral
+	16, // 31: irt.v1.ReferralService.WithdrawReferral:output_type -> irt.v1.Referral
+	20, // [20:32] is the sub-list for method output_type
+	8,  // [8:20] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_referral_service_proto_init() }
@@ -999,13 +1180,17 @@ func file_irt_v1_referral_service_proto_init() {
 	}
 	file_irt_v1_options_proto_init()
 	file_irt_v1_referral_proto_init()
+	file_irt_v1_referral_service_proto_msgTypes[2].OneofWrappers = []any{
+		(*SubmitReferralsResponse_Result)(nil),
+		(*SubmitReferralsResponse_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_referral_service_proto_rawDesc), len(file_irt_v1_referral_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

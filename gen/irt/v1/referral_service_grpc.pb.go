@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ReferralService_SendReferral_FullMethodName          = "/irt.v1.ReferralService/SendReferral"
+	ReferralService_SubmitReferrals_FullMethodName       = "/irt.v1.ReferralService/SubmitReferrals"
 	ReferralService_GetReferral_FullMethodName           = "/irt.v1.ReferralService/GetReferral"
 	ReferralService_ListReferrals_FullMethodName         = "/irt.v1.ReferralService/ListReferrals"
 	ReferralService_GetReferralStatistics_FullMethodName = "/irt.v1.ReferralService/GetReferralStatistics"
@@ -52,6 +53,14 @@ type ReferralServiceClient interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED (also where there is no
 	// such child, or the sender does not work with it), FAILED_PRECONDITION, ABORTED.
 	SendReferral(ctx context.Context, in *SendReferralRequest, opts ...grpc.CallOption) (*Referral, error)
+	// Submits many referrals over one stream. Each request is answered by one response,
+	// in order, with the referral or its error; one error does not touch the others. An
+	// answer means that the referral is durable. A client that does not read answers is
+	// slowed down, then stopped. Over REST requests and answers are one JSON object a
+	// line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SendReferral, before any referral.
+	SubmitReferrals(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitReferralsRequest, SubmitReferralsResponse], error)
 	// Gets a referral.
 	//
 	// Errors: PERMISSION_DENIED.
@@ -113,6 +122,19 @@ func (c *referralServiceClient) SendReferral(ctx context.Context, in *SendReferr
 	}
 	return out, nil
 }
+
+func (c *referralServiceClient) SubmitReferrals(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitReferralsRequest, SubmitReferralsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ReferralService_ServiceDesc.Streams[0], ReferralService_SubmitReferrals_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SubmitReferralsRequest, SubmitReferralsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReferralService_SubmitReferralsClient = grpc.BidiStreamingClient[SubmitReferralsRequest, SubmitReferralsResponse]
 
 func (c *referralServiceClient) GetReferral(ctx context.Context, in *GetReferralRequest, opts ...grpc.CallOption) (*Referral, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -232,6 +254,14 @@ type ReferralServiceServer interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED (also where there is no
 	// such child, or the sender does not work with it), FAILED_PRECONDITION, ABORTED.
 	SendReferral(context.Context, *SendReferralRequest) (*Referral, error)
+	// Submits many referrals over one stream. Each request is answered by one response,
+	// in order, with the referral or its error; one error does not touch the others. An
+	// answer means that the referral is durable. A client that does not read answers is
+	// slowed down, then stopped. Over REST requests and answers are one JSON object a
+	// line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SendReferral, before any referral.
+	SubmitReferrals(grpc.BidiStreamingServer[SubmitReferralsRequest, SubmitReferralsResponse]) error
 	// Gets a referral.
 	//
 	// Errors: PERMISSION_DENIED.
@@ -286,6 +316,9 @@ type UnimplementedReferralServiceServer struct{}
 
 func (UnimplementedReferralServiceServer) SendReferral(context.Context, *SendReferralRequest) (*Referral, error) {
 	return nil, status.Error(codes.Unimplemented, "method SendReferral not implemented")
+}
+func (UnimplementedReferralServiceServer) SubmitReferrals(grpc.BidiStreamingServer[SubmitReferralsRequest, SubmitReferralsResponse]) error {
+	return status.Error(codes.Unimplemented, "method SubmitReferrals not implemented")
 }
 func (UnimplementedReferralServiceServer) GetReferral(context.Context, *GetReferralRequest) (*Referral, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetReferral not implemented")
@@ -355,6 +388,13 @@ func _ReferralService_SendReferral_Handler(srv interface{}, ctx context.Context,
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _ReferralService_SubmitReferrals_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ReferralServiceServer).SubmitReferrals(&grpc.GenericServerStream[SubmitReferralsRequest, SubmitReferralsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReferralService_SubmitReferralsServer = grpc.BidiStreamingServer[SubmitReferralsRequest, SubmitReferralsResponse]
 
 func _ReferralService_GetReferral_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetReferralRequest)
@@ -588,6 +628,13 @@ var ReferralService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ReferralService_WithdrawReferral_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SubmitReferrals",
+			Handler:       _ReferralService_SubmitReferrals_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "irt/v1/referral_service.proto",
 }

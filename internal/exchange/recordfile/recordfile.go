@@ -9,6 +9,7 @@ package recordfile
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -38,6 +39,12 @@ func ChildRecords() *Form { return newForm((&irtv1.ChildRecord{}).ProtoReflect()
 
 // Involvements is the form of involvements.
 func Involvements() *Form { return newForm((&irtv1.Involvement{}).ProtoReflect().Descriptor()) }
+
+// Concerns is the form of concerns.
+func Concerns() *Form { return newForm((&irtv1.Concern{}).ProtoReflect().Descriptor()) }
+
+// Referrals is the form of referrals.
+func Referrals() *Form { return newForm((&irtv1.Referral{}).ProtoReflect().Descriptor()) }
 
 func newForm(m protoreflect.MessageDescriptor) *Form {
 	f := &Form{byName: map[string]*column{}}
@@ -130,17 +137,40 @@ func scalarText(m protoreflect.Message, field protoreflect.FieldDescriptor) stri
 		return ""
 	}
 	v := m.Get(field)
-	if field.Kind() == protoreflect.BoolKind {
-		if v.Bool() {
-			return "true"
-		}
-		return "false"
+	switch field.Kind() {
+	case protoreflect.BoolKind:
+		return strconv.FormatBool(v.Bool())
+	case protoreflect.EnumKind:
+		return word(field.Enum(), v.Enum())
 	}
 	s := v.String()
 	if Own(field) {
 		s = s[strings.LastIndexByte(s, '/')+1:]
 	}
 	return s
+}
+
+// word is a value of an enumeration as a cell has it, ROUTINE for
+// REFERRAL_URGENCY_ROUTINE; "" for one that the schema does not have.
+func word(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
+	if value := enum.Values().ByNumber(number); value != nil {
+		return strings.TrimPrefix(string(value.Name()), prefix(enum))
+	}
+	return ""
+}
+
+// prefix is what the names of an enumeration begin with. The first is that of the
+// value that states nothing.
+func prefix(enum protoreflect.EnumDescriptor) string {
+	return strings.TrimSuffix(string(enum.Values().Get(0).Name()), "UNSPECIFIED")
+}
+
+// words are the values of an enumeration that state something.
+func words(enum protoreflect.EnumDescriptor) (all []string) {
+	for i := 1; i < enum.Values().Len(); i++ {
+		all = append(all, word(enum, enum.Values().Get(i).Number()))
+	}
+	return all
 }
 
 // Own tells the fields that name a resource of the record's own agency, of which a

@@ -57,6 +57,8 @@ func (c *column) hint() string {
 		return text + "a code of the list " + std.GetCodeList()
 	case isDate(field):
 		return text + "a date, YYYY-MM-DD or DD/MM/YYYY"
+	case field.Kind() == protoreflect.EnumKind:
+		return text + "one of " + strings.Join(words(field.Enum()), ", ")
 	case field.Kind() == protoreflect.BoolKind:
 		return text + "true or false"
 	}
