@@ -29,9 +29,10 @@ var Sweep = children.Sweep{
 }
 
 func tellOverdue(ctx context.Context, tx pgx.Tx, ids [][16]byte, now time.Time) (told []events.Event, err error) {
+	//nolint:rowserrcheck // ForEachRow does
 	rows, err := tx.Query(ctx, `UPDATE concerns SET review_told = review_date
 		WHERE child_id = ANY($1::uuid[]) AND `+toReview+` AND review_date < $2
-		RETURNING child_id, agency_id, local_id`, ids, pg.Date(standard.DayOf(now))) //nolint:rowserrcheck // ForEachRow does
+		RETURNING child_id, agency_id, local_id`, ids, pg.Date(standard.DayOf(now)))
 	if err != nil {
 		return nil, fmt.Errorf("concerns: noting what is overdue: %w", err)
 	}

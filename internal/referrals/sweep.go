@@ -27,9 +27,10 @@ var Sweep = children.Sweep{
 }
 
 func tellOverdue(ctx context.Context, tx pgx.Tx, ids [][16]byte, now time.Time) (told []events.Event, err error) {
+	//nolint:rowserrcheck // ForEachRow does
 	rows, err := tx.Query(ctx, `UPDATE referrals SET overdue_told = true
 		WHERE child_id = ANY($1::uuid[]) AND `+notTold+` AND acknowledge_by_time < $2
-		RETURNING child_id, agency_id, local_id, recipient_id`, ids, now) //nolint:rowserrcheck // ForEachRow does
+		RETURNING child_id, agency_id, local_id, recipient_id`, ids, now)
 	if err != nil {
 		return nil, fmt.Errorf("referrals: noting what is overdue: %w", err)
 	}
