@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"irthub/internal/identity"
 )
@@ -108,6 +109,25 @@ func insert(ctx context.Context, db execer, entries []*Entry) error {
 	}
 	if _, err := db.Exec(ctx, insertSQL, c.args()...); err != nil {
 		return fmt.Errorf("audit: inserting %d entries: %w", len(c.ids), err)
+	}
+	return nil
+}
+
+// try does all that recording an entry takes, and takes it back but for the commit.
+// Constraints that would be looked at with the commit are looked at before.
+func try(ctx context.Context, pool *pgxpool.Pool) error {
+	var c columns
+	c.add(New(ctx, "/irt.v1.AuditService/Check"))
+	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		b := &pgx.Batch{}
+		b.Queue(`SAVEPOINT before`)
+		b.Queue(`SET CONSTRAINTS ALL IMMEDIATE`)
+		b.Queue(insertSQL, c.args()...)
+		b.Queue(`ROLLBACK TO SAVEPOINT before`)
+		return tx.SendBatch(ctx, b).Close()
+	})
+	if err != nil {
+		return fmt.Errorf("audit: trying to insert an entry: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,10 +19,18 @@ import (
 // was given up is recorded all the same.
 const writeTimeout = 5 * time.Second
 
+const (
+	// checkTimeout bounds how long it takes to find out that nothing can be recorded.
+	checkTimeout = 3 * time.Second
+	// provenFor is how long a commit shows that the next would be made, too.
+	provenFor = 5 * time.Second
+)
+
 // Writer makes entries durable, many with one commit: whatever has queued while
 // the commit before was under way.
 type Writer struct {
-	batcher *batch.Batcher[*Entry, struct{}]
+	batcher *batch.Batcher[*Entry, struct{}] // nil stands for an entry that would be written: see Check
+	proven  atomic.Int64                     // when the last commit that was made had begun, Unix ns
 }
 
 // NewWriter starts a Writer; Close ends it. It uses two connections of the pool
@@ -35,15 +45,24 @@ func NewWriterOfEach(pool *pgxpool.Pool) *Writer {
 }
 
 func newWriter(pool *pgxpool.Pool, o batch.Options) *Writer {
+	w := &Writer{}
 	run := func(ctx context.Context, entries []*Entry) ([]batch.Outcome[struct{}], error) {
-		err := insert(ctx, pool, entries)
+		began := time.Now()
+		write := insert
+		if !slices.ContainsFunc(entries, func(e *Entry) bool { return e != nil }) {
+			write = func(ctx context.Context, _ execer, _ []*Entry) error { return try(ctx, pool) }
+		}
+		err := write(ctx, pool, entries)
 		if err != nil && !(len(entries) == 1 && isThere(err)) {
+			w.proven.Store(0)
 			return nil, err
 		}
+		w.proven.Store(began.UnixNano())
 		return make([]batch.Outcome[struct{}], len(entries)), nil
 	}
 	o.Name, o.Timeout, o.RetrySingly, o.Hopeless = "audit writer", writeTimeout, true, pg.Unavailable
-	return &Writer{batch.New(o, run)}
+	w.batcher = batch.New(o, run)
+	return w
 }
 
 // isThere tells that an entry is in the log already: from a batch whose answer was
@@ -63,6 +82,19 @@ func (w *Writer) Write(ctx context.Context, e *Entry) error {
 	}
 	e.Recorded()
 	return nil
+}
+
+// Check answers whether entries can be recorded now: the latest was within the last
+// seconds, or one is written, taken back, and what is left of its transaction
+// committed, by the same way that entries go. It leaves nothing in the log.
+func (w *Writer) Check(ctx context.Context) error {
+	if time.Since(time.Unix(0, w.proven.Load())) < provenFor {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	_, err := w.batcher.Do(ctx, nil)
+	return err
 }
 
 // Pipelines are what the writer's batcher has done.

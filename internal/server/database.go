@@ -69,13 +69,12 @@ func (d *Database) stopCluster(ctx context.Context) error {
 	return d.cluster.Stop(ctx)
 }
 
-// ready answers whether the database takes reads and access-log entries now.
+// ready answers whether the database can be read and written now.
 func (d *Database) ready(ctx context.Context) error {
-	var writable bool
-	err := d.Pool.QueryRow(ctx,
-		"SELECT NOT pg_is_in_recovery() AND has_table_privilege(current_user, 'audit_entries', 'INSERT')").Scan(&writable)
-	if err == nil && !writable {
-		err = errors.New("server: the access log cannot be written: the database is a standby, or the role may not insert")
+	var standby bool
+	err := d.Pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby)
+	if err == nil && standby {
+		err = errors.New("server: the access log cannot be written: the database is a standby")
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"time"
 
@@ -77,8 +78,10 @@ func (s *grpcServer) setHealth(err error) {
 	}
 }
 
-// watchHealth keeps the health service's answers true until ctx ends.
-func (s *grpcServer) watchHealth(ctx context.Context, ready func(context.Context) error) {
+// watchHealth keeps the health service's answers true until ctx ends, and tells the
+// log when they change.
+func (s *grpcServer) watchHealth(ctx context.Context, ready func(context.Context) error, log *slog.Logger) {
+	was := true
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	for {
@@ -89,9 +92,17 @@ func (s *grpcServer) watchHealth(ctx context.Context, ready func(context.Context
 			asked, cancel := context.WithTimeout(ctx, healthEvery)
 			err := ready(asked)
 			cancel()
-			if ctx.Err() == nil {
-				s.setHealth(err)
+			if ctx.Err() != nil {
+				return
 			}
+			s.setHealth(err)
+			switch {
+			case err != nil && was:
+				log.ErrorContext(ctx, "the hub cannot do its work just now", "error", err)
+			case err == nil && !was:
+				log.InfoContext(ctx, "the hub can do its work again")
+			}
+			was = err == nil
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -212,6 +213,20 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterStandardServiceServer(r, h.Standard)
 	irtv1.RegisterSubscriptionServiceServer(r, h.Webhooks)
 	irtv1.RegisterTimelineServiceServer(r, h.Timelines)
+}
+
+// readyTimeout bounds how long a hub that is not ready takes to say so.
+const readyTimeout = 4 * time.Second
+
+// ready answers whether the hub can do its work now: its database answers, and the
+// access log takes entries, without which nothing is disclosed.
+func (h *Hub) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := h.Database.ready(ctx); err != nil {
+		return err
+	}
+	return h.audit.Check(ctx)
 }
 
 // unary and stream are the interceptors, outermost first; package rpc says why

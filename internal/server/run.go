@@ -119,7 +119,7 @@ func serve(ctx context.Context, hub *Hub, d *doors, c *certificates) error {
 	running.Go(func() error { return grpcServer.serve(d.grpc) })
 	running.Go(func() error { return httpServer.serve(d.http) })
 	running.Go(func() error {
-		grpcServer.watchHealth(ctx, hub.Database.ready)
+		grpcServer.watchHealth(ctx, hub.ready, hub.config.Log)
 		return nil
 	})
 	running.Go(func() error {
@@ -129,7 +129,7 @@ func serve(ctx context.Context, hub *Hub, d *doors, c *certificates) error {
 		drainBoth(ctx, grpcServer, httpServer)
 		return nil
 	})
-	grpcServer.setHealth(hub.Database.ready(ctx))
+	grpcServer.setHealth(hub.ready(ctx))
 	addresses := Addresses{GRPC: d.grpc.Addr().String(), HTTP: d.http.Addr().String()}
 	if d.metrics != nil {
 		addresses.Metrics = d.metrics.Addr().String()
