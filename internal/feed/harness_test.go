@@ -69,7 +69,7 @@ func joinHub(t testing.TB, pool *pgxpool.Pool) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.service = feed.New(t.Context(), pool, h.directory, tokens, log)
+	h.service = feed.New(t.Context(), pool, h.directory, tokens, rpc.Patience/2, log)
 	sequencer := events.StartSequencer(t.Context(), pool, log, h.service.Moved)
 	writer := audit.NewWriter(pool)
 	if h.key, err = identity.LoadOrCreateKey(t.TempDir() + "/keys"); err != nil {

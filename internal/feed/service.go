@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -47,12 +48,12 @@ type Service struct {
 // thousand that come back at once must not take every connection.
 const catchUpsAtOnce = 3
 
-// New makes the service. Stop ends its streams, and then Close the rest.
-func New(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, log *slog.Logger) *Service {
+// New makes the service. patience is how long a watcher may take nothing in. Stop ends its streams, and then Close the rest.
+func New(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, patience time.Duration, log *slog.Logger) *Service {
 	return &Service{
 		pool: pool, directory: directory, tokens: tokens,
 		tail:     startTail(ctx, pool, log),
-		catchUps: make(chan struct{}, catchUpsAtOnce), times: usual,
+		catchUps: make(chan struct{}, catchUpsAtOnce), times: times{heartbeat: heartbeat, stalled: patience, check: patience / 8},
 		stopping: make(chan struct{}),
 	}
 }

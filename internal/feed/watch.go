@@ -29,7 +29,8 @@ type times struct {
 	stalled, check time.Duration
 }
 
-var usual = times{heartbeat: 15 * time.Second, stalled: 30 * time.Second, check: 5 * time.Second}
+// heartbeat is how often a watcher hears something where nothing happens.
+const heartbeat = 15 * time.Second
 
 // Watch implements irtv1.EventServiceServer.
 func (s *Service) Watch(req *irtv1.WatchRequest, stream grpc.ServerStreamingServer[irtv1.WatchResponse]) error {

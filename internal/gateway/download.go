@@ -49,7 +49,7 @@ func (d *download) begin(name string) {
 
 // Write implements io.Writer. Who does not read is cut off after a while.
 func (d *download) Write(b []byte) (int, error) {
-	_ = d.rc.SetWriteDeadline(time.Now().Add(stallTimeout))
+	_ = d.rc.SetWriteDeadline(time.Now().Add(d.g.options.Patience))
 	return d.w.Write(b)
 }
 

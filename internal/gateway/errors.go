@@ -13,6 +13,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -219,6 +220,18 @@ func jsonNames(detail *anypb.Any) *anypb.Any {
 		return detail
 	}
 	return renamed
+}
+
+// nameFault writes the field paths of a fault within an answer as JSON callers know
+// the fields.
+func nameFault(fault *spb.Status) {
+	if fault == nil {
+		return
+	}
+	fault.Message = jsonMessage(status.FromProto(fault))
+	for i, detail := range fault.GetDetails() {
+		fault.Details[i] = jsonNames(detail)
+	}
 }
 
 // jsonMessage is the message with the paths of fields as JSON callers know them.

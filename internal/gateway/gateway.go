@@ -6,18 +6,21 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/gateway/reference"
+	"irthub/internal/rpc"
 )
 
 // Options are what a gateway needs.
@@ -29,6 +32,9 @@ type Options struct {
 	Ready func(context.Context) error
 	// Log receives what callers are not shown.
 	Log *slog.Logger
+	// Patience is how long the other side of an upload, a download or a stream may
+	// stand still; rpc.Patience if zero.
+	Patience time.Duration
 	// Version of the hub, shown in the OpenAPI document.
 	Version string
 }
@@ -49,6 +55,7 @@ type Gateway struct {
 // o.Conn, never with their implementations: that would pass by the interceptors,
 // and with them identity, policy and audit.
 func New(o Options) (*Gateway, error) {
+	o.Patience = cmp.Or(o.Patience, rpc.Patience)
 	g := &Gateway{
 		options: o, routes: reference.Routes(),
 		imports: irtv1.NewImportServiceClient(o.Conn), events: irtv1.NewEventServiceClient(o.Conn),

@@ -136,7 +136,7 @@ func (g *Gateway) submit(w http.ResponseWriter, r *http.Request, method string, 
 	rc := http.NewResponseController(w)
 	_ = rc.EnableFullDuplex() // HTTP/2 always is; not every ResponseWriter can
 	s := &lineStream{g: g, w: w, r: r, rc: rc, stream: stream, order: make(chan proto.Message, unanswered)}
-	go s.read(ctx, &steadyReader{Reader: r.Body, rc: rc})
+	go s.read(ctx, &steadyReader{Reader: r.Body, rc: rc, patience: g.options.Patience})
 	s.answer(ctx)
 }
 
@@ -231,8 +231,11 @@ func (s *lineStream) begin() {
 // write writes one answer, and sends on what is written before it waits for more.
 func (s *lineStream) write(answer proto.Message, flush bool) bool {
 	s.begin()
-	_ = s.rc.SetWriteDeadline(time.Now().Add(stallTimeout)) // who does not read is cut off
+	_ = s.rc.SetWriteDeadline(time.Now().Add(s.g.options.Patience)) // who does not read is cut off
 	rename(answer.ProtoReflect())
+	if outcome, ok := answer.(interface{ GetError() *rpcstatus.Status }); ok {
+		nameFault(outcome.GetError())
+	}
 	b, err := protojson.Marshal(answer)
 	if err != nil {
 		return false

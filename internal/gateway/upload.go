@@ -25,8 +25,6 @@ const (
 	// uploadChunk is how much of a file travels in one message. One chunk at a time
 	// is in memory.
 	uploadChunk = 256 << 10
-	// stallTimeout is how long an upload may stand still.
-	stallTimeout = time.Minute
 	// maxFormField bounds what comes before the file in a form, in bytes.
 	maxFormField = 64 << 10
 )
@@ -67,7 +65,7 @@ func (g *Gateway) createImport(
 	}
 	err = stream.Send(&irtv1.CreateImportRequest{Part: &irtv1.CreateImportRequest_Header{Header: header}})
 	if err == nil {
-		err = sendFile(stream, w, r)
+		err = g.sendFile(stream, w, r)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, md, err
@@ -119,8 +117,8 @@ func importFormats() map[string]irtv1.ImportFormat {
 
 // sendFile sends the file in chunks. io.EOF means that the service has ended the
 // call early.
-func sendFile(stream grpc.ClientStreamingClient[irtv1.CreateImportRequest, irtv1.Import], w http.ResponseWriter, r *http.Request) error {
-	body := &steadyReader{Reader: r.Body, rc: http.NewResponseController(w)}
+func (g *Gateway) sendFile(stream grpc.ClientStreamingClient[irtv1.CreateImportRequest, irtv1.Import], w http.ResponseWriter, r *http.Request) error {
+	body := &steadyReader{Reader: r.Body, rc: http.NewResponseController(w), patience: g.options.Patience}
 	file, err := fileOf(body, r.Header)
 	if err != nil {
 		return err
@@ -198,12 +196,13 @@ func firstFile(form *multipart.Reader) (io.Reader, error) {
 // moves.
 type steadyReader struct {
 	io.Reader
-	rc *http.ResponseController
+	rc       *http.ResponseController
+	patience time.Duration
 }
 
 // Read implements io.Reader.
 func (s *steadyReader) Read(p []byte) (int, error) {
-	s.allow(stallTimeout)
+	s.allow(s.patience)
 	return s.Reader.Read(p)
 }
 

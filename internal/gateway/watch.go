@@ -17,17 +17,15 @@ import (
 	"irthub/internal/rpc"
 )
 
-// takenIn is how long a caller may take to take in a part of a stream.
-const takenIn = 30 * time.Second
-
 // watch answers GET /v1/events:watch: the answers of Watch as they come, a line of
 // JSON each; or server-sent events for those who accept them.
 func (g *Gateway) watch(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	var out eventWriter = &lines{body{w, http.NewResponseController(w)}, newCodec()}
+	to := body{w, http.NewResponseController(w), g.options.Patience}
+	var out eventWriter = &lines{to, newCodec()}
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
-		out = &serverSent{body{w, http.NewResponseController(w)}, newCodec()}
+		out = &serverSent{to, newCodec()}
 	}
 	if requestOf(ctx).Method == http.MethodHead {
 		out.begin()
@@ -86,8 +84,9 @@ type eventWriter interface {
 
 // body is an answer that goes on.
 type body struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w        http.ResponseWriter
+	rc       *http.ResponseController
+	patience time.Duration // longer than the hub's with a watcher, whose last line says why it ended
 }
 
 func (b body) start(contentType string) {
@@ -100,7 +99,7 @@ func (b body) start(contentType string) {
 
 // send sends text now. Only while it does is there a deadline.
 func (b body) send(text []byte) error {
-	_ = b.rc.SetWriteDeadline(time.Now().Add(takenIn))
+	_ = b.rc.SetWriteDeadline(time.Now().Add(b.patience))
 	if _, err := b.w.Write(text); err != nil { //nolint:gosec // JSON, said to be, and nosniff
 		return err
 	}

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
 	"irthub/internal/limits"
+	"irthub/internal/rpc"
 )
 
 // Config is what a hub is started with.
@@ -52,6 +54,9 @@ type Config struct {
 	// ConcernWindow is how near to today concerns of several agencies must have begun
 	// to escalate, in days; 0 for the default.
 	ConcernWindow int
+	// Patience is how long the other side of a stream may stand still; rpc.Patience if
+	// zero. Watchers have half of it, so that there is time to tell them.
+	Patience time.Duration
 	// Version of the binary, for people.
 	Version string
 	Log     *slog.Logger
@@ -94,6 +99,8 @@ func (c Config) check() error {
 	}
 	return nil
 }
+
+func (c Config) patience() time.Duration { return cmp.Or(c.Patience, rpc.Patience) }
 
 // isLoopback says whether only this machine can reach a host. An empty host is
 // every interface.

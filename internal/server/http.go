@@ -17,7 +17,7 @@ type httpServer struct{ *http.Server }
 
 func newHTTPServer(h *Hub, tlsConfig *tls.Config) (*httpServer, error) {
 	handler, err := gateway.New(gateway.Options{
-		Conn: h.Conn(), Ready: h.ready, Log: h.config.Log, Version: h.config.Version,
+		Conn: h.Conn(), Ready: h.ready, Log: h.config.Log, Version: h.config.Version, Patience: h.config.patience(),
 	})
 	if err != nil {
 		return nil, err

@@ -175,7 +175,7 @@ func (h *Hub) startEvents(ctx context.Context, tokens *rpc.PageTokens) error {
 	if err := h.Webhooks.Start(ctx); err != nil {
 		return err
 	}
-	h.Events = feed.New(ctx, pool, h.Directory, tokens, log)
+	h.Events = feed.New(ctx, pool, h.Directory, tokens, h.config.patience()/2, log)
 	h.eventLog = events.StartSequencer(ctx, pool, log, func() {
 		h.Events.Moved()
 		h.Webhooks.Moved()
@@ -256,6 +256,7 @@ func (h *Hub) stream() []grpc.StreamServerInterceptor {
 	}
 	return append(outermost,
 		rpc.StreamCall(h.config.Log),
+		rpc.StreamPatience(h.config.patience(), irtv1.EventService_Watch_FullMethodName),
 		h.auth.Stream,
 		audit.StreamInterceptor(h.audit),
 		identity.AuthoriseStream,

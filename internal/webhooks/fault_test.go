@@ -43,7 +43,7 @@ func (f *faulty) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if f.broken.Load() && strings.Contains(string(text), f.child) {
 		f.failed.Add(1)
-		panic("what was sent: " + string(text)) //nolint:forbidigo // what is tested
+		panic("what was sent: " + string(text))
 	}
 	return f.RoundTripper.RoundTrip(r)
 }
@@ -228,7 +228,7 @@ func TestTLSThatIsNoGood(t *testing.T) {
 	}{
 		{"good", &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS12}, irtv1.DeliveryOutcome_DELIVERY_OUTCOME_DELIVERED},
 		{"expired", &tls.Config{Certificates: []tls.Certificate{expired}, MinVersion: tls.VersionTLS12}, irtv1.DeliveryOutcome_DELIVERY_OUTCOME_TLS_FAILED},
-		{"old", &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, irtv1.DeliveryOutcome_DELIVERY_OUTCOME_TLS_FAILED}, //nolint:gosec // what is tested
+		{"old", &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, irtv1.DeliveryOutcome_DELIVERY_OUTCOME_TLS_FAILED},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(status(http.StatusOK)))

@@ -86,8 +86,9 @@ const (
 	ErrorReason_ERROR_REASON_CURSOR_TOO_OLD ErrorReason = 50
 	// The cursor is damaged, or of another hub (INVALID_ARGUMENT, 400).
 	ErrorReason_ERROR_REASON_CURSOR_INVALID ErrorReason = 51
-	// The receiver of a stream did not take it in; the metadata of the ErrorInfo
-	// holds the cursor to come back with (RESOURCE_EXHAUSTED, 429).
+	// The receiver of a stream did not take it in; of a stream of events the
+	// metadata of the ErrorInfo holds the cursor to come back with
+	// (RESOURCE_EXHAUSTED, 429).
 	ErrorReason_ERROR_REASON_SLOW_CONSUMER ErrorReason = 52
 	// The idempotency-key was used before, with another request (INVALID_ARGUMENT, 400).
 	ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED ErrorReason = 60
