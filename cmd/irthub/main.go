@@ -36,9 +36,10 @@ type cli struct {
 	Audit     auditCommand     `cmd:"" help:"The access log: check it, list it, keep its checkpoints." group:"Hub"`
 
 	// Clients of a hub, which talk gRPC to it: see dial.go.
-	Import importCommand `cmd:"" help:"Import a file of records." group:"Use of a hub"`
-	Export exportCommand `cmd:"" help:"Get an agency's own records back, or the accesses to a child." group:"Use of a hub"`
-	Demo   demoCommand   `cmd:"" help:"Load a believable area to try a hub with." group:"Use of a hub"`
+	Import   importCommand   `cmd:"" help:"Import a file of records." group:"Use of a hub"`
+	Export   exportCommand   `cmd:"" help:"Get an agency's own records back, or the accesses to a child." group:"Use of a hub"`
+	Timeline timelineCommand `cmd:"" help:"What happened to a child in one list, as text or drawn." group:"Use of a hub"`
+	Demo     demoCommand     `cmd:"" help:"Load a believable area to try a hub with." group:"Use of a hub"`
 
 	Quality qualityCommand `cmd:"" help:"What is missing, doubled or at odds in the index." group:"Use of a hub"`
 

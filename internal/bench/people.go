@@ -105,23 +105,24 @@ func (p *people) household(r *rand.Rand, n int) *household {
 		h.family += "-" + families.draw(r)
 	}
 	if r.IntN(10) < 7 {
-		h.telephone = telephones[r.IntN(len(telephones))] + fmt.Sprintf("%03d", r.IntN(1000))
+		h.telephone = fmt.Sprintf("0770%07d", r.IntN(10_000_000)) // few families share one, as in life
 	}
 	return h
 }
 
-// telephones are ranges that Ofcom keeps for drama.
-var telephones = []string{
-	"07700900", "01632960", "01144960", "01154960", "01164960", "01174960", "01184960",
-	"01214960", "01314960", "01414960", "01514960", "01614960", "01914980", "02079460",
-}
+// areas are the letters that postcodes of the area begin with.
+var areas = []string{"NR", "IP", "CB", "PE", "CO", "CM", "SG", "AL", "LU", "MK", "NN", "LE"}
 
-// postcode makes the n-th of 120,000 postcodes. Their second halves are as those
-// of real ones, which have no C, I, K, M, O and V.
+// districtPostcodes is how many postcodes a postal district has here: of 15
+// households, so that some 5,000 children live in one, as in England.
+const districtPostcodes = 200
+
+// postcode makes the n-th of 72,000 postcodes, for 1.7 million children. Their second
+// halves are as those of real ones, which have no C, I, K, M, O and V.
 func postcode(n int) string {
 	const letters = "ABDEFGHJLNPQRSTUWXYZ"
-	n %= 30 * 10 * len(letters) * len(letters)
-	return fmt.Sprintf("NR%d %d%c%c", 1+n%30, n/30%10, letters[n/300%len(letters)], letters[n/300/len(letters)%len(letters)])
+	district, unit := n/districtPostcodes%(len(areas)*30), n%districtPostcodes
+	return fmt.Sprintf("%s%d %d%c%c", areas[district/30], 1+district%30, unit%10, letters[unit/10%len(letters)], letters[(unit/10+district)%len(letters)])
 }
 
 func (p *people) child(r *rand.Rand, h *household, n int) person {
@@ -166,12 +167,13 @@ func (p *people) born(r *rand.Rand, h *household) time.Time {
 }
 
 // nhsNumber gives the n-th child one from the range reserved for tests, which has
-// a million; one beginning in eleven has no check digit, and those children none.
+// a million, and then from one that is not issued; one beginning in eleven has no
+// check digit, and those children none.
 func nhsNumber(n int) string {
-	if n >= 1_000_000 {
-		return ""
-	}
 	first := fmt.Sprintf("999%06d", n)
+	if n >= 1_000_000 {
+		first = fmt.Sprintf("8%08d", n)
+	}
 	check, ok := standard.NHSNumberCheckDigit(first)
 	if !ok {
 		return ""

@@ -1,11 +1,12 @@
 package bench
 
 import (
-	"encoding/xml"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"irthub/internal/svg"
 )
 
 // Measures of a plot, in pixels.
@@ -78,10 +79,10 @@ func drawBars(title string, bars []bar) []byte {
 	high := plotMargin + plotRow*len(bars) + 10
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n",
 		plotLeft+plotWide+300, high)
-	fmt.Fprintf(&out, `<rect width="100%%" height="100%%" fill="#fff"/><text x="12" y="26" font-size="15">%s</text>`+"\n", escaped(title))
+	fmt.Fprintf(&out, `<rect width="100%%" height="100%%" fill="#fff"/><text x="12" y="26" font-size="15">%s</text>`+"\n", svg.Escaped(title))
 	for i, b := range bars {
 		y := plotMargin + plotRow*i
-		fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="end">%s</text>`, plotLeft-10, y+15, escaped(b.label))
+		fmt.Fprintf(&out, `<text x="%d" y="%d" text-anchor="end">%s</text>`, plotLeft-10, y+15, svg.Escaped(b.label))
 		fmt.Fprintf(&out, `<rect x="%d" y="%d" width="%.1f" height="14" fill="#1d70b8"/>`, plotLeft, y+2, x(b.value))
 		end := b.value
 		if b.second != nil {
@@ -93,14 +94,8 @@ func drawBars(title string, bars []bar) []byte {
 			fmt.Fprintf(&out, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#d4351c" stroke-width="2"/>`, at, at, y-2, y+28)
 			end = max(end, b.least)
 		}
-		fmt.Fprintf(&out, `<text x="%.1f" y="%d" fill="#505a5f">%s</text>`+"\n", plotLeft+x(end)+8, y+15, escaped(b.words))
+		fmt.Fprintf(&out, `<text x="%.1f" y="%d" fill="#505a5f">%s</text>`+"\n", plotLeft+x(end)+8, y+15, svg.Escaped(b.words))
 	}
 	out.WriteString("</svg>\n")
 	return []byte(out.String())
-}
-
-func escaped(s string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
-	return b.String()
 }

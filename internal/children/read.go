@@ -264,21 +264,14 @@ func (s *Service) historical(ctx context.Context, id uuid.UUID, at time.Time) (*
 	return nil, fmt.Errorf("children: more than %d merges in a row", mergesAtMost)
 }
 
-// versionsAt are the versions of a table that were known at $2, the present one or a past one.
-func versionsAt(table, columns, key string) string {
-	return `SELECT ` + columns + ` FROM ` + table + ` WHERE ` + key + ` = $1 AND known_from <= $2
-		UNION ALL
-		SELECT ` + columns + ` FROM ` + table + `_history WHERE ` + key + ` = $1 AND known_from <= $2 AND known_to > $2`
-}
-
 // What is sensitive, or has become so since, does not count in the past: asked
 // for one day after another, it would tell when a sensitive service was involved.
 var knownAtQuery = `
-	WITH c AS (` + versionsAt("children", entryList, "child_id") + `),
-	v AS (` + versionsAt("involvements", "involvement_id, local_id, start_date, end_date, sensitive", "child_id") + `),
+	WITH c AS (` + VersionsAt("children", entryList, "$1", "$2") + `),
+	v AS (` + VersionsAt("involvements", "involvement_id, local_id, start_date, end_date, sensitive", "$1", "$2") + `),
 	i AS (SELECT involvement_id, local_id, start_date, end_date FROM v WHERE NOT sensitive
 		AND NOT EXISTS (SELECT 1 FROM involvements n WHERE n.involvement_id = v.involvement_id AND n.sensitive)),
-	l AS (` + versionsAt("lead_professionals", "agency_id, practitioner_id, involvement_id, start_date, end_date", "child_id") + `)
+	l AS (` + VersionsAt("lead_professionals", "agency_id, practitioner_id, involvement_id, start_date, end_date", "$1", "$2") + `)
 	SELECT ` + entryListOf("c") + `,
 		EXISTS (SELECT 1 FROM i WHERE i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)),
 		l.agency_id, i.local_id, l.practitioner_id, p.display_name, p.telephone, p.email, l.start_date, l.end_date

@@ -145,6 +145,10 @@ var standingsQuery = `
 // them. A child that does not exist is not in the answer, and of one that was
 // merged it says nothing: ask about the child it became.
 func Standings(ctx context.Context, db Querier, a agencies.Asker, ids ...uuid.UUID) (map[uuid.UUID]*Standing, error) {
+	return readingOf(ctx).standing(a, ids, func() (map[uuid.UUID]*Standing, error) { return readStandings(ctx, db, a, ids) })
+}
+
+func readStandings(ctx context.Context, db Querier, a agencies.Asker, ids []uuid.UUID) (map[uuid.UUID]*Standing, error) {
 	rows, err := db.Query(ctx, standingsQuery, uuids(ids), a.Agency, standard.Today()) //nolint:rowserrcheck // ForEachRow does
 	if err != nil {
 		return nil, fmt.Errorf("children: reading what policy needs: %w", err)

@@ -23,9 +23,11 @@ type rowQuerier interface {
 // Survivor is the child that one has become by merging, itself where it has not
 // been merged; NotFound where there is none of that id.
 func Survivor(ctx context.Context, q rowQuerier, id uuid.UUID) (uuid.UUID, error) {
-	return followMerges(id, func(child uuid.UUID) (into uuid.UUID, found bool, err error) {
-		return mergedInto(q.QueryRow(ctx, `SELECT merged_into FROM children WHERE child_id = $1`, [16]byte(child)))
-	}, rpc.NotFound("child"))
+	return readingOf(ctx).survivor(id, func() (uuid.UUID, error) {
+		return followMerges(id, func(child uuid.UUID) (into uuid.UUID, found bool, err error) {
+			return mergedInto(q.QueryRow(ctx, `SELECT merged_into FROM children WHERE child_id = $1`, [16]byte(child)))
+		}, rpc.NotFound("child"))
+	})
 }
 
 // SurvivorAt is what the hub knew the child to have become at an instant; itself
@@ -88,4 +90,14 @@ func Hold(ctx context.Context, tx pgx.Tx, ids ...uuid.UUID) error {
 		return errStale
 	}
 	return nil
+}
+
+// VersionsAt selects, from a table and its history, the versions of a child's rows
+// that the hub knew at an instant. child and instant are SQL expressions.
+func VersionsAt(table, columns, child, instant string) string {
+	return `SELECT ` + columns + ` FROM ` + table + `
+			WHERE child_id = ` + child + ` AND known_from <= ` + instant + `
+		UNION ALL
+		SELECT ` + columns + ` FROM ` + table + `_history
+			WHERE child_id = ` + child + ` AND known_from <= ` + instant + ` AND known_to > ` + instant
 }

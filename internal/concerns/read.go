@@ -3,6 +3,7 @@ package concerns
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -79,11 +80,17 @@ func (s *Service) ListConcerns(ctx context.Context, req *irtv1.ListConcernsReque
 	a := s.directory.Asker(ctx)
 	q := &listing{asker: a, size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))}
 	var err error
+	if faults := rpc.KnownAtFaults(req.GetKnownAt()); len(faults) > 0 {
+		return nil, rpc.Invalid(faults)
+	}
 	if agency, ok := agencies.ParseName(req.GetParent()); ok {
+		if req.GetKnownAt() != nil {
+			return nil, rpc.KnownAtOfChild()
+		}
 		if !a.Owns(agency) || !sharing.MayReadRecord(a.Caller, agency) {
 			return nil, rpc.Denied()
 		}
-	} else if err = s.aboutChild(ctx, q, req.GetParent()); err != nil {
+	} else if err = s.aboutChild(ctx, q, req); err != nil {
 		return nil, err
 	}
 	if q.after, err = s.cursor(req, req.GetPageToken()); err != nil {
@@ -107,11 +114,13 @@ type listing struct {
 	notice    *irtv1.Withheld
 	after     position
 	size      int
+	knownAt   time.Time // zero: now
+	childThen uuid.UUID // what the child had become by then
 }
 
 // aboutChild finds out what policy shows the asker of concerns about a child.
-func (s *Service) aboutChild(ctx context.Context, q *listing, name string) error {
-	asked, err := rpc.ParseChildName(name)
+func (s *Service) aboutChild(ctx context.Context, q *listing, req *irtv1.ListConcernsRequest) error {
+	asked, err := rpc.ParseChildName(req.GetParent())
 	if err != nil {
 		return err
 	}
@@ -130,6 +139,12 @@ func (s *Service) aboutChild(ctx context.Context, q *listing, name string) error
 	if !d.ShowsChild() || !d.Shows(concernCategory) && !q.standing.Involved && !q.standing.HoldsRecord {
 		return rpc.Denied()
 	}
+	if req.GetKnownAt() != nil {
+		q.knownAt = req.GetKnownAt().AsTime()
+		if q.childThen, err = children.SurvivorAt(ctx, s.pool, asked, q.knownAt); err != nil {
+			return err
+		}
+	}
 	if q.others = d.Shows(concernCategory); !q.others {
 		q.notice = d.Withheld(concernCategory)
 		return nil
@@ -143,20 +158,31 @@ func (s *Service) aboutChild(ctx context.Context, q *listing, name string) error
 	return nil
 }
 
-const listed = `SELECT ` + shownColumns + ` FROM concerns v WHERE
+// listSQL lists the versions that source selects, as far as a condition goes.
+func listSQL(source, condition string) string {
+	return `SELECT ` + shownColumns + ` FROM ` + source + ` v WHERE
 	(@state = 0 OR v.state = @state) AND (NOT @overdue OR v.state = 1 AND v.review_date < @today)
-	AND (v.start_date, v.concern_id) < (@after_day, @after_id) AND `
-
-const (
-	listOfAgency = listed + `v.agency_id = @agency ORDER BY v.start_date DESC, v.concern_id DESC LIMIT @limit`
-	listOfChild  = listed + `v.child_id = @child
-		AND (v.agency_id = @agency OR @others AND (@sensitive OR v.agency_id = ANY(@services::text[]) OR NOT ` + isSensitive + `))
+	AND (v.start_date, v.concern_id) < (@after_day, @after_id) AND ` + condition + `
 	ORDER BY v.start_date DESC, v.concern_id DESC LIMIT @limit`
+}
+
+// shownToReader is the rule of who sees a concern, so that pages are counted by what
+// the asker sees. What is sensitive now is hidden in every earlier version too.
+const shownToReader = `(v.agency_id = @agency OR @others AND (@sensitive OR v.agency_id = ANY(@services::text[]) OR NOT ` + isSensitive + `))`
+
+var (
+	listOfAgency    = listSQL(`concerns`, `v.agency_id = @agency`)
+	listOfChild     = listSQL(`concerns`, `v.child_id = @child AND `+shownToReader)
+	listOfChildThen = listSQL(`(`+children.VersionsAt("concerns", columns, "@child_then", "@known_at")+`)`, shownToReader)
 )
 
 func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsRequest) ([]*version, error) {
 	sql := listOfAgency
-	if q.child != uuid.Nil {
+	today := s.today()
+	switch {
+	case !q.knownAt.IsZero():
+		sql, today = listOfChildThen, standard.DayOf(q.knownAt)
+	case q.child != uuid.Nil:
 		sql = listOfChild
 	}
 	services := q.services
@@ -164,9 +190,10 @@ func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsR
 		services = []string{} // nothing is = ANY(NULL), nor is it not
 	}
 	rows, err := s.pool.Query(ctx, sql, pgx.NamedArgs{
-		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": pg.Date(s.today()), //nolint:gosec // states are few
+		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": pg.Date(today), //nolint:gosec // states are few
 		"after_day": pg.Date(q.after.day), "after_id": [16]byte(q.after.id), "agency": q.asker.Agency, "child": [16]byte(q.child),
 		"others": q.others, "sensitive": q.sensitive, "services": services, "limit": q.size + 1,
+		"child_then": [16]byte(q.childThen), "known_at": q.knownAt,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("concerns: listing: %w", err)
@@ -200,7 +227,11 @@ func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConcernsRequest
 				continue
 			}
 		}
-		m := v.message(q.asker.Owns(v.agency), s.today())
+		today := s.today()
+		if !q.knownAt.IsZero() {
+			today = standard.DayOf(q.knownAt)
+		}
+		m := v.message(q.asker.Owns(v.agency), today)
 		redact.Show(ctx, m, d)
 		out.Concerns = append(out.Concerns, m)
 		e.AddChild(v.childID)

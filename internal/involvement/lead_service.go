@@ -3,6 +3,7 @@ package involvement
 import (
 	"context"
 	"slices"
+	"time"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -76,7 +77,10 @@ func (s *Service) ListLeadProfessionals(ctx context.Context, req *irtv1.ListLead
 	if err != nil {
 		return nil, err
 	}
-	child, err := s.survivor(ctx, asked)
+	if faults := rpc.KnownAtFaults(req.GetKnownAt()); len(faults) > 0 {
+		return nil, rpc.Invalid(faults)
+	}
+	child, err := children.Survivor(ctx, s.pool, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +96,17 @@ func (s *Service) ListLeadProfessionals(ctx context.Context, req *irtv1.ListLead
 	if err := s.mayAsk(ctx, q, p); err != nil {
 		return nil, err
 	}
-	terms, err := s.terms(ctx, child)
+	today, knownAt := s.today(), time.Time{}
+	if at := req.GetKnownAt(); at != nil {
+		today, knownAt = standard.DayOf(at.AsTime()), at.AsTime()
+		if child, err = children.SurvivorAt(ctx, s.pool, asked, knownAt); err != nil {
+			return nil, err
+		}
+	}
+	terms, err := s.terms(ctx, child, knownAt)
 	if err != nil {
 		return nil, err
 	}
-	today := s.today()
 	slices.SortStableFunc(terms, func(a, b *term) int {
 		return rank(within(today, b.start, b.end)) - rank(within(today, a.start, a.end))
 	})

@@ -12,7 +12,6 @@ import (
 
 	"irthub/internal/batch"
 	"irthub/internal/children"
-	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
 
@@ -148,34 +147,37 @@ func scanShown(row pgx.CollectableRow) (*shown, error) {
 	return v, err
 }
 
-// survivor is the child that one has become by merging; itself where it has not
-// been merged.
-func (s *Service) survivor(ctx context.Context, child uuid.UUID) (uuid.UUID, error) {
-	var asked, survivor [16]byte
-	err := s.pool.QueryRow(ctx, survivorsSQL("$1"), [][16]byte{child}).Scan(&asked, &survivor)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return uuid.Nil, rpc.NotFound("child")
-	}
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("involvement: finding a child: %w", err)
-	}
-	return survivor, nil
-}
-
 // termsAtMost is how many lead professionals of a child are listed.
 const termsAtMost = 1000
 
-var termsSQL = `
+// termsSQL lists lead professionals; leads and involvements select the versions.
+func termsSQL(leads, involvements string) string {
+	return `
+	WITH l AS (` + leads + `), i AS (` + involvements + `)
 	SELECT ` + qualify(leadColumns, "l") + `, ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `
-	FROM lead_professionals l
-	JOIN involvements i ON i.child_id = l.child_id AND i.involvement_id = l.involvement_id
+	FROM l
+	JOIN i ON i.involvement_id = l.involvement_id
 	LEFT JOIN practitioners p ON p.agency_id = l.agency_id AND p.practitioner_id = l.practitioner_id
-	WHERE l.child_id = $1
-	ORDER BY l.start_date DESC LIMIT $2`
+	ORDER BY l.start_date DESC LIMIT @limit`
+}
 
-// terms are the lead professionals of a child, the latest first.
-func (s *Service) terms(ctx context.Context, child uuid.UUID) ([]*term, error) {
-	rows, err := s.pool.Query(ctx, termsSQL, [16]byte(child), termsAtMost)
+var (
+	termsNowSQL = termsSQL(
+		`SELECT `+leadColumns+` FROM lead_professionals WHERE child_id = @child`,
+		`SELECT `+columns+` FROM involvements WHERE child_id = @child`)
+	termsThenSQL = termsSQL(
+		children.VersionsAt("lead_professionals", leadColumns, "@child", "@known_at"),
+		children.VersionsAt("involvements", columns, "@child", "@known_at"))
+)
+
+// terms are the lead professionals of a child as known at an instant, or now where
+// that is zero, the latest first.
+func (s *Service) terms(ctx context.Context, child uuid.UUID, knownAt time.Time) ([]*term, error) {
+	sql, args := termsNowSQL, pgx.NamedArgs{"child": [16]byte(child), "limit": termsAtMost}
+	if !knownAt.IsZero() {
+		sql, args["known_at"] = termsThenSQL, knownAt
+	}
+	rows, err := s.pool.Query(ctx, sql, args)
 	if err != nil {
 		return nil, fmt.Errorf("involvement: listing lead professionals: %w", err)
 	}

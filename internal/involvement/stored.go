@@ -2,13 +2,11 @@ package involvement
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"irthub/internal/children"
 	"irthub/internal/pg"
@@ -23,7 +21,7 @@ func (s *Service) listStored(ctx context.Context, q *question) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	present, err := s.survivor(ctx, child)
+	present, err := children.Survivor(ctx, s.pool, child)
 	if err != nil {
 		return nil, err
 	}
@@ -64,42 +62,11 @@ func (s *Service) listStored(ctx context.Context, q *question) (*page, error) {
 // become or, for a question about what was known at an instant, had become then.
 // If the hub had not heard of the child then, nothing was known of it.
 func (s *Service) answering(ctx context.Context, q *question) (uuid.UUID, error) {
-	survivor, err := s.survivor(ctx, q.child)
+	survivor, err := children.Survivor(ctx, s.pool, q.child)
 	if err != nil || q.knownAt.IsZero() {
 		return survivor, err
 	}
-	child := q.child
-	for range mergesAtMost {
-		into, err := s.mergedIntoAt(ctx, child, q.knownAt)
-		if err != nil || into == uuid.Nil {
-			return child, err
-		}
-		child = into
-	}
-	return child, errMerges
-}
-
-// mergedIntoAt is the child that one was merged into, as known at an instant.
-func (s *Service) mergedIntoAt(ctx context.Context, child uuid.UUID, at time.Time) (into uuid.UUID, err error) {
-	err = s.pool.QueryRow(ctx, versionsAt("children", "merged_into", "$1", "$2"), [16]byte(child), at).
-		Scan((*zeronull.UUID)(&into))
-	if errors.Is(err, pgx.ErrNoRows) {
-		return uuid.Nil, nil
-	}
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("involvement: finding a child's past version: %w", err)
-	}
-	return into, nil
-}
-
-// versionsAt selects, from a table and its history, the versions of a child's
-// rows that the hub knew at an instant.
-func versionsAt(table, columns, child, instant string) string {
-	return `SELECT ` + columns + ` FROM ` + table + `
-			WHERE child_id = ` + child + ` AND known_from <= ` + instant + `
-		UNION ALL
-		SELECT ` + columns + ` FROM ` + table + `_history
-			WHERE child_id = ` + child + ` AND known_from <= ` + instant + ` AND known_to > ` + instant
+	return children.SurvivorAt(ctx, s.pool, q.child, q.knownAt)
 }
 
 // notHidden is the decision on sensitive involvements in SQL, so that pages are
@@ -132,8 +99,8 @@ var (
 		`SELECT `+columns+` FROM involvements WHERE child_id = @child`,
 		`SELECT `+leadColumns+` FROM lead_professionals WHERE child_id = @child`)
 	pageThenSQL = pageSQL(
-		versionsAt("involvements", columns, "@child", "@known_at"),
-		versionsAt("lead_professionals", leadColumns, "@child", "@known_at"))
+		children.VersionsAt("involvements", columns, "@child", "@known_at"),
+		children.VersionsAt("lead_professionals", leadColumns, "@child", "@known_at"))
 )
 
 func (s *Service) pageOf(ctx context.Context, q *question, p *page) ([]*shown, error) {
@@ -202,7 +169,7 @@ func (s *Service) anythingHidden(ctx context.Context, q *question, p *page) (hid
 		args["day"] = pg.Date(q.day)
 	} else {
 		sql, args["past"] = hiddenEverSQL, !q.knownAt.IsZero()
-		now, err := s.survivor(ctx, q.child)
+		now, err := children.Survivor(ctx, s.pool, q.child)
 		if err != nil {
 			return false, err
 		}

@@ -33,7 +33,7 @@ maintenance_work_mem = %dMB         # index builds and vacuum after bulk loads
 max_locks_per_transaction = 256     # batches lock many match-key stripes in one transaction
 
 # Writing: bulk loads must not drown in checkpoints.
-wal_compression = on
+wal_compression = %s            # a page that is touched first after a checkpoint is logged whole
 max_wal_size = 2GB
 min_wal_size = 256MB
 checkpoint_timeout = 15min
@@ -69,7 +69,7 @@ synchronous_commit = off
 full_page_writes = off
 max_connections = 400               # many test processes, each test with its own pool`
 
-func settings(disposable bool) string {
+func settings(disposable bool, compression string) string {
 	memory := machineMemory()
 	shared := min(max(memory/4, 64*mib), 2*gib)
 	durability := durableSettings
@@ -77,7 +77,7 @@ func settings(disposable bool) string {
 		shared, durability = 256*mib, disposableSettings
 	}
 	return fmt.Sprintf(baseSettings, durability, shared/mib, max(memory/2, 128*mib)/mib,
-		min(max(memory/20, 32*mib), 512*mib)/mib)
+		min(max(memory/20, 32*mib), 512*mib)/mib, compression)
 }
 
 // machineMemory is what this machine or container has, in bytes; 1 GiB where

@@ -22,9 +22,9 @@ import (
 	"irthub/internal/standard"
 )
 
-// shown makes the message of a referral for one of its sides.
-func (s *Service) shown(ctx context.Context, v *version, to side) *irtv1.Referral {
-	m, asker := v.message(to, time.Now()), s.directory.Asker(ctx)
+// shown makes the message of a referral for one of its sides, as of an instant.
+func (s *Service) shown(ctx context.Context, v *version, to side, now time.Time) *irtv1.Referral {
+	m, asker := v.message(to, now), s.directory.Asker(ctx)
 	if to == recipient { // who was not asked learns of no sensitive service that was
 		m.RedirectedFrom = slices.DeleteFunc(m.GetRedirectedFrom(), func(name string) bool {
 			from, _ := agencies.ParseName(name)
@@ -55,7 +55,7 @@ func (s *Service) GetReferral(ctx context.Context, req *irtv1.GetReferralRequest
 	if err != nil {
 		return nil, err
 	}
-	m := s.view(ctx, asker, standings[v.childID], v)
+	m := s.view(ctx, asker, standings[v.childID], v, time.Now())
 	if m == nil {
 		return nil, rpc.Denied()
 	}
@@ -63,10 +63,10 @@ func (s *Service) GetReferral(ctx context.Context, req *irtv1.GetReferralRequest
 }
 
 // view is what an asker sees of a referral, nil where it may not know of it.
-func (s *Service) view(ctx context.Context, asker agencies.Asker, st *children.Standing, v *version) *irtv1.Referral {
+func (s *Service) view(ctx context.Context, asker agencies.Asker, st *children.Standing, v *version, now time.Time) *irtv1.Referral {
 	var m *irtv1.Referral
 	if to := v.sideOf(asker); to != nobody {
-		m = s.shown(ctx, v, to)
+		m = s.shown(ctx, v, to, now)
 	} else {
 		d := s.leads(asker, st, s.touchesSensitive(v))
 		if !d.Shows(irtv1.Category_CATEGORY_REFERRAL) {
@@ -101,44 +101,75 @@ func (s *Service) touchesSensitive(v *version) bool {
 	return s.sensitive(v.agency) || s.sensitive(v.recipient) || slices.ContainsFunc(v.redirectedFrom, s.sensitive)
 }
 
+// listing is which referrals a list is of, and for whom.
+type listing struct {
+	asker    agencies.Asker
+	standing *children.Standing // of the child; nil for an agency's worklist
+	now      time.Time          // or the instant asked about
+	sql      string
+	args     pgx.NamedArgs
+}
+
+// listing reads what a list is asked, and refuses who may not ask it.
+func (s *Service) listing(ctx context.Context, req *irtv1.ListReferralsRequest) (*listing, error) {
+	if faults := rpc.KnownAtFaults(req.GetKnownAt()); len(faults) > 0 {
+		return nil, rpc.Invalid(faults)
+	}
+	asker := s.directory.Asker(ctx)
+	l := &listing{asker: asker, now: time.Now(), sql: receivedSQL, args: pgx.NamedArgs{
+		"reader": asker.Agency, "state": int16(req.GetState()), "overdue": req.GetOverdue(), //nolint:gosec // states are few
+		"sensitive": append([]string{}, s.directory.Sensitive()...), "lead": false,
+	}}
+	switch {
+	case strings.HasPrefix(req.GetParent(), "children/"):
+		return l, s.aboutChild(ctx, l, req)
+	case req.GetKnownAt() != nil:
+		return nil, rpc.KnownAtOfChild()
+	case req.GetSent():
+		l.sql = sentSQL
+	}
+	return l, s.ownAgency(ctx, req.GetParent())
+}
+
+// aboutChild completes a list of what is known of a child.
+func (s *Service) aboutChild(ctx context.Context, l *listing, req *irtv1.ListReferralsRequest) error {
+	child, standing, err := s.child(ctx, l.asker, req.GetParent())
+	if err != nil {
+		return err
+	}
+	l.standing, l.sql, l.args["child"] = standing, ofChildSQL, [16]byte(child)
+	l.args["lead"] = s.leads(l.asker, standing, false).Shows(irtv1.Category_CATEGORY_REFERRAL)
+	audit.FromContext(ctx).AddChild(child)
+	if at := req.GetKnownAt(); at != nil {
+		named, _ := rpc.ParseChildName(req.GetParent()) // which s.child has read
+		then, err := children.SurvivorAt(ctx, s.pool, named, at.AsTime())
+		if err != nil {
+			return err
+		}
+		l.now, l.sql, l.args["child_then"] = at.AsTime(), ofChildThenSQL, [16]byte(then)
+	}
+	return nil
+}
+
 // ListReferrals implements irt.v1.ReferralService.
 func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsRequest) (*irtv1.ListReferralsResponse, error) {
 	const method = irtv1.ReferralService_ListReferrals_FullMethodName
-	asker := s.directory.Asker(ctx)
-	args := pgx.NamedArgs{
-		"reader": asker.Agency, "state": int16(req.GetState()), "overdue": req.GetOverdue(), "now": time.Now(), //nolint:gosec // states are few
-		"sensitive": append([]string{}, s.directory.Sensitive()...), "lead": false,
-	}
-	var st *children.Standing
-	sql := receivedSQL
-	if strings.HasPrefix(req.GetParent(), "children/") {
-		child, standing, err := s.child(ctx, asker, req.GetParent())
-		if err != nil {
-			return nil, err
-		}
-		st, sql, args["child"] = standing, ofChildSQL, [16]byte(child)
-		args["lead"] = s.leads(asker, st, false).Shows(irtv1.Category_CATEGORY_REFERRAL)
-		audit.FromContext(ctx).AddChild(child)
-	} else {
-		if err := s.ownAgency(ctx, req.GetParent()); err != nil {
-			return nil, err
-		}
-		if req.GetSent() {
-			sql = sentSQL
-		}
+	l, err := s.listing(ctx, req)
+	if err != nil {
+		return nil, err
 	}
 	cursor, err := s.tokens.Decode(method, req, req.GetPageToken())
 	if err != nil {
 		return nil, err
 	}
-	args["before"], args["before_id"] = endOfTime, [16]byte(uuid.Max)
+	l.args["before"], l.args["before_id"] = endOfTime, [16]byte(uuid.Max)
 	if len(cursor) == 8+len(uuid.UUID{}) {
-		args["before"] = time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))) //nolint:gosec // as it was written
-		args["before_id"] = [16]byte(cursor[8:])
+		l.args["before"] = time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))) //nolint:gosec // as it was written
+		l.args["before_id"] = [16]byte(cursor[8:])
 	}
 	size := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))
-	args["limit"] = size + 1
-	rows, err := s.pool.Query(ctx, sql, args)
+	l.args["limit"], l.args["now"] = size+1, l.now
+	rows, err := s.pool.Query(ctx, l.sql, l.args)
 	if err != nil {
 		return nil, fmt.Errorf("referrals: listing: %w", err)
 	}
@@ -156,7 +187,7 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 		}
 	}
 	for _, v := range found {
-		if m := s.view(ctx, asker, st, v); m != nil {
+		if m := s.view(ctx, l.asker, l.standing, v, l.now); m != nil {
 			out.Referrals = append(out.Referrals, m)
 		}
 	}
@@ -167,8 +198,8 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 var endOfTime = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // listSQL lists the referrals that a condition selects, the newest first.
-func listSQL(condition string) string {
-	return `SELECT ` + columns + ` FROM referrals WHERE ` + condition + `
+func listSQL(source, condition string) string {
+	return `SELECT ` + columns + ` FROM ` + source + ` WHERE ` + condition + `
 		AND (create_time, referral_id) < (@before, @before_id)
 		AND (@state = 0 OR state = @state) AND (NOT @overdue OR state = 1 AND acknowledge_by_time < @now)
 	ORDER BY create_time DESC, referral_id DESC LIMIT @limit`
@@ -176,12 +207,16 @@ func listSQL(condition string) string {
 
 // The lists. That of a child holds what view shows, so that pages are counted by it.
 var (
-	receivedSQL = listSQL(`recipient_id = @reader`)
-	sentSQL     = listSQL(`agency_id = @reader`)
-	ofChildSQL  = listSQL(`child_id = @child AND (agency_id = @reader OR recipient_id = @reader
-		OR @lead AND NOT agency_id = ANY(@sensitive::text[]) AND NOT recipient_id = ANY(@sensitive::text[])
-			AND NOT redirected_from && @sensitive::text[])`)
+	receivedSQL    = listSQL(`referrals`, `recipient_id = @reader`)
+	sentSQL        = listSQL(`referrals`, `agency_id = @reader`)
+	ofChildSQL     = listSQL(`referrals`, `child_id = @child AND `+shownToReader)
+	ofChildThenSQL = listSQL(`(`+children.VersionsAt("referrals", columns, "@child_then", "@now")+`) r`, shownToReader)
 )
+
+// shownToReader is the rule of who sees a referral about a child.
+const shownToReader = `(agency_id = @reader OR recipient_id = @reader
+		OR @lead AND NOT agency_id = ANY(@sensitive::text[]) AND NOT recipient_id = ANY(@sensitive::text[])
+			AND NOT redirected_from && @sensitive::text[])`
 
 // child is the one that answers for the child named, for an asker who may know of it.
 func (s *Service) child(ctx context.Context, asker agencies.Asker, name string) (uuid.UUID, *children.Standing, error) {

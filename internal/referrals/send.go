@@ -49,7 +49,7 @@ func (s *Service) SendReferral(ctx context.Context, req *irtv1.SendReferralReque
 	if err := s.writer.Do(ctx, &sub.Write); err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, sub.stored, sender), nil
+	return s.shown(ctx, sub.stored, sender, time.Now()), nil
 }
 
 // mayReceive refuses a recipient that is not there to receive.

@@ -102,7 +102,7 @@ func (s *Service) submitAfter(
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, sub.stored, sender), nil
+	return s.shown(ctx, sub.stored, sender, time.Now()), nil
 }
 
 // Submit takes one referral through admission and the write pipeline, waiting for a

@@ -68,7 +68,7 @@ func (s *Service) take(ctx context.Context, m move, req moveRequest, with func(*
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, stored, by), nil
+	return s.shown(ctx, stored, by, time.Now()), nil
 }
 
 // mine is the referral of that name, for a caller of one of its sides. To everybody else

@@ -23,3 +23,12 @@ func KnownAtFaults(at *timestamppb.Timestamp) []standard.Fault {
 		Action:      "Send an instant of the past, or leave it out to ask what is known now.",
 	}}
 }
+
+// KnownAtOfChild is the error where known_at is asked of an agency's list.
+func KnownAtOfChild() error {
+	return Invalid([]standard.Fault{{
+		Field: "known_at", RuleID: "KNOWN_AT_OF_CHILD",
+		Description: "What was known at an instant is told of a child, not of an agency.",
+		Action:      "Name a child (children/{child}), or leave it out.",
+	}})
+}

@@ -36,7 +36,7 @@ type subject struct {
 type word struct {
 	text     string
 	category irtv1.Category
-	agency   string // whose involvement or record it is in alone, or ""
+	agency   string // whose involvement, concern or record it is in alone, or ""; of a referral its two sides
 }
 
 var areaAgencies = map[string]irtv1.AgencyKind{
@@ -174,6 +174,32 @@ func (a *area) involve(t *testing.T, s *subject, agency, tag, basis string) {
 		t.Fatal(err)
 	}
 	s.words = append(s.words, word{"Worker" + tag + agency, category, agency}, word{"/i" + tag + agency, category, agency})
+	a.worry(ctx, t, s, agency, tag, basis != "")
+}
+
+// worry makes an agency share a concern about a child, and the school refer it to
+// social care.
+func (a *area) worry(ctx context.Context, t *testing.T, s *subject, agency, tag string, sensitive bool) {
+	t.Helper()
+	concern := "/concerns/c" + tag
+	if _, err := irtv1.NewConcernServiceClient(a.conn).SubmitConcern(ctx, &irtv1.SubmitConcernRequest{Concern: &irtv1.Concern{
+		Name: "agencies/" + agency + concern, Child: s.name, Category: "ATTENDANCE", Level: "EARLY_HELP", StartDate: "2026-01-05",
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if sensitive {
+		s.words = append(s.words, word{agency + concern, irtv1.Category_CATEGORY_SENSITIVE, agency})
+		return
+	}
+	s.words = append(s.words, word{agency + concern, irtv1.Category_CATEGORY_CONCERN, agency})
+	referral := "agencies/" + agency + "/referrals/r" + tag
+	if _, err := irtv1.NewReferralServiceClient(a.conn).SendReferral(ctx, &irtv1.SendReferralRequest{Referral: &irtv1.Referral{
+		Name: referral, Child: s.name, Recipient: "agencies/social-1", Reason: "CHILD_IN_NEED",
+		Urgency: irtv1.ReferralUrgency_REFERRAL_URGENCY_ROUTINE, Basis: "SAFEGUARDING",
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	s.words = append(s.words, word{referral, irtv1.Category_CATEGORY_REFERRAL, agency + " social-1"})
 }
 
 // set makes a child what its sort says, in the tables of consents and shields.

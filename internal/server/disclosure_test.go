@@ -46,7 +46,7 @@ func (a *area) shows(c identity.Caller, s *subject, w word, searching bool) bool
 	}
 	// What the agency said itself: its record says all but the involvements of others.
 	f.Own = true
-	own := s.works[agency] && w.agency == "" && agency != "clinic-1" || w.agency == agency
+	own := s.works[agency] && w.agency == "" && agency != "clinic-1" || slices.Contains(strings.Fields(w.agency), agency)
 	return own && sharing.Decide(sharing.See, f).Shows(w.category)
 }
 

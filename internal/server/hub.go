@@ -81,6 +81,13 @@ type Hub struct {
 	config    Config
 }
 
+func (h *Hub) timelineSources() timeline.Sources {
+	return timeline.Sources{
+		Children: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
+		Consents: h.Consents, Contacts: h.Contacts,
+	}
+}
+
 // newHub makes the services over an open database.
 func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	standard.Prepare()
@@ -125,9 +132,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.daily = retention.StartDaily(ctx, db.Pool, c.Log)
 	h.Involvements = involvement.New(db.Pool, h.Directory, tokens, h.audit)
 	h.startWorkingTogether(ctx, tokens)
-	h.Timelines = timeline.New(timeline.Sources{
-		Children: h.Children, Involvements: h.Involvements, Consents: h.Consents, Contacts: h.Contacts,
-	}, tokens)
+	h.Timelines = timeline.New(h.timelineSources(), tokens)
 	h.keeper = idempotency.New(db.Pool, func(err error) {
 		c.Log.Warn("answers kept for idempotency were not forgotten", "error", err)
 	})

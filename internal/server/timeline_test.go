@@ -15,8 +15,8 @@ import (
 )
 
 // Whoever looks at whichever child's timeline is told there nothing that the single
-// methods do not tell: each involvement, lead professional and consent is one that
-// the method shows, as it shows it.
+// methods do not tell: each involvement, lead professional, concern, referral and
+// consent is one that the method shows, as it shows it.
 func TestATimelineHoldsOnlyWhatTheSingleMethodsShow(t *testing.T) {
 	t.Parallel()
 	a := newArea(t)
@@ -54,6 +54,14 @@ func (a *area) single(t *testing.T, c identity.Caller, child string) (shown []pr
 	for _, m := range leads.GetLeadProfessionals() {
 		shown = append(shown, m)
 	}
+	concerns, _ := irtv1.NewConcernServiceClient(a.conn).ListConcerns(a.as(t, c), &irtv1.ListConcernsRequest{Parent: child})
+	for _, m := range concerns.GetConcerns() {
+		shown = append(shown, m)
+	}
+	referrals, _ := irtv1.NewReferralServiceClient(a.conn).ListReferrals(a.as(t, c), &irtv1.ListReferralsRequest{Parent: child})
+	for _, m := range referrals.GetReferrals() {
+		shown = append(shown, m)
+	}
 	consents, _ := irtv1.NewConsentServiceClient(a.conn).ListConsents(a.as(t, c), &irtv1.ListConsentsRequest{Parent: child, IncludeEnded: true})
 	for _, m := range consents.GetConsents() {
 		shown = append(shown, m)
@@ -79,6 +87,14 @@ func isShown(e *irtv1.TimelineEntry, shown []proto.Message) bool {
 			}
 		case *irtv1.TimelineEntry_LeadProfessional:
 			if proto.Equal(d.LeadProfessional, m) {
+				return true
+			}
+		case *irtv1.TimelineEntry_Concern:
+			if proto.Equal(d.Concern, m) {
+				return true
+			}
+		case *irtv1.TimelineEntry_Referral:
+			if proto.Equal(d.Referral, m) {
 				return true
 			}
 		case *irtv1.TimelineEntry_Consent:
@@ -124,7 +140,7 @@ func TestATimelineInItsOrder(t *testing.T) {
 	for _, c := range []struct{ name, query, want string }{
 		{"all", "", today + " REGISTRATION, " + today + " REGISTRATION, 2026-02-01 MOVE, 2026-01-05 INVOLVEMENT"},
 		{"as of a day", "?asOf=2026-01-31", "2026-01-05 INVOLVEMENT"},
-		{"as it was known", "?knownAt=" + known.UTC().Format(time.RFC3339Nano), today + " REGISTRATION, 2026-01-05 INVOLVEMENT"},
+		{"as it was known", "?knownAt=" + known.UTC().Format(time.RFC3339Nano), today + " REGISTRATION, " + today + " REGISTRATION, 2026-01-05 INVOLVEMENT"},
 		{"of two kinds", "?kinds=TIMELINE_KIND_MOVE&kinds=TIMELINE_KIND_INVOLVEMENT", "2026-02-01 MOVE, 2026-01-05 INVOLVEMENT"},
 	} {
 		for _, size := range []string{"", "1"} {
@@ -169,4 +185,89 @@ func paging(size, token string) (q string) {
 		q += "&pageToken=" + token
 	}
 	return q
+}
+
+// Concerns and referrals stand in the timeline as they are now, as they were known
+// before, and on the right child when children become one and part again.
+func TestATimelineFollowsMergeAndSplit(t *testing.T) {
+	t.Parallel()
+	a := newArea(t)
+	plain, other := a.children[0], a.children[5]
+	school := identity.Caller{Agency: "school-1", Role: irtv1.Role_ROLE_AGENCY_SYSTEM, Purpose: irtv1.Purpose_PURPOSE_SAFEGUARDING}
+	of := func(child string, knownAt *timestamppb.Timestamp) string {
+		t.Helper()
+		resp, err := irtv1.NewTimelineServiceClient(a.conn).ListTimelineEntries(a.as(t, school), &irtv1.ListTimelineEntriesRequest{
+			Parent: child, KnownAt: knownAt,
+			Kinds: []irtv1.TimelineKind{irtv1.TimelineKind_TIMELINE_KIND_CONCERN, irtv1.TimelineKind_TIMELINE_KIND_REFERRAL},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, e := range resp.GetEntries() {
+			told = append(told, strings.TrimPrefix(e.GetConcern().GetName()+e.GetReferral().GetName(), "agencies/school-1/")+" "+
+				strings.TrimPrefix(e.GetConcern().GetState().String(), "CONCERN_STATE_")+"/"+
+				strings.TrimPrefix(e.GetReferral().GetState().String(), "REFERRAL_STATE_"))
+		}
+		return strings.Join(told, ", ")
+	}
+	want := func(what, got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %q, want %q", what, got, want)
+		}
+	}
+	const ofPlain, ofOther = "referrals/rAq UNSPECIFIED/SENT, concerns/cAq OPEN/UNSPECIFIED", "referrals/rFq UNSPECIFIED/SENT, concerns/cFq OPEN/UNSPECIFIED"
+	want("the one", of(plain.name, nil), ofPlain)
+	want("the other", of(other.name, nil), ofOther)
+	before := a.now(t)
+	if _, err := irtv1.NewConcernServiceClient(a.conn).CloseConcern(a.as(t, school), &irtv1.CloseConcernRequest{
+		Name: "agencies/school-1/concerns/cAq", Outcome: "SUPPORT_IN_PLACE",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const closed = "referrals/rAq UNSPECIFIED/SENT, concerns/cAq CLOSED/UNSPECIFIED"
+	want("after it was closed", of(plain.name, nil), closed)
+	want("as it was known before", of(plain.name, before), ofPlain)
+
+	a.mergeByTwo(t, other.name, plain.name)
+	want("of both", of(plain.name, nil), "referrals/rFq UNSPECIFIED/SENT, referrals/rAq UNSPECIFIED/SENT, concerns/cFq OPEN/UNSPECIFIED, concerns/cAq CLOSED/UNSPECIFIED")
+	want("by the name that was merged", of(other.name, nil), of(plain.name, nil))
+	want("by that name, before", of(other.name, before), ofOther)
+	manager := identity.Caller{Agency: "gp-1", Role: irtv1.Role_ROLE_DATA_MANAGER, Practitioner: "dm1", Purpose: irtv1.Purpose_PURPOSE_DATA_QUALITY, Reason: "they are two"}
+	if _, err := irtv1.NewMatchServiceClient(a.conn).SplitChildRecord(a.as(t, manager), &irtv1.SplitChildRecordRequest{
+		Child: plain.name, ChildRecords: []string{"agencies/school-1/childRecords/rFq", "agencies/social-1/childRecords/rFq"}, Reason: "they are two",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want("the one, parted", of(plain.name, nil), closed)
+	want("the other, parted", of(other.name, nil), ofOther)
+}
+
+func (a *area) now(t *testing.T) *timestamppb.Timestamp {
+	t.Helper()
+	var now time.Time
+	if err := a.pool.QueryRow(t.Context(), `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		t.Fatal(err)
+	}
+	return timestamppb.New(now)
+}
+
+// mergeByTwo makes one child of two, as two data managers decide.
+func (a *area) mergeByTwo(t *testing.T, child, into string) {
+	t.Helper()
+	client := irtv1.NewMatchServiceClient(a.conn)
+	manager := identity.Caller{Agency: "gp-1", Role: irtv1.Role_ROLE_DATA_MANAGER, Practitioner: "dm1", Purpose: irtv1.Purpose_PURPOSE_DATA_QUALITY, Reason: "one child"}
+	resp, err := client.MergeChildren(a.as(t, manager), &irtv1.MergeChildrenRequest{Child: child, IntoChild: into, Reason: "one child"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if review := resp.GetMatchReview(); review != "" {
+		manager.Practitioner = "dm2"
+		if _, err := client.ResolveMatchReview(a.as(t, manager), &irtv1.ResolveMatchReviewRequest{
+			Name: review, Resolution: irtv1.MatchResolution_MATCH_RESOLUTION_SAME, Reason: "one child",
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

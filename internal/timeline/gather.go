@@ -70,9 +70,11 @@ type source struct {
 
 var sources = []source{
 	{irtv1.ChildService_ListChildVersions_FullMethodName, []irtv1.TimelineKind{registration, move}, (*timeline).versions, true},
-	{irtv1.ChildService_ListChildRecords_FullMethodName, []irtv1.TimelineKind{registration}, (*timeline).records, false},
+	{irtv1.ChildService_ListChildRecords_FullMethodName, []irtv1.TimelineKind{registration}, (*timeline).records, true},
 	{irtv1.InvolvementService_ListInvolvements_FullMethodName, []irtv1.TimelineKind{involvement}, (*timeline).involvements, true},
-	{irtv1.InvolvementService_ListLeadProfessionals_FullMethodName, []irtv1.TimelineKind{lead}, (*timeline).leads, false},
+	{irtv1.InvolvementService_ListLeadProfessionals_FullMethodName, []irtv1.TimelineKind{lead}, (*timeline).leads, true},
+	{irtv1.ConcernService_ListConcerns_FullMethodName, []irtv1.TimelineKind{concern}, (*timeline).concerns, true},
+	{irtv1.ReferralService_ListReferrals_FullMethodName, []irtv1.TimelineKind{referral}, (*timeline).referrals, true},
 	{irtv1.ConsentService_ListConsents_FullMethodName, []irtv1.TimelineKind{consent}, (*timeline).consents, true},
 	{irtv1.ContactService_ListContactRequests_FullMethodName, []irtv1.TimelineKind{contactRequest}, (*timeline).contacts, false},
 }
@@ -82,6 +84,8 @@ const (
 	move           = irtv1.TimelineKind_TIMELINE_KIND_MOVE
 	involvement    = irtv1.TimelineKind_TIMELINE_KIND_INVOLVEMENT
 	lead           = irtv1.TimelineKind_TIMELINE_KIND_LEAD_PROFESSIONAL
+	concern        = irtv1.TimelineKind_TIMELINE_KIND_CONCERN
+	referral       = irtv1.TimelineKind_TIMELINE_KIND_REFERRAL
 	consent        = irtv1.TimelineKind_TIMELINE_KIND_CONSENT
 	contactRequest = irtv1.TimelineKind_TIMELINE_KIND_CONTACT_REQUEST
 )
@@ -194,6 +198,9 @@ func (t *timeline) moves(ctx context.Context, before, now *irtv1.Child, day stri
 func (t *timeline) records(ctx context.Context) error {
 	resp, err := t.from.Children.ListChildRecords(ctx, &irtv1.ListChildRecordsRequest{Parent: "agencies/-", Child: t.child})
 	for _, r := range resp.GetChildRecords() {
+		if at := t.req.GetKnownAt(); at != nil && r.GetCreateTime().AsTime().After(at.AsTime()) {
+			continue
+		}
 		t.register(ctx, r.GetCreateTime(), r.GetName())
 	}
 	return err
@@ -215,7 +222,7 @@ func (t *timeline) involvements(ctx context.Context) error {
 }
 
 func (t *timeline) leads(ctx context.Context) error {
-	resp, err := t.from.Involvements.ListLeadProfessionals(ctx, &irtv1.ListLeadProfessionalsRequest{Parent: t.child})
+	resp, err := t.from.Involvements.ListLeadProfessionals(ctx, &irtv1.ListLeadProfessionalsRequest{Parent: t.child, KnownAt: t.req.GetKnownAt()})
 	for _, l := range resp.GetLeadProfessionals() {
 		t.add(&irtv1.TimelineEntry{
 			Kind: lead, StartDate: l.GetStartDate(), EndDate: l.GetEndDate(), Detail: &irtv1.TimelineEntry_LeadProfessional{LeadProfessional: l},
@@ -223,6 +230,42 @@ func (t *timeline) leads(ctx context.Context) error {
 	}
 	t.withheld(ctx, resp.GetWithheld())
 	return err
+}
+
+func (t *timeline) concerns(ctx context.Context) error {
+	return pages(func(token string) (string, error) {
+		resp, err := t.from.Concerns.ListConcerns(ctx, &irtv1.ListConcernsRequest{
+			Parent: t.child, KnownAt: t.req.GetKnownAt(), PageSize: largestPage, PageToken: token,
+		})
+		for _, c := range resp.GetConcerns() {
+			t.add(&irtv1.TimelineEntry{
+				Kind: concern, StartDate: c.GetStartDate(), EndDate: c.GetEndDate(), Detail: &irtv1.TimelineEntry_Concern{Concern: c},
+			}, c.GetName())
+		}
+		t.withheld(ctx, resp.GetWithheld())
+		return resp.GetNextPageToken(), err
+	})
+}
+
+// referrals tells on which day each was first sent. It is over on the day on which the
+// hub came to know its last version, if that is an end.
+func (t *timeline) referrals(ctx context.Context) error {
+	return pages(func(token string) (string, error) {
+		resp, err := t.from.Referrals.ListReferrals(ctx, &irtv1.ListReferralsRequest{
+			Parent: t.child, KnownAt: t.req.GetKnownAt(), PageSize: largestPage, PageToken: token,
+		})
+		for _, r := range resp.GetReferrals() {
+			e := &irtv1.TimelineEntry{
+				Kind: referral, StartDate: dayOf(r.GetCreateTime()), Detail: &irtv1.TimelineEntry_Referral{Referral: r},
+			}
+			switch r.GetState() {
+			case irtv1.ReferralState_REFERRAL_STATE_DECLINED, irtv1.ReferralState_REFERRAL_STATE_CLOSED, irtv1.ReferralState_REFERRAL_STATE_WITHDRAWN:
+				e.EndDate = dayOf(r.GetUpdateTime())
+			}
+			t.add(e, r.GetName())
+		}
+		return resp.GetNextPageToken(), err
+	})
 }
 
 func (t *timeline) consents(ctx context.Context) error {

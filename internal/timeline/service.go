@@ -7,6 +7,7 @@ import (
 	"context"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/children"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -21,6 +22,8 @@ const (
 type Sources struct {
 	Children     irtv1.ChildServiceServer
 	Involvements irtv1.InvolvementServiceServer
+	Concerns     irtv1.ConcernServiceServer
+	Referrals    irtv1.ReferralServiceServer
 	Consents     irtv1.ConsentServiceServer
 	Contacts     Contacts
 }
@@ -53,6 +56,7 @@ func (s *Service) ListTimelineEntries(ctx context.Context, req *irtv1.ListTimeli
 	if err != nil {
 		return nil, err
 	}
+	ctx = children.OneReading(ctx)
 	t := &timeline{Service: s, req: req, out: &irtv1.ListTimelineEntriesResponse{}}
 	if err := t.gather(ctx); err != nil {
 		return nil, err

@@ -577,7 +577,9 @@ func (x *SetLeadProfessionalRequest) GetStartDate() string {
 type ListLeadProfessionalsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// children/{child}
-	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// As the hub knew them at this instant; now if absent.
+	KnownAt       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -617,6 +619,13 @@ func (x *ListLeadProfessionalsRequest) GetParent() string {
 		return x.Parent
 	}
 	return ""
+}
+
+func (x *ListLeadProfessionalsRequest) GetKnownAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KnownAt
+	}
+	return nil
 }
 
 // The lead professionals of a child, at most 1,000.
@@ -715,9 +724,10 @@ const file_irt_v1_involvement_service_proto_rawDesc = "" +
 	"\x05child\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05child\x125\n" +
 	"\vinvolvement\x18\x02 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\bR\vinvolvement\x12Y\n" +
 	"\n" +
-	"start_date\x18\x03 \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\b\"\fDATE_INVALIDR\tstartDate\"J\n" +
+	"start_date\x18\x03 \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\b\"\fDATE_INVALIDR\tstartDate\"\x89\x01\n" +
 	"\x1cListLeadProfessionalsRequest\x12*\n" +
-	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\"\xa6\x01\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\x12=\n" +
+	"\bknown_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\aknownAt\"\xa6\x01\n" +
 	"\x1dListLeadProfessionalsResponse\x12O\n" +
 	"\x12lead_professionals\x18\x01 \x03(\v2\x18.irt.v1.LeadProfessionalB\x06\xca\xda\x18\x02\b\bR\x11leadProfessionals\x124\n" +
 	"\bwithheld\x18\x02 \x03(\v2\x10.irt.v1.WithheldB\x06\xca\xda\x18\x02\b\x01R\bwithheld2\x92\b\n" +
@@ -768,27 +778,28 @@ var file_irt_v1_involvement_service_proto_depIdxs = []int32{
 	12, // 4: irt.v1.ListInvolvementsRequest.known_at:type_name -> google.protobuf.Timestamp
 	10, // 5: irt.v1.ListInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
 	13, // 6: irt.v1.ListInvolvementsResponse.withheld:type_name -> irt.v1.Withheld
-	14, // 7: irt.v1.ListLeadProfessionalsResponse.lead_professionals:type_name -> irt.v1.LeadProfessional
-	13, // 8: irt.v1.ListLeadProfessionalsResponse.withheld:type_name -> irt.v1.Withheld
-	0,  // 9: irt.v1.InvolvementService.SubmitInvolvement:input_type -> irt.v1.SubmitInvolvementRequest
-	1,  // 10: irt.v1.InvolvementService.SubmitInvolvements:input_type -> irt.v1.SubmitInvolvementsRequest
-	3,  // 11: irt.v1.InvolvementService.GetInvolvement:input_type -> irt.v1.GetInvolvementRequest
-	4,  // 12: irt.v1.InvolvementService.EndInvolvement:input_type -> irt.v1.EndInvolvementRequest
-	5,  // 13: irt.v1.InvolvementService.ListInvolvements:input_type -> irt.v1.ListInvolvementsRequest
-	7,  // 14: irt.v1.InvolvementService.SetLeadProfessional:input_type -> irt.v1.SetLeadProfessionalRequest
-	8,  // 15: irt.v1.InvolvementService.ListLeadProfessionals:input_type -> irt.v1.ListLeadProfessionalsRequest
-	10, // 16: irt.v1.InvolvementService.SubmitInvolvement:output_type -> irt.v1.Involvement
-	2,  // 17: irt.v1.InvolvementService.SubmitInvolvements:output_type -> irt.v1.SubmitInvolvementsResponse
-	10, // 18: irt.v1.InvolvementService.GetInvolvement:output_type -> irt.v1.Involvement
-	10, // 19: irt.v1.InvolvementService.EndInvolvement:output_type -> irt.v1.Involvement
-	6,  // 20: irt.v1.InvolvementService.ListInvolvements:output_type -> irt.v1.ListInvolvementsResponse
-	14, // 21: irt.v1.InvolvementService.SetLeadProfessional:output_type -> irt.v1.LeadProfessional
-	9,  // 22: irt.v1.InvolvementService.ListLeadProfessionals:output_type -> irt.v1.ListLeadProfessionalsResponse
-	16, // [16:23] is the sub-list for method output_type
-	9,  // [9:16] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	12, // 7: irt.v1.ListLeadProfessionalsRequest.known_at:type_name -> google.protobuf.Timestamp
+	14, // 8: irt.v1.ListLeadProfessionalsResponse.lead_professionals:type_name -> irt.v1.LeadProfessional
+	13, // 9: irt.v1.ListLeadProfessionalsResponse.withheld:type_name -> irt.v1.Withheld
+	0,  // 10: irt.v1.InvolvementService.SubmitInvolvement:input_type -> irt.v1.SubmitInvolvementRequest
+	1,  // 11: irt.v1.InvolvementService.SubmitInvolvements:input_type -> irt.v1.SubmitInvolvementsRequest
+	3,  // 12: irt.v1.InvolvementService.GetInvolvement:input_type -> irt.v1.GetInvolvementRequest
+	4,  // 13: irt.v1.InvolvementService.EndInvolvement:input_type -> irt.v1.EndInvolvementRequest
+	5,  // 14: irt.v1.InvolvementService.ListInvolvements:input_type -> irt.v1.ListInvolvementsRequest
+	7,  // 15: irt.v1.InvolvementService.SetLeadProfessional:input_type -> irt.v1.SetLeadProfessionalRequest
+	8,  // 16: irt.v1.InvolvementService.ListLeadProfessionals:input_type -> irt.v1.ListLeadProfessionalsRequest
+	10, // 17: irt.v1.InvolvementService.SubmitInvolvement:output_type -> irt.v1.Involvement
+	2,  // 18: irt.v1.InvolvementService.SubmitInvolvements:output_type -> irt.v1.SubmitInvolvementsResponse
+	10, // 19: irt.v1.InvolvementService.GetInvolvement:output_type -> irt.v1.Involvement
+	10, // 20: irt.v1.InvolvementService.EndInvolvement:output_type -> irt.v1.Involvement
+	6,  // 21: irt.v1.InvolvementService.ListInvolvements:output_type -> irt.v1.ListInvolvementsResponse
+	14, // 22: irt.v1.InvolvementService.SetLeadProfessional:output_type -> irt.v1.LeadProfessional
+	9,  // 23: irt.v1.InvolvementService.ListLeadProfessionals:output_type -> irt.v1.ListLeadProfessionalsResponse
+	17, // [17:24] is the sub-list for method output_type
+	10, // [10:17] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_involvement_service_proto_init() }

@@ -319,6 +319,8 @@ func local_request_InvolvementService_SetLeadProfessional_0(ctx context.Context,
 	return msg, metadata, err
 }
 
+var filter_InvolvementService_ListLeadProfessionals_0 = &utilities.DoubleArray{Encoding: map[string]int{"parent": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+
 func request_InvolvementService_ListLeadProfessionals_0(ctx context.Context, marshaler runtime.Marshaler, client InvolvementServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq ListLeadProfessionalsRequest
@@ -332,6 +334,12 @@ func request_InvolvementService_ListLeadProfessionals_0(ctx context.Context, mar
 	protoReq.Parent, err = runtime.String(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "parent", err)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_InvolvementService_ListLeadProfessionals_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -353,6 +361,12 @@ func local_request_InvolvementService_ListLeadProfessionals_0(ctx context.Contex
 	protoReq.Parent, err = runtime.String(val)
 	if err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "parent", err)
+	}
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_InvolvementService_ListLeadProfessionals_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	msg, err := server.ListLeadProfessionals(ctx, &protoReq)
 	return msg, metadata, err

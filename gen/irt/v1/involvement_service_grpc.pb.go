@@ -82,7 +82,7 @@ type InvolvementServiceClient interface {
 	SetLeadProfessional(ctx context.Context, in *SetLeadProfessionalRequest, opts ...grpc.CallOption) (*LeadProfessional, error)
 	// Lists the lead professionals a child has had, the present one first.
 	//
-	// Errors: NOT_FOUND, PERMISSION_DENIED.
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (KNOWN_AT_RANGE), PERMISSION_DENIED.
 	ListLeadProfessionals(ctx context.Context, in *ListLeadProfessionalsRequest, opts ...grpc.CallOption) (*ListLeadProfessionalsResponse, error)
 }
 
@@ -219,7 +219,7 @@ type InvolvementServiceServer interface {
 	SetLeadProfessional(context.Context, *SetLeadProfessionalRequest) (*LeadProfessional, error)
 	// Lists the lead professionals a child has had, the present one first.
 	//
-	// Errors: NOT_FOUND, PERMISSION_DENIED.
+	// Errors: NOT_FOUND, INVALID_ARGUMENT (KNOWN_AT_RANGE), PERMISSION_DENIED.
 	ListLeadProfessionals(context.Context, *ListLeadProfessionalsRequest) (*ListLeadProfessionalsResponse, error)
 	mustEmbedUnimplementedInvolvementServiceServer()
 }

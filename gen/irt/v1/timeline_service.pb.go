@@ -44,6 +44,10 @@ const (
 	TimelineKind_TIMELINE_KIND_CONSENT TimelineKind = 5
 	// A contact request.
 	TimelineKind_TIMELINE_KIND_CONTACT_REQUEST TimelineKind = 6
+	// A concern.
+	TimelineKind_TIMELINE_KIND_CONCERN TimelineKind = 7
+	// A referral.
+	TimelineKind_TIMELINE_KIND_REFERRAL TimelineKind = 8
 )
 
 // Enum value maps for TimelineKind.
@@ -56,6 +60,8 @@ var (
 		4: "TIMELINE_KIND_LEAD_PROFESSIONAL",
 		5: "TIMELINE_KIND_CONSENT",
 		6: "TIMELINE_KIND_CONTACT_REQUEST",
+		7: "TIMELINE_KIND_CONCERN",
+		8: "TIMELINE_KIND_REFERRAL",
 	}
 	TimelineKind_value = map[string]int32{
 		"TIMELINE_KIND_UNSPECIFIED":       0,
@@ -65,6 +71,8 @@ var (
 		"TIMELINE_KIND_LEAD_PROFESSIONAL": 4,
 		"TIMELINE_KIND_CONSENT":           5,
 		"TIMELINE_KIND_CONTACT_REQUEST":   6,
+		"TIMELINE_KIND_CONCERN":           7,
+		"TIMELINE_KIND_REFERRAL":          8,
 	}
 )
 
@@ -102,8 +110,8 @@ type ListTimelineEntriesRequest struct {
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// Only what had begun by this day, YYYY-MM-DD.
 	AsOf string `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	// As the hub knew it at this instant; now if absent. Of the past the hub tells when
-	// it knew the child, moves, involvements and consents.
+	// As the hub knew it at this instant; now if absent. Of the past it tells no contact
+	// requests, and of records those that there are still.
 	KnownAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`
 	// Only these kinds; all if empty.
 	Kinds []TimelineKind `protobuf:"varint,4,rep,packed,name=kinds,proto3,enum=irt.v1.TimelineKind" json:"kinds,omitempty"`
@@ -270,6 +278,8 @@ type TimelineEntry struct {
 	//	*TimelineEntry_LeadProfessional
 	//	*TimelineEntry_Consent
 	//	*TimelineEntry_ContactRequest
+	//	*TimelineEntry_Concern
+	//	*TimelineEntry_Referral
 	Detail        isTimelineEntry_Detail `protobuf_oneof:"detail"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -387,6 +397,24 @@ func (x *TimelineEntry) GetContactRequest() *ContactRequest {
 	return nil
 }
 
+func (x *TimelineEntry) GetConcern() *Concern {
+	if x != nil {
+		if x, ok := x.Detail.(*TimelineEntry_Concern); ok {
+			return x.Concern
+		}
+	}
+	return nil
+}
+
+func (x *TimelineEntry) GetReferral() *Referral {
+	if x != nil {
+		if x, ok := x.Detail.(*TimelineEntry_Referral); ok {
+			return x.Referral
+		}
+	}
+	return nil
+}
+
 type isTimelineEntry_Detail interface {
 	isTimelineEntry_Detail()
 }
@@ -421,6 +449,16 @@ type TimelineEntry_ContactRequest struct {
 	ContactRequest *ContactRequest `protobuf:"bytes,9,opt,name=contact_request,json=contactRequest,proto3,oneof"`
 }
 
+type TimelineEntry_Concern struct {
+	// A concern.
+	Concern *Concern `protobuf:"bytes,10,opt,name=concern,proto3,oneof"`
+}
+
+type TimelineEntry_Referral struct {
+	// A referral.
+	Referral *Referral `protobuf:"bytes,11,opt,name=referral,proto3,oneof"`
+}
+
 func (*TimelineEntry_Registration) isTimelineEntry_Detail() {}
 
 func (*TimelineEntry_Move) isTimelineEntry_Detail() {}
@@ -432,6 +470,10 @@ func (*TimelineEntry_LeadProfessional) isTimelineEntry_Detail() {}
 func (*TimelineEntry_Consent) isTimelineEntry_Detail() {}
 
 func (*TimelineEntry_ContactRequest) isTimelineEntry_Detail() {}
+
+func (*TimelineEntry_Concern) isTimelineEntry_Detail() {}
+
+func (*TimelineEntry_Referral) isTimelineEntry_Detail() {}
 
 // How a child came to be known.
 type TimelineRegistration struct {
@@ -575,7 +617,7 @@ var File_irt_v1_timeline_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_timeline_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dirt/v1/timeline_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/child.proto\x1a\x14irt/v1/consent.proto\x1a\x14irt/v1/contact.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\xf8\x02\n" +
+	"\x1dirt/v1/timeline_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/child.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/consent.proto\x1a\x14irt/v1/contact.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\x1a\x15irt/v1/referral.proto\"\xf8\x02\n" +
 	"\x1aListTimelineEntriesRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\x12O\n" +
 	"\x05as_of\x18\x02 \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\x01\"\fDATE_INVALIDR\x04asOf\x12=\n" +
@@ -587,7 +629,7 @@ const file_irt_v1_timeline_service_proto_rawDesc = "" +
 	"\x1bListTimelineEntriesResponse\x127\n" +
 	"\aentries\x18\x01 \x03(\v2\x15.irt.v1.TimelineEntryB\x06\xca\xda\x18\x02\b\x01R\aentries\x12.\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken\x124\n" +
-	"\bwithheld\x18\x03 \x03(\v2\x10.irt.v1.WithheldB\x06\xca\xda\x18\x02\b\x01R\bwithheld\"\xa7\x04\n" +
+	"\bwithheld\x18\x03 \x03(\v2\x10.irt.v1.WithheldB\x06\xca\xda\x18\x02\b\x01R\bwithheld\"\x94\x05\n" +
 	"\rTimelineEntry\x120\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.irt.v1.TimelineKindB\x06\xca\xda\x18\x02\b\x01R\x04kind\x12%\n" +
 	"\n" +
@@ -598,7 +640,10 @@ const file_irt_v1_timeline_service_proto_rawDesc = "" +
 	"\vinvolvement\x18\x06 \x01(\v2\x13.irt.v1.InvolvementB\x06\xca\xda\x18\x02\b\bH\x00R\vinvolvement\x12O\n" +
 	"\x11lead_professional\x18\a \x01(\v2\x18.irt.v1.LeadProfessionalB\x06\xca\xda\x18\x02\b\bH\x00R\x10leadProfessional\x123\n" +
 	"\aconsent\x18\b \x01(\v2\x0f.irt.v1.ConsentB\x06\xca\xda\x18\x02\b\x01H\x00R\aconsent\x12I\n" +
-	"\x0fcontact_request\x18\t \x01(\v2\x16.irt.v1.ContactRequestB\x06\xca\xda\x18\x02\b\bH\x00R\x0econtactRequestB\b\n" +
+	"\x0fcontact_request\x18\t \x01(\v2\x16.irt.v1.ContactRequestB\x06\xca\xda\x18\x02\b\bH\x00R\x0econtactRequest\x123\n" +
+	"\aconcern\x18\n" +
+	" \x01(\v2\x0f.irt.v1.ConcernB\x06\xca\xda\x18\x02\b\vH\x00R\aconcern\x126\n" +
+	"\breferral\x18\v \x01(\v2\x10.irt.v1.ReferralB\x06\xca\xda\x18\x02\b\fH\x00R\breferralB\b\n" +
 	"\x06detail\"A\n" +
 	"\x14TimelineRegistration\x12)\n" +
 	"\fchild_record\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\bR\vchildRecord\"\xb1\x02\n" +
@@ -609,7 +654,7 @@ const file_irt_v1_timeline_service_proto_rawDesc = "" +
 	"school_urn\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\tschoolUrn\x126\n" +
 	"\x13school_display_name\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\x11schoolDisplayName\x120\n" +
 	"\x10gp_practice_code\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\x0egpPracticeCode\x12?\n" +
-	"\x18gp_practice_display_name\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\x15gpPracticeDisplayName*\xe7\x01\n" +
+	"\x18gp_practice_display_name\x18\x06 \x01(\tB\x06\xca\xda\x18\x02\b\x04R\x15gpPracticeDisplayName*\x9e\x02\n" +
 	"\fTimelineKind\x12\x1d\n" +
 	"\x19TIMELINE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aTIMELINE_KIND_REGISTRATION\x10\x01\x12\x16\n" +
@@ -617,7 +662,9 @@ const file_irt_v1_timeline_service_proto_rawDesc = "" +
 	"\x19TIMELINE_KIND_INVOLVEMENT\x10\x03\x12#\n" +
 	"\x1fTIMELINE_KIND_LEAD_PROFESSIONAL\x10\x04\x12\x19\n" +
 	"\x15TIMELINE_KIND_CONSENT\x10\x05\x12!\n" +
-	"\x1dTIMELINE_KIND_CONTACT_REQUEST\x10\x062\xa8\x01\n" +
+	"\x1dTIMELINE_KIND_CONTACT_REQUEST\x10\x06\x12\x19\n" +
+	"\x15TIMELINE_KIND_CONCERN\x10\a\x12\x1a\n" +
+	"\x16TIMELINE_KIND_REFERRAL\x10\b2\xa8\x01\n" +
 	"\x0fTimelineService\x12\x94\x01\n" +
 	"\x13ListTimelineEntries\x12\".irt.v1.ListTimelineEntriesRequest\x1a#.irt.v1.ListTimelineEntriesResponse\"4\xd2\xda\x18\b\x12\x04\x01\x02\x03\x05\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=children/*}/timelineB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
@@ -648,6 +695,8 @@ var file_irt_v1_timeline_service_proto_goTypes = []any{
 	(*LeadProfessional)(nil),            // 9: irt.v1.LeadProfessional
 	(*Consent)(nil),                     // 10: irt.v1.Consent
 	(*ContactRequest)(nil),              // 11: irt.v1.ContactRequest
+	(*Concern)(nil),                     // 12: irt.v1.Concern
+	(*Referral)(nil),                    // 13: irt.v1.Referral
 }
 var file_irt_v1_timeline_service_proto_depIdxs = []int32{
 	6,  // 0: irt.v1.ListTimelineEntriesRequest.known_at:type_name -> google.protobuf.Timestamp
@@ -661,13 +710,15 @@ var file_irt_v1_timeline_service_proto_depIdxs = []int32{
 	9,  // 8: irt.v1.TimelineEntry.lead_professional:type_name -> irt.v1.LeadProfessional
 	10, // 9: irt.v1.TimelineEntry.consent:type_name -> irt.v1.Consent
 	11, // 10: irt.v1.TimelineEntry.contact_request:type_name -> irt.v1.ContactRequest
-	1,  // 11: irt.v1.TimelineService.ListTimelineEntries:input_type -> irt.v1.ListTimelineEntriesRequest
-	2,  // 12: irt.v1.TimelineService.ListTimelineEntries:output_type -> irt.v1.ListTimelineEntriesResponse
-	12, // [12:13] is the sub-list for method output_type
-	11, // [11:12] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 11: irt.v1.TimelineEntry.concern:type_name -> irt.v1.Concern
+	13, // 12: irt.v1.TimelineEntry.referral:type_name -> irt.v1.Referral
+	1,  // 13: irt.v1.TimelineService.ListTimelineEntries:input_type -> irt.v1.ListTimelineEntriesRequest
+	2,  // 14: irt.v1.TimelineService.ListTimelineEntries:output_type -> irt.v1.ListTimelineEntriesResponse
+	14, // [14:15] is the sub-list for method output_type
+	13, // [13:14] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_timeline_service_proto_init() }
@@ -676,11 +727,13 @@ func file_irt_v1_timeline_service_proto_init() {
 		return
 	}
 	file_irt_v1_child_proto_init()
+	file_irt_v1_concern_proto_init()
 	file_irt_v1_consent_proto_init()
 	file_irt_v1_contact_proto_init()
 	file_irt_v1_involvement_proto_init()
 	file_irt_v1_options_proto_init()
 	file_irt_v1_quality_proto_init()
+	file_irt_v1_referral_proto_init()
 	file_irt_v1_timeline_service_proto_msgTypes[2].OneofWrappers = []any{
 		(*TimelineEntry_Registration)(nil),
 		(*TimelineEntry_Move)(nil),
@@ -688,6 +741,8 @@ func file_irt_v1_timeline_service_proto_init() {
 		(*TimelineEntry_LeadProfessional)(nil),
 		(*TimelineEntry_Consent)(nil),
 		(*TimelineEntry_ContactRequest)(nil),
+		(*TimelineEntry_Concern)(nil),
+		(*TimelineEntry_Referral)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

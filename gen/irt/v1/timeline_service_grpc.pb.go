@@ -31,7 +31,8 @@ const (
 // A child's timeline.
 type TimelineServiceClient interface {
 	// Lists what happened to a child, the newest first: when it came to be known, moves,
-	// who worked with it and led, consents, the contact requests of the caller's agency.
+	// who worked with it and led, concerns, referrals, consents, the contact requests of
+	// the caller's agency.
 	// An entry is there if the method that lists its kind shows it to the caller, and holds
 	// what that method shows.
 	//
@@ -65,7 +66,8 @@ func (c *timelineServiceClient) ListTimelineEntries(ctx context.Context, in *Lis
 // A child's timeline.
 type TimelineServiceServer interface {
 	// Lists what happened to a child, the newest first: when it came to be known, moves,
-	// who worked with it and led, consents, the contact requests of the caller's agency.
+	// who worked with it and led, concerns, referrals, consents, the contact requests of
+	// the caller's agency.
 	// An entry is there if the method that lists its kind shows it to the caller, and holds
 	// what that method shows.
 	//

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"irthub/internal/match"
+	"irthub/internal/svg"
 )
 
 // Histogram counts pairs by weight, with the bands they fall in.
@@ -72,19 +73,19 @@ var bandColours = map[match.Band]string{match.BandNew: "#8a8f98", match.BandRevi
 // WriteSVG draws the same as SVG.
 func (h *Histogram) WriteSVG(w io.Writer) error {
 	const wide, high = 16, 240
-	s := newSVG(len(h.Count)*wide+2*margin, high+4*margin, "Pairs by weight in bits, and the bands they fall in")
+	s := svg.New(len(h.Count)*wide+2*margin, high+4*margin, "Pairs by weight in bits, and the bands they fall in")
 	for i := range h.Count {
 		tall := h.height(i, high)
 		x := float64(margin + i*wide)
-		s.bar(x, margin+high-int(tall), wide-2, int(tall), bandColours[h.band(i)])
+		s.Bar(x, margin+high-int(tall), wide-2, int(tall), bandColours[h.band(i)])
 		if bits := h.From + i*histogramStep; bits%10 == 0 {
-			s.text(x, 2*margin+high, fmt.Sprint(bits))
+			s.Text(x, 2*margin+high, fmt.Sprint(bits))
 		}
 	}
 	for i, b := range []match.Band{match.BandNew, match.BandReview, match.BandLink} {
 		x := float64(margin + i*100)
-		s.bar(x, high+2*margin+8, 12, 12, bandColours[b])
-		s.text(x+18, high+3*margin+2, b.String())
+		s.Bar(x, high+2*margin+8, 12, 12, bandColours[b])
+		s.Text(x+18, high+3*margin+2, b.String())
 	}
-	return s.end(w)
+	return s.End(w)
 }

@@ -3,7 +3,6 @@
 package picture
 
 import (
-	"encoding/xml"
 	"fmt"
 	"io"
 	"math"
@@ -11,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"irthub/internal/match"
+	"irthub/internal/svg"
 )
 
 // Step is one bar of a waterfall: from where the weight stood to where it stands.
@@ -82,7 +82,7 @@ func WriteWaterfallSVG(w io.Writer, r *match.Result) error {
 	steps := Steps(r)
 	low, high := bounds(steps)
 	x := func(v float64) float64 { return labelWidth + (v-low)/(high-low)*barsWidth }
-	s := newSVG(labelWidth+barsWidth+80, len(steps)*rowHeight+2*margin, "Waterfall of one match decision, in bits")
+	s := svg.New(labelWidth+barsWidth+80, len(steps)*rowHeight+2*margin, "Waterfall of one match decision, in bits")
 	for i, step := range steps {
 		y := margin + i*rowHeight
 		colour := "#2b7a4b"
@@ -93,45 +93,10 @@ func WriteWaterfallSVG(w io.Writer, r *match.Result) error {
 			colour = "#4a5a6a"
 		}
 		left, right := min(x(step.From), x(step.To)), max(x(step.From), x(step.To))
-		s.text(margin, y+15, step.Label)
-		s.bar(left, y+3, max(right-left, 1), rowHeight-6, colour)
-		s.text(right+6, y+15, fmt.Sprintf("%+.1f", step.To-step.From))
+		s.Text(margin, y+15, step.Label)
+		s.Bar(left, y+3, max(right-left, 1), rowHeight-6, colour)
+		s.Text(right+6, y+15, fmt.Sprintf("%+.1f", step.To-step.From))
 	}
-	s.line(x(0), margin, x(0), margin+len(steps)*rowHeight)
-	return s.end(w)
-}
-
-// svg is a drawing in the making.
-type svg struct{ b strings.Builder }
-
-func newSVG(width, height int, title string) *svg {
-	s := &svg{}
-	fmt.Fprintf(&s.b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n",
-		width, height, width, height)
-	fmt.Fprintf(&s.b, "<title>%s</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n", escaped(title))
-	return s
-}
-
-func (s *svg) text(x float64, y int, text string) {
-	fmt.Fprintf(&s.b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", x, y, escaped(text))
-}
-
-func (s *svg) bar(x float64, y int, width float64, height int, colour string) {
-	fmt.Fprintf(&s.b, "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n", x, y, width, height, colour)
-}
-
-func (s *svg) line(x1 float64, y1 int, x2 float64, y2 int) {
-	fmt.Fprintf(&s.b, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#808080\"/>\n", x1, y1, x2, y2)
-}
-
-func (s *svg) end(w io.Writer) error {
-	s.b.WriteString("</svg>\n")
-	_, err := io.WriteString(w, s.b.String())
-	return err
-}
-
-func escaped(s string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a Builder never fails
-	return b.String()
+	s.Line(x(0), margin, x(0), margin+len(steps)*rowHeight)
+	return s.End(w)
 }
