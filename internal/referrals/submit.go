@@ -2,6 +2,7 @@ package referrals
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"

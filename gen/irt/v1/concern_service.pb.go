@@ -14,6 +14,7 @@ import (
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -290,7 +291,9 @@ type ListConcernsRequest struct {
 	// At most this many: 100 if 0, never more than 1,000.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before.
-	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// As the hub knew them at this instant; now if absent. Of a child only.
+	KnownAt       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -358,6 +361,13 @@ func (x *ListConcernsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListConcernsRequest) GetKnownAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KnownAt
+	}
+	return nil
 }
 
 // Concerns.
@@ -548,7 +558,7 @@ var File_irt_v1_concern_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_concern_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cirt/v1/concern_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"R\n" +
+	"\x1cirt/v1/concern_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"R\n" +
 	"\x14SubmitConcernRequest\x12:\n" +
 	"\aconcern\x18\x01 \x01(\v2\x0f.irt.v1.ConcernB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconcern\"\xae\x01\n" +
 	"\x15SubmitConcernsRequest\x12,\n" +
@@ -563,14 +573,15 @@ const file_irt_v1_concern_service_proto_rawDesc = "" +
 	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
 	"\aoutcome\"<\n" +
 	"\x11GetConcernRequest\x12'\n" +
-	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\x87\x02\n" +
+	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\xc6\x02\n" +
 	"\x13ListConcernsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18K\xca\xda\x18\x02\b\x01R\x06parent\x12:\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x14.irt.v1.ConcernStateB\x0e\xbaH\x05\x82\x01\x02\x10\x01\xca\xda\x18\x02\b\x01R\x05state\x12-\n" +
 	"\x0ereview_overdue\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\rreviewOverdue\x12*\n" +
 	"\tpage_size\x18\x04 \x01(\x05B\r\xbaH\x04\x1a\x02(\x00\xca\xda\x18\x02\b\x01R\bpageSize\x12-\n" +
 	"\n" +
-	"page_token\x18\x05 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\"\xb1\x01\n" +
+	"page_token\x18\x05 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\x12=\n" +
+	"\bknown_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\aknownAt\"\xb1\x01\n" +
 	"\x14ListConcernsResponse\x123\n" +
 	"\bconcerns\x18\x01 \x03(\v2\x0f.irt.v1.ConcernB\x06\xca\xda\x18\x02\b\x01R\bconcerns\x12.\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken\x124\n" +
@@ -581,13 +592,13 @@ const file_irt_v1_concern_service_proto_rawDesc = "" +
 	"\x13CloseConcernRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12!\n" +
 	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12K\n" +
-	"\aoutcome\x18\x03 \x01(\tB1\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18!\b\v\x1a\x0fconcern-outcome\"\fCODE_UNKNOWNR\aoutcome2\x9f\x06\n" +
+	"\aoutcome\x18\x03 \x01(\tB1\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18!\b\v\x1a\x0fconcern-outcome\"\fCODE_UNKNOWNR\aoutcome2\xa1\x06\n" +
 	"\x0eConcernService\x12\x81\x01\n" +
 	"\rSubmitConcern\x12\x1c.irt.v1.SubmitConcernRequest\x1a\x0f.irt.v1.Concern\"A\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x023:\aconcern\x1a(/v1/{concern.name=agencies/*/concerns/*}\x12{\n" +
-	"\x0eSubmitConcerns\x12\x1d.irt.v1.SubmitConcernsRequest\x1a\x1e.irt.v1.SubmitConcernsResponse\"&\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/concerns:submit(\x010\x01\x12l\n" +
+	"\x0eSubmitConcerns\x12\x1d.irt.v1.SubmitConcernsRequest\x1a\x1e.irt.v1.SubmitConcernsResponse\"&\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/concerns:submit(\x010\x01\x12m\n" +
 	"\n" +
-	"GetConcern\x12\x19.irt.v1.GetConcernRequest\x1a\x0f.irt.v1.Concern\"2\xd2\xda\x18\x06\x12\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=agencies/*/concerns/*}\x12\xa1\x01\n" +
-	"\fListConcerns\x12\x1b.irt.v1.ListConcernsRequest\x1a\x1c.irt.v1.ListConcernsResponse\"V\xd2\xda\x18\x06\x12\x02\x01\x02\x18\x01\x82\xd3\xe4\x93\x02FZ\"\x12 /v1/{parent=agencies/*}/concerns\x12 /v1/{parent=children/*}/concerns\x12\x80\x01\n" +
+	"GetConcern\x12\x19.irt.v1.GetConcernRequest\x1a\x0f.irt.v1.Concern\"3\xd2\xda\x18\a\x12\x03\x01\x02\x05\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=agencies/*/concerns/*}\x12\xa2\x01\n" +
+	"\fListConcerns\x12\x1b.irt.v1.ListConcernsRequest\x1a\x1c.irt.v1.ListConcernsResponse\"W\xd2\xda\x18\a\x12\x03\x01\x02\x05\x18\x01\x82\xd3\xe4\x93\x02FZ\"\x12 /v1/{parent=agencies/*}/concerns\x12 /v1/{parent=children/*}/concerns\x12\x80\x01\n" +
 	"\x0fWithdrawConcern\x12\x1e.irt.v1.WithdrawConcernRequest\x1a\x0f.irt.v1.Concern\"<\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02.:\x01*\")/v1/{name=agencies/*/concerns/*}:withdraw\x12w\n" +
 	"\fCloseConcern\x12\x1b.irt.v1.CloseConcernRequest\x1a\x0f.irt.v1.Concern\"9\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{name=agencies/*/concerns/*}:closeB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
@@ -616,7 +627,8 @@ var file_irt_v1_concern_service_proto_goTypes = []any{
 	(*Concern)(nil),                // 8: irt.v1.Concern
 	(*status.Status)(nil),          // 9: google.rpc.Status
 	(ConcernState)(0),              // 10: irt.v1.ConcernState
-	(*Withheld)(nil),               // 11: irt.v1.Withheld
+	(*timestamppb.Timestamp)(nil),  // 11: google.protobuf.Timestamp
+	(*Withheld)(nil),               // 12: irt.v1.Withheld
 }
 var file_irt_v1_concern_service_proto_depIdxs = []int32{
 	8,  // 0: irt.v1.SubmitConcernRequest.concern:type_name -> irt.v1.Concern
@@ -624,25 +636,26 @@ var file_irt_v1_concern_service_proto_depIdxs = []int32{
 	8,  // 2: irt.v1.SubmitConcernsResponse.result:type_name -> irt.v1.Concern
 	9,  // 3: irt.v1.SubmitConcernsResponse.error:type_name -> google.rpc.Status
 	10, // 4: irt.v1.ListConcernsRequest.state:type_name -> irt.v1.ConcernState
-	8,  // 5: irt.v1.ListConcernsResponse.concerns:type_name -> irt.v1.Concern
-	11, // 6: irt.v1.ListConcernsResponse.withheld:type_name -> irt.v1.Withheld
-	0,  // 7: irt.v1.ConcernService.SubmitConcern:input_type -> irt.v1.SubmitConcernRequest
-	1,  // 8: irt.v1.ConcernService.SubmitConcerns:input_type -> irt.v1.SubmitConcernsRequest
-	3,  // 9: irt.v1.ConcernService.GetConcern:input_type -> irt.v1.GetConcernRequest
-	4,  // 10: irt.v1.ConcernService.ListConcerns:input_type -> irt.v1.ListConcernsRequest
-	6,  // 11: irt.v1.ConcernService.WithdrawConcern:input_type -> irt.v1.WithdrawConcernRequest
-	7,  // 12: irt.v1.ConcernService.CloseConcern:input_type -> irt.v1.CloseConcernRequest
-	8,  // 13: irt.v1.ConcernService.SubmitConcern:output_type -> irt.v1.Concern
-	2,  // 14: irt.v1.ConcernService.SubmitConcerns:output_type -> irt.v1.SubmitConcernsResponse
-	8,  // 15: irt.v1.ConcernService.GetConcern:output_type -> irt.v1.Concern
-	5,  // 16: irt.v1.ConcernService.ListConcerns:output_type -> irt.v1.ListConcernsResponse
-	8,  // 17: irt.v1.ConcernService.WithdrawConcern:output_type -> irt.v1.Concern
-	8,  // 18: irt.v1.ConcernService.CloseConcern:output_type -> irt.v1.Concern
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	11, // 5: irt.v1.ListConcernsRequest.known_at:type_name -> google.protobuf.Timestamp
+	8,  // 6: irt.v1.ListConcernsResponse.concerns:type_name -> irt.v1.Concern
+	12, // 7: irt.v1.ListConcernsResponse.withheld:type_name -> irt.v1.Withheld
+	0,  // 8: irt.v1.ConcernService.SubmitConcern:input_type -> irt.v1.SubmitConcernRequest
+	1,  // 9: irt.v1.ConcernService.SubmitConcerns:input_type -> irt.v1.SubmitConcernsRequest
+	3,  // 10: irt.v1.ConcernService.GetConcern:input_type -> irt.v1.GetConcernRequest
+	4,  // 11: irt.v1.ConcernService.ListConcerns:input_type -> irt.v1.ListConcernsRequest
+	6,  // 12: irt.v1.ConcernService.WithdrawConcern:input_type -> irt.v1.WithdrawConcernRequest
+	7,  // 13: irt.v1.ConcernService.CloseConcern:input_type -> irt.v1.CloseConcernRequest
+	8,  // 14: irt.v1.ConcernService.SubmitConcern:output_type -> irt.v1.Concern
+	2,  // 15: irt.v1.ConcernService.SubmitConcerns:output_type -> irt.v1.SubmitConcernsResponse
+	8,  // 16: irt.v1.ConcernService.GetConcern:output_type -> irt.v1.Concern
+	5,  // 17: irt.v1.ConcernService.ListConcerns:output_type -> irt.v1.ListConcernsResponse
+	8,  // 18: irt.v1.ConcernService.WithdrawConcern:output_type -> irt.v1.Concern
+	8,  // 19: irt.v1.ConcernService.CloseConcern:output_type -> irt.v1.Concern
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_concern_service_proto_init() }

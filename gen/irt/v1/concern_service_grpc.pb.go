@@ -57,7 +57,8 @@ type ConcernServiceClient interface {
 	// Lists concerns, the latest first: those about a child that policy shows the
 	// caller (children/{child}), or those of the caller's own agency (agencies/{agency}).
 	//
-	// Errors: INVALID_ARGUMENT, PERMISSION_DENIED.
+	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED, KNOWN_AT_RANGE, KNOWN_AT_OF_CHILD,
+	// PAGE_TOKEN_INVALID), PERMISSION_DENIED.
 	ListConcerns(ctx context.Context, in *ListConcernsRequest, opts ...grpc.CallOption) (*ListConcernsResponse, error)
 	// Takes an open concern of the caller's agency back.
 	//
@@ -169,7 +170,8 @@ type ConcernServiceServer interface {
 	// Lists concerns, the latest first: those about a child that policy shows the
 	// caller (children/{child}), or those of the caller's own agency (agencies/{agency}).
 	//
-	// Errors: INVALID_ARGUMENT, PERMISSION_DENIED.
+	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED, KNOWN_AT_RANGE, KNOWN_AT_OF_CHILD,
+	// PAGE_TOKEN_INVALID), PERMISSION_DENIED.
 	ListConcerns(context.Context, *ListConcernsRequest) (*ListConcernsResponse, error)
 	// Takes an open concern of the caller's agency back.
 	//

@@ -14,6 +14,7 @@ import (
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -292,7 +293,9 @@ type ListReferralsRequest struct {
 	// At most this many: 100 if 0, never more than 1,000.
 	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before.
-	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// As the hub knew them at this instant; now if absent. Of a child only.
+	KnownAt       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -367,6 +370,13 @@ func (x *ListReferralsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListReferralsRequest) GetKnownAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.KnownAt
+	}
+	return nil
 }
 
 // Referrals.
@@ -1023,7 +1033,7 @@ var File_irt_v1_referral_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dirt/v1/referral_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/options.proto\x1a\x15irt/v1/referral.proto\"T\n" +
+	"\x1dirt/v1/referral_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/options.proto\x1a\x15irt/v1/referral.proto\"T\n" +
 	"\x13SendReferralRequest\x12=\n" +
 	"\breferral\x18\x01 \x01(\v2\x10.irt.v1.ReferralB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\breferral\"\xb2\x01\n" +
 	"\x16SubmitReferralsRequest\x12,\n" +
@@ -1038,7 +1048,7 @@ const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
 	"\aoutcome\"=\n" +
 	"\x12GetReferralRequest\x12'\n" +
-	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\x98\x02\n" +
+	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\xd7\x02\n" +
 	"\x14ListReferralsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18K\xca\xda\x18\x02\b\x01R\x06parent\x12\x1a\n" +
 	"\x04sent\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\x04sent\x12;\n" +
@@ -1046,7 +1056,8 @@ const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\aoverdue\x18\x04 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\aoverdue\x12*\n" +
 	"\tpage_size\x18\x05 \x01(\x05B\r\xbaH\x04\x1a\x02(\x00\xca\xda\x18\x02\b\x01R\bpageSize\x12-\n" +
 	"\n" +
-	"page_token\x18\x06 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\"\x7f\n" +
+	"page_token\x18\x06 \x01(\tB\x0e\xbaH\x05r\x03\x18\xf4\x03\xca\xda\x18\x02\b\x01R\tpageToken\x12=\n" +
+	"\bknown_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\aknownAt\"\x7f\n" +
 	"\x15ListReferralsResponse\x126\n" +
 	"\treferrals\x18\x01 \x03(\v2\x10.irt.v1.ReferralB\x06\xca\xda\x18\x02\b\x01R\treferrals\x12.\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken\"J\n" +
@@ -1132,6 +1143,7 @@ var file_irt_v1_referral_service_proto_goTypes = []any{
 	(*Referral)(nil),                     // 16: irt.v1.Referral
 	(*status.Status)(nil),                // 17: google.rpc.Status
 	(ReferralState)(0),                   // 18: irt.v1.ReferralState
+	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
 }
 var file_irt_v1_referral_service_proto_depIdxs = []int32{
 	16, // 0: irt.v1.SendReferralRequest.referral:type_name -> irt.v1.Referral
@@ -1139,38 +1151,39 @@ var file_irt_v1_referral_service_proto_depIdxs = []int32{
 	16, // 2: irt.v1.SubmitReferralsResponse.result:type_name -> irt.v1.Referral
 	17, // 3: irt.v1.SubmitReferralsResponse.error:type_name -> google.rpc.Status
 	18, // 4: irt.v1.ListReferralsRequest.state:type_name -> irt.v1.ReferralState
-	16, // 5: irt.v1.ListReferralsResponse.referrals:type_name -> irt.v1.Referral
-	8,  // 6: irt.v1.ReferralStatistics.counts:type_name -> irt.v1.ReferralCount
-	18, // 7: irt.v1.ReferralCount.state:type_name -> irt.v1.ReferralState
-	0,  // 8: irt.v1.ReferralService.SendReferral:input_type -> irt.v1.SendReferralRequest
-	1,  // 9: irt.v1.ReferralService.SubmitReferrals:input_type -> irt.v1.SubmitReferralsRequest
-	3,  // 10: irt.v1.ReferralService.GetReferral:input_type -> irt.v1.GetReferralRequest
-	4,  // 11: irt.v1.ReferralService.ListReferrals:input_type -> irt.v1.ListReferralsRequest
-	6,  // 12: irt.v1.ReferralService.GetReferralStatistics:input_type -> irt.v1.GetReferralStatisticsRequest
-	9,  // 13: irt.v1.ReferralService.AcknowledgeReferral:input_type -> irt.v1.AcknowledgeReferralRequest
-	10, // 14: irt.v1.ReferralService.AcceptReferral:input_type -> irt.v1.AcceptReferralRequest
-	11, // 15: irt.v1.ReferralService.DeclineReferral:input_type -> irt.v1.DeclineReferralRequest
-	12, // 16: irt.v1.ReferralService.RedirectReferral:input_type -> irt.v1.RedirectReferralRequest
-	13, // 17: irt.v1.ReferralService.StartReferral:input_type -> irt.v1.StartReferralRequest
-	14, // 18: irt.v1.ReferralService.CloseReferral:input_type -> irt.v1.CloseReferralRequest
-	15, // 19: irt.v1.ReferralService.WithdrawReferral:input_type -> irt.v1.WithdrawReferralRequest
-	16, // 20: irt.v1.ReferralService.SendReferral:output_type -> irt.v1.Referral
-	2,  // 21: irt.v1.ReferralService.SubmitReferrals:output_type -> irt.v1.SubmitReferralsResponse
-	16, // 22: irt.v1.ReferralService.GetReferral:output_type -> irt.v1.Referral
-	5,  // 23: irt.v1.ReferralService.ListReferrals:output_type -> irt.v1.ListReferralsResponse
-	7,  // 24: irt.v1.ReferralService.GetReferralStatistics:output_type -> irt.v1.ReferralStatistics
-	16, // 25: irt.v1.ReferralService.AcknowledgeReferral:output_type -> irt.v1.Referral
-	16, // 26: irt.v1.ReferralService.AcceptReferral:output_type -> irt.v1.Referral
-	16, // 27: irt.v1.ReferralService.DeclineReferral:output_type -> irt.v1.Referral
-	16, // 28: irt.v1.ReferralService.RedirectReferral:output_type -> irt.v1.Referral
-	16, // 29: irt.v1.ReferralService.StartReferral:output_type -> irt.v1.Referral
-	16, // 30: irt.v1.ReferralService.CloseReferral:output_type -> irt.v1.Referral
-	16, // 31: irt.v1.ReferralService.WithdrawReferral:output_type -> irt.v1.Referral
-	20, // [20:32] is the sub-list for method output_type
-	8,  // [8:20] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	19, // 5: irt.v1.ListReferralsRequest.known_at:type_name -> google.protobuf.Timestamp
+	16, // 6: irt.v1.ListReferralsResponse.referrals:type_name -> irt.v1.Referral
+	8,  // 7: irt.v1.ReferralStatistics.counts:type_name -> irt.v1.ReferralCount
+	18, // 8: irt.v1.ReferralCount.state:type_name -> irt.v1.ReferralState
+	0,  // 9: irt.v1.ReferralService.SendReferral:input_type -> irt.v1.SendReferralRequest
+	1,  // 10: irt.v1.ReferralService.SubmitReferrals:input_type -> irt.v1.SubmitReferralsRequest
+	3,  // 11: irt.v1.ReferralService.GetReferral:input_type -> irt.v1.GetReferralRequest
+	4,  // 12: irt.v1.ReferralService.ListReferrals:input_type -> irt.v1.ListReferralsRequest
+	6,  // 13: irt.v1.ReferralService.GetReferralStatistics:input_type -> irt.v1.GetReferralStatisticsRequest
+	9,  // 14: irt.v1.ReferralService.AcknowledgeReferral:input_type -> irt.v1.AcknowledgeReferralRequest
+	10, // 15: irt.v1.ReferralService.AcceptReferral:input_type -> irt.v1.AcceptReferralRequest
+	11, // 16: irt.v1.ReferralService.DeclineReferral:input_type -> irt.v1.DeclineReferralRequest
+	12, // 17: irt.v1.ReferralService.RedirectReferral:input_type -> irt.v1.RedirectReferralRequest
+	13, // 18: irt.v1.ReferralService.StartReferral:input_type -> irt.v1.StartReferralRequest
+	14, // 19: irt.v1.ReferralService.CloseReferral:input_type -> irt.v1.CloseReferralRequest
+	15, // 20: irt.v1.ReferralService.WithdrawReferral:input_type -> irt.v1.WithdrawReferralRequest
+	16, // 21: irt.v1.ReferralService.SendReferral:output_type -> irt.v1.Referral
+	2,  // 22: irt.v1.ReferralService.SubmitReferrals:output_type -> irt.v1.SubmitReferralsResponse
+	16, // 23: irt.v1.ReferralService.GetReferral:output_type -> irt.v1.Referral
+	5,  // 24: irt.v1.ReferralService.ListReferrals:output_type -> irt.v1.ListReferralsResponse
+	7,  // 25: irt.v1.ReferralService.GetReferralStatistics:output_type -> irt.v1.ReferralStatistics
+	16, // 26: irt.v1.ReferralService.AcknowledgeReferral:output_type -> irt.v1.Referral
+	16, // 27: irt.v1.ReferralService.AcceptReferral:output_type -> irt.v1.Referral
+	16, // 28: irt.v1.ReferralService.DeclineReferral:output_type -> irt.v1.Referral
+	16, // 29: irt.v1.ReferralService.RedirectReferral:output_type -> irt.v1.Referral
+	16, // 30: irt.v1.ReferralService.StartReferral:output_type -> irt.v1.Referral
+	16, // 31: irt.v1.ReferralService.CloseReferral:output_type -> irt.v1.Referral
+	16, // 32: irt.v1.ReferralService.WithdrawReferral:output_type -> irt.v1.Referral
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_referral_service_proto_init() }

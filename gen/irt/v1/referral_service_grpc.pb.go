@@ -68,7 +68,8 @@ type ReferralServiceClient interface {
 	// Lists the referrals of the caller's agency (agencies/{agency}), received or sent, or
 	// those about a child that the caller may know of (children/{child}), the newest first.
 	//
-	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT.
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (VALIDATION_FAILED, KNOWN_AT_RANGE,
+	// KNOWN_AT_OF_CHILD, PAGE_TOKEN_INVALID).
 	ListReferrals(ctx context.Context, in *ListReferralsRequest, opts ...grpc.CallOption) (*ListReferralsResponse, error)
 	// Counts the referrals that the caller's agency has received, by state, and says how long
 	// they waited to be acknowledged.
@@ -269,7 +270,8 @@ type ReferralServiceServer interface {
 	// Lists the referrals of the caller's agency (agencies/{agency}), received or sent, or
 	// those about a child that the caller may know of (children/{child}), the newest first.
 	//
-	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT.
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (VALIDATION_FAILED, KNOWN_AT_RANGE,
+	// KNOWN_AT_OF_CHILD, PAGE_TOKEN_INVALID).
 	ListReferrals(context.Context, *ListReferralsRequest) (*ListReferralsResponse, error)
 	// Counts the referrals that the caller's agency has received, by state, and says how long
 	// they waited to be acknowledged.
