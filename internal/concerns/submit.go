@@ -163,10 +163,7 @@ func versionOf(m *irtv1.Concern, agency, localID string) (*version, error) {
 	if m.GetPractitioner() != "" {
 		var of string
 		if of, v.practitioner, _ = agencies.ParsePractitionerName(m.GetPractitioner()); of != agency {
-			return nil, rpc.Invalid([]standard.Fault{{
-				Field: "concern.practitioner", RuleID: "PRACTITIONER_FOREIGN", Description: "The practitioner is of another agency.",
-				Action: "Name a practitioner of the agency that shares the concern, or nobody.",
-			}})
+			return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("PRACTITIONER_FOREIGN", "concern.practitioner")})
 		}
 	}
 	return v, nil
@@ -215,10 +212,7 @@ func maySubmit(cur *version, sub *subject, fits func(etag string) error) error {
 	case cur == nil:
 		return nil
 	case cur.childID != sub.child:
-		return rpc.Invalid([]standard.Fault{{
-			Field: "concern.child", RuleID: "CONCERN_OTHER_CHILD", Description: "The concern of that name is about another child.",
-			Action: "Share a concern under a name of its own.",
-		}})
+		return rpc.Invalid([]standard.Fault{standard.FaultOf("CONCERN_OTHER_CHILD", "concern.child")})
 	}
 	return cur.may(submit)
 }

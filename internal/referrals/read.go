@@ -247,38 +247,3 @@ func (s *Service) ownAgency(ctx context.Context, name string) error {
 	}
 	return nil
 }
-
-const statisticsSQL = `
-	SELECT state, count(*)::int FROM referrals WHERE recipient_id = $1 GROUP BY state ORDER BY state`
-
-const acknowledgeSQL = `
-	SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), 0), coalesce(percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds), 0)
-	FROM (SELECT extract(epoch FROM acknowledge_time - send_time)::float8 AS seconds FROM referrals
-		WHERE recipient_id = $1 AND acknowledge_time IS NOT NULL) w`
-
-// GetReferralStatistics implements irt.v1.ReferralService.
-func (s *Service) GetReferralStatistics(ctx context.Context, req *irtv1.GetReferralStatisticsRequest) (*irtv1.ReferralStatistics, error) {
-	if err := s.ownAgency(ctx, req.GetParent()); err != nil {
-		return nil, err
-	}
-	agency, _ := agencies.ParseName(req.GetParent())
-	out := &irtv1.ReferralStatistics{}
-	rows, err := s.pool.Query(ctx, statisticsSQL, agency) //nolint:rowserrcheck // ForEachRow does
-	if err != nil {
-		return nil, fmt.Errorf("referrals: counting: %w", err)
-	}
-	var state irtv1.ReferralState
-	var count int32
-	_, err = pgx.ForEachRow(rows, []any{&state, &count}, func() error {
-		out.Counts = append(out.Counts, &irtv1.ReferralCount{State: state, Count: count})
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("referrals: counting: %w", err)
-	}
-	err = s.pool.QueryRow(ctx, acknowledgeSQL, agency).Scan(&out.MedianAcknowledgeSeconds, &out.P90AcknowledgeSeconds)
-	if err != nil {
-		return nil, fmt.Errorf("referrals: reading how long they waited: %w", err)
-	}
-	return out, nil
-}

@@ -52,17 +52,18 @@ func (s *Service) SendReferral(ctx context.Context, req *irtv1.SendReferralReque
 	return s.shown(ctx, sub.stored, sender, time.Now()), nil
 }
 
+// broken refuses by a rule of the standard, in its words.
+func broken(rule, field string) error {
+	return rpc.Invalid([]standard.Fault{standard.FaultOf(rule, field)})
+}
+
 // mayReceive refuses a recipient that is not there to receive.
 func (s *Service) mayReceive(v *version, to, field string) error {
 	known, found := s.directory.Get(to)
 	if found && known.Active && to != v.agency {
 		return nil
 	}
-	return rpc.Invalid([]standard.Fault{{
-		Field: field, RuleID: "REFERRAL_RECIPIENT",
-		Description: "The directory has no such agency in use, or the referral comes from it.",
-		Action:      "Send agencies/{agency} with the id of another agency of the directory.",
-	}})
+	return broken("REFERRAL_RECIPIENT", field)
 }
 
 // readSubject reads what names the child in a request.
@@ -160,6 +161,9 @@ func (c *change) send(ctx context.Context, next *version, about asked, fits func
 		next.sentAt, next.overdueTold = cur.sentAt, cur.overdueTold
 	}
 	next.acknowledgeBy = next.sentAt.Add(dueWithin[next.urgency])
+	if err := c.checkService(ctx, cur, next); err != nil {
+		return nil, err
+	}
 	if err := c.checkBasis(ctx, next); err != nil {
 		return nil, err
 	}
@@ -176,11 +180,7 @@ func mayResend(cur, next *version, fits func(etag string) error) error {
 		return cur.overtaken()
 	}
 	if cur.childID != next.childID || cur.first() != next.recipient {
-		return rpc.Invalid([]standard.Fault{{
-			Field: "referral.name", RuleID: "REFERRAL_OTHER",
-			Description: "The referral of that name is about another child, or to another agency.",
-			Action:      "Send a referral under a name of its own.",
-		}})
+		return broken("REFERRAL_OTHER", "referral.name")
 	}
 	if next.says(cur) {
 		return nil
@@ -188,14 +188,23 @@ func mayResend(cur, next *version, fits func(etag string) error) error {
 	return send.may(sender, cur.state)
 }
 
+// checkService refuses a referral to a service that the recipient does not offer. One
+// that was asked for before is not asked about again.
+func (c *change) checkService(ctx context.Context, cur, next *version) error {
+	if next.service == "" || cur != nil && next.service == cur.service {
+		return nil
+	}
+	offers, err := agencies.Offers(ctx, c.tx, next.recipient, next.service)
+	if err == nil && !offers {
+		err = broken("REFERRAL_SERVICE", "referral.service")
+	}
+	return err
+}
+
 // checkBasis refuses a referral that may not be made on the basis that it states.
 func (c *change) checkBasis(ctx context.Context, v *version) error {
 	if v.basis == "" && slices.Contains(earlyHelp, v.reason) {
-		return rpc.Invalid([]standard.Fault{{
-			Field: "referral.basis", RuleID: "REFERRAL_BASIS_REQUIRED",
-			Description: "Early help needs the family's consent, or another basis that is recorded.",
-			Action:      "Send basis: CONSENT once consent is recorded, or the basis on which it is made without.",
-		}})
+		return broken("REFERRAL_BASIS_REQUIRED", "referral.basis")
 	}
 	if v.basis != byConsent {
 		return nil
@@ -209,9 +218,5 @@ func (c *change) checkBasis(ctx context.Context, v *version) error {
 	if st := standings[v.childID]; st != nil && st.Facts(asker).Consented != 0 {
 		return nil
 	}
-	return rpc.Invalid([]standard.Fault{{
-		Field: "referral.basis", RuleID: "REFERRAL_CONSENT_MISSING",
-		Description: "The hub has no consent in force that lets this recipient have information about the child.",
-		Action:      "Record the consent first (RecordConsent), or state the basis on which it is made without.",
-	}})
+	return broken("REFERRAL_CONSENT_MISSING", "referral.basis")
 }

@@ -154,3 +154,31 @@ func TestManyConcernsByTheStream(t *testing.T) {
 		t.Errorf("%d concerns, %d events: %v", concerns, told, err)
 	}
 }
+
+// A service is recorded, found and referred to over REST, and the statistics name it.
+func TestServicesOverREST(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	school, gp := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM), h.token(t, "gp-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	h.call(t, 200, "PUT", "/v1/agencies/school-1/childRecords/1", `{"givenName": "Rosalind", "familyName": "Achterberg", "dateOfBirth": "2015-06-02"}`, school)
+	const service = `{"displayName": "Baby clinic", "kind": "health visiting", "maximumAge": 5}`
+	h.call(t, 403, "PUT", "/v1/agencies/gp-1/services/baby", service, school)
+	if m := h.call(t, 200, "PUT", "/v1/agencies/gp-1/services/baby", service, gp); m["kind"] != "HEALTH_VISITING" || m["etag"] == nil {
+		t.Errorf("recorded: %v", m)
+	}
+	h.call(t, 200, "GET", "/v1/agencies/gp-1/services/baby", "", school)
+	if all, _ := h.call(t, 200, "GET", "/v1/agencies/-/services?kind=HEALTH_VISITING", "", school)["services"].([]any); len(all) != 1 {
+		t.Errorf("listed: %v", all)
+	}
+	refer := func(status int, service string) map[string]any {
+		return h.call(t, status, "PUT", "/v1/agencies/school-1/referrals/r1", `{"childRecord": "agencies/school-1/childRecords/1", "recipient": "agencies/gp-1",
+			"service": "`+service+`", "reason": "HEALTH", "urgency": "REFERRAL_URGENCY_ROUTINE"}`, school)
+	}
+	if m := refer(400, "none"); !strings.Contains(fmt.Sprint(m), "REFERRAL_SERVICE") {
+		t.Errorf("refused: %v", m)
+	}
+	refer(200, "baby")
+	if m := h.call(t, 200, "GET", "/v1/agencies/gp-1/referrals:statistics", "", gp); !strings.Contains(fmt.Sprint(m["services"]), "agencies/gp-1/services/baby") {
+		t.Errorf("counted: %v", m)
+	}
+}

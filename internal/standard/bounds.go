@@ -163,6 +163,7 @@ var patternForms = map[string]string{
 	`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`:        "1 to 63 letters, digits and the signs - . _, beginning with a letter or digit",
 	"^" + agencyPattern + "$":                  "agencies/{agency}, the id being 1 to 63 letters, digits and the signs - . _",
 	"^" + agencyPattern + "/practitioners/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$": "agencies/{agency}/practitioners/{practitioner}, the ids being 1 to 63 letters, digits and the signs - . _",
+	"^" + agencyPattern + "/services/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$":      "agencies/{agency}/services/{service}, the ids being 1 to 63 letters, digits and the signs - . _",
 	"^" + agencyPattern + "/childRecords/" + localPattern + "$":             "agencies/{agency}/childRecords/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/consents/" + localPattern + "$":                 "agencies/{agency}/consents/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/referrals/" + localPattern + "$":                "agencies/{agency}/referrals/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",

@@ -96,7 +96,7 @@ func foldForm(s string) string {
 // textLists are the lists of texts; those of enums are enumLists.
 var textLists = []*codeList{
 	sexes, ethnicities, disabilities, upnUnknownReasons, omissionReasons, verificationStatuses,
-	carerRelationships, involvementRoles, sensitiveBases, consentGivers, refusalReasons, referralReasons, referralBases, referralDeclineReasons, referralOutcomes, leadDeclineReasons,
+	carerRelationships, involvementRoles, sensitiveBases, consentGivers, refusalReasons, referralReasons, serviceKinds, referralBases, referralDeclineReasons, referralOutcomes, leadDeclineReasons,
 	referralSources, needs, closureReasons,
 	concernCategories, concernLevels, concernOutcomes,
 }

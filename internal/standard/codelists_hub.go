@@ -147,6 +147,32 @@ var referralReasons = newCodeList(codeList{
 	},
 })
 
+var serviceKinds = newCodeList(codeList{
+	id: "service-kind", title: "Kind of service", version: Version,
+	source: "codes of this hub",
+	codes: []code{
+		{code: "SAFEGUARDING", display: "Front door for safeguarding, or assessment by social care"},
+		{code: "EARLY_HELP", display: "Early help, family hub"},
+		{code: "PARENTING", display: "Parenting programme"},
+		{code: "HEALTH_VISITING", display: "Health visiting"},
+		{code: "SCHOOL_NURSING", display: "School nursing"},
+		{code: "PAEDIATRICS", display: "Community paediatrics"},
+		{code: "SPEECH_AND_LANGUAGE", display: "Speech and language therapy"},
+		{code: "OTHER_THERAPY", display: "Occupational therapy or physiotherapy"},
+		{code: "MENTAL_HEALTH", display: "Emotional wellbeing or mental health"},
+		{code: "SUBSTANCE_MISUSE", display: "Substance misuse"},
+		{code: "SEXUAL_HEALTH", display: "Sexual health"},
+		{code: "SEND", display: "Support with special educational needs or a disability"},
+		{code: "EDUCATION_WELFARE", display: "Attendance at school, or missing education"},
+		{code: "YOUTH_WORK", display: "Youth work"},
+		{code: "YOUTH_JUSTICE", display: "Youth justice, or prevention of it"},
+		{code: "YOUNG_CARERS", display: "Young carers"},
+		{code: "DOMESTIC_ABUSE", display: "Domestic abuse"},
+		{code: "HOUSING", display: "Housing or homelessness"},
+		{code: "OTHER", display: "Another service"},
+	},
+})
+
 var referralBases = newCodeList(codeList{
 	id: "referral-basis", title: "Basis of a referral", version: Version,
 	source: "UK GDPR arts 6 and 9; Children Act 2004 ss. 10, 11 and 16LA; codes of this hub",

@@ -152,6 +152,17 @@ func NormalisePractitioner(p *irtv1.Practitioner) {
 	p.Email = CleanText(p.GetEmail())
 }
 
+// NormaliseService does for a service what Normalise does for a record.
+func NormaliseService(s *irtv1.Service) {
+	s.DisplayName = CleanText(s.GetDisplayName())
+	s.Kind = ServiceKind(s.GetKind())
+	s.Telephone = normaliseTelephone(s.GetTelephone())
+	s.Email = CleanText(s.GetEmail())
+}
+
+// ServiceKind is the code of a kind of service that is given in any of its forms.
+func ServiceKind(given string) string { return normaliseCode(serviceKinds, given) }
+
 // NormaliseSearch does for a search what Normalise does for a record.
 func NormaliseSearch(q *irtv1.SearchChildrenRequest) {
 	q.GivenName = CleanText(q.GetGivenName())

@@ -21,6 +21,8 @@ type Rule struct {
 	Source string
 	// Field is where the fault of a rule about a whole message is reported.
 	Field string
+	// Stored says that it is judged by what the hub holds, and not by a message alone.
+	Stored bool
 
 	// At most one is set; none where buf.validate does the checking.
 	breaksValue  func(value string, c *checker) bool
@@ -53,7 +55,7 @@ var rulesByID = func() map[string]*Rule {
 	return byID
 }()
 
-var rules = slices.Concat(identifierRules, nameRules, dateRules, placeRules, wholeRules, boundRules)
+var rules = slices.Concat(identifierRules, nameRules, dateRules, placeRules, wholeRules, storedRules, boundRules)
 
 var identifierRules = []Rule{
 	{

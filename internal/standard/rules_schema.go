@@ -47,6 +47,12 @@ var wholeRules = []Rule{
 		Source:      "IRT Hub",
 	},
 	{
+		ID: "AGE_RANGE", Grade: ruleError, StrictGrade: ruleError, Field: "maximum_age",
+		Description: "The ages are not of children or young people to 25, or the first is above the last.",
+		Action:      "Correct minimum_age or maximum_age; leave maximum_age out where there is no last age.",
+		Source:      "IRT Hub",
+	},
+	{
 		ID: "OFFICE_HOURS_ORDER", Grade: ruleError, StrictGrade: ruleError, Field: "close",
 		Description: "The office closes before it opens.",
 		Action:      "Correct open or close; for hours past midnight send a span for each day.",

@@ -266,15 +266,15 @@ var File_irt_v1_concern_proto protoreflect.FileDescriptor
 
 const file_irt_v1_concern_proto_rawDesc = "" +
 	"\n" +
-	"\x14irt/v1/concern.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xce\n" +
+	"\x14irt/v1/concern.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xfa\n" +
 	"\n" +
 	"\aConcern\x12\x90\x01\n" +
-	"\x04name\x18\x01 \x01(\tB|\xe0A\b\xbaH]r[\x18\x96\x012V^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/concerns/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18\x15\b\v\"\x11LOCAL_ID_PERSONALR\x04name\x12#\n" +
-	"\x05child\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\vR\x05child\x121\n" +
+	"\x04name\x18\x01 \x01(\tB|\xe0A\b\xbaH]r[\x18\x96\x012V^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/concerns/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18\x15\b\v\"\x11LOCAL_ID_PERSONALR\x04name\x128\n" +
+	"\x05child\x18\x02 \x01(\tB\"\xbaH\x04r\x02\x18<\xca\xda\x18\x17\b\v\"\x13CONCERN_OTHER_CHILDR\x05child\x121\n" +
 	"\fchild_record\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\vR\vchildRecord\x12N\n" +
 	"\bcategory\x18\x04 \x01(\tB2\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18\"\b\v\x1a\x10concern-category\"\fCODE_UNKNOWNR\bcategory\x12E\n" +
-	"\x05level\x18\x05 \x01(\tB/\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18\x1f\b\v\x1a\rconcern-level\"\fCODE_UNKNOWNR\x05level\x12\x8f\x01\n" +
-	"\fpractitioner\x18\x06 \x01(\tBk\xbaHb\xd8\x01\x01r]\x18\x96\x012X^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/practitioners/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x02\b\vR\fpractitioner\x12f\n" +
+	"\x05level\x18\x05 \x01(\tB/\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18\x1f\b\v\x1a\rconcern-level\"\fCODE_UNKNOWNR\x05level\x12\xa6\x01\n" +
+	"\fpractitioner\x18\x06 \x01(\tB\x81\x01\xbaHb\xd8\x01\x01r]\x18\x96\x012X^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/practitioners/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x18\b\v\"\x14PRACTITIONER_FOREIGNR\fpractitioner\x12f\n" +
 	"\n" +
 	"start_date\x18\a \x01(\tBG\xe0A\x02\xbaH r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x1d\b\v\"\fDATE_INVALID\"\vDATE_FUTURER\tstartDate\x12[\n" +
 	"\vreview_date\x18\b \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\v\"\fDATE_INVALIDR\n" +

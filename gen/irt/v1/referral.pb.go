@@ -170,8 +170,9 @@ type Referral struct {
 	ChildRecord string `protobuf:"bytes,3,opt,name=child_record,json=childRecord,proto3" json:"child_record,omitempty"`
 	// The agency that is asked: agencies/{agency}.
 	Recipient string `protobuf:"bytes,4,opt,name=recipient,proto3" json:"recipient,omitempty"`
-	// Which of the recipient's services is asked, by the recipient's own code for it; may
-	// be empty.
+	// Which of the recipient's services is asked: the id of a service of the recipient
+	// that is in use (agencies/{agency}/services/{id}) or, where the recipient has recorded
+	// none at all, its own code for it. May be empty.
 	Service string `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
 	// Why the child is referred, by code.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -384,16 +385,16 @@ var File_irt_v1_referral_proto protoreflect.FileDescriptor
 
 const file_irt_v1_referral_proto_rawDesc = "" +
 	"\n" +
-	"\x15irt/v1/referral.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xf1\f\n" +
-	"\bReferral\x12\x91\x01\n" +
-	"\x04name\x18\x01 \x01(\tB}\xe0A\b\xbaH^r\\\x18\x96\x012W^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/referrals/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18\x15\b\f\"\x11LOCAL_ID_PERSONALR\x04name\x12#\n" +
+	"\x15irt/v1/referral.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xdb\r\n" +
+	"\bReferral\x12\xa2\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\x8d\x01\xe0A\b\xbaH^r\\\x18\x96\x012W^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/referrals/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18%\b\f\"\x11LOCAL_ID_PERSONAL\"\x0eREFERRAL_OTHERR\x04name\x12#\n" +
 	"\x05child\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\fR\x05child\x121\n" +
-	"\fchild_record\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\fR\vchildRecord\x12Z\n" +
-	"\trecipient\x18\x04 \x01(\tB<\xe0A\x02\xbaH0r.\x18K2*^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x02\b\fR\trecipient\x12K\n" +
-	"\aservice\x18\x05 \x01(\tB1\xbaH(\xd8\x01\x01r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x02\b\fR\aservice\x12I\n" +
+	"\fchild_record\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\fR\vchildRecord\x12n\n" +
+	"\trecipient\x18\x04 \x01(\tBP\xe0A\x02\xbaH0r.\x18K2*^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x16\b\f\"\x12REFERRAL_RECIPIENTR\trecipient\x12]\n" +
+	"\aservice\x18\x05 \x01(\tBC\xbaH(\xd8\x01\x01r#2!^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x14\b\f\"\x10REFERRAL_SERVICER\aservice\x12I\n" +
 	"\x06reason\x18\x06 \x01(\tB1\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18!\b\f\x1a\x0freferral-reason\"\fCODE_UNKNOWNR\x06reason\x12F\n" +
-	"\aurgency\x18\a \x01(\x0e2\x17.irt.v1.ReferralUrgencyB\x13\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\fR\aurgency\x12A\n" +
-	"\x05basis\x18\b \x01(\tB+\xbaH\x04r\x02\x18(\xca\xda\x18 \b\f\x1a\x0ereferral-basis\"\fCODE_UNKNOWNR\x05basis\x126\n" +
+	"\aurgency\x18\a \x01(\x0e2\x17.irt.v1.ReferralUrgencyB\x13\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\fR\aurgency\x12t\n" +
+	"\x05basis\x18\b \x01(\tB^\xbaH\x04r\x02\x18(\xca\xda\x18S\b\f\x1a\x0ereferral-basis\"\fCODE_UNKNOWN\"\x17REFERRAL_BASIS_REQUIRED\"\x18REFERRAL_CONSENT_MISSINGR\x05basis\x126\n" +
 	"\x05state\x18\t \x01(\x0e2\x15.irt.v1.ReferralStateB\t\xe0A\x03\xca\xda\x18\x02\b\fR\x05state\x12U\n" +
 	"\x13acknowledge_by_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampB\t\xe0A\x03\xca\xda\x18\x02\b\fR\x11acknowledgeByTime\x12#\n" +
