@@ -489,8 +489,11 @@ type ReferralStatistics struct {
 	MedianAcknowledgeSeconds float64 `protobuf:"fixed64,2,opt,name=median_acknowledge_seconds,json=medianAcknowledgeSeconds,proto3" json:"median_acknowledge_seconds,omitempty"`
 	// Nine of ten of those acknowledged were so within this many seconds.
 	P90AcknowledgeSeconds float64 `protobuf:"fixed64,3,opt,name=p90_acknowledge_seconds,json=p90AcknowledgeSeconds,proto3" json:"p90_acknowledge_seconds,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	// The same of each service that was asked for, by its id; those that asked for none
+	// come first.
+	Services      []*ReferralServiceStatistics `protobuf:"bytes,4,rep,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReferralStatistics) Reset() {
@@ -544,6 +547,87 @@ func (x *ReferralStatistics) GetP90AcknowledgeSeconds() float64 {
 	return 0
 }
 
+func (x *ReferralStatistics) GetServices() []*ReferralServiceStatistics {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+// How the referrals to one service stand.
+type ReferralServiceStatistics struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service, agencies/{agency}/services/{service}; empty for referrals that asked for
+	// none.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// How many there are in each state that any is in.
+	Counts []*ReferralCount `protobuf:"bytes,2,rep,name=counts,proto3" json:"counts,omitempty"`
+	// Half of those acknowledged were so within this many seconds.
+	MedianAcknowledgeSeconds float64 `protobuf:"fixed64,3,opt,name=median_acknowledge_seconds,json=medianAcknowledgeSeconds,proto3" json:"median_acknowledge_seconds,omitempty"`
+	// Nine of ten of those acknowledged were so within this many seconds.
+	P90AcknowledgeSeconds float64 `protobuf:"fixed64,4,opt,name=p90_acknowledge_seconds,json=p90AcknowledgeSeconds,proto3" json:"p90_acknowledge_seconds,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *ReferralServiceStatistics) Reset() {
+	*x = ReferralServiceStatistics{}
+	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReferralServiceStatistics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReferralServiceStatistics) ProtoMessage() {}
+
+func (x *ReferralServiceStatistics) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReferralServiceStatistics.ProtoReflect.Descriptor instead.
+func (*ReferralServiceStatistics) Descriptor() ([]byte, []int) {
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReferralServiceStatistics) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ReferralServiceStatistics) GetCounts() []*ReferralCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *ReferralServiceStatistics) GetMedianAcknowledgeSeconds() float64 {
+	if x != nil {
+		return x.MedianAcknowledgeSeconds
+	}
+	return 0
+}
+
+func (x *ReferralServiceStatistics) GetP90AcknowledgeSeconds() float64 {
+	if x != nil {
+		return x.P90AcknowledgeSeconds
+	}
+	return 0
+}
+
 // How many referrals are in a state.
 type ReferralCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -557,7 +641,7 @@ type ReferralCount struct {
 
 func (x *ReferralCount) Reset() {
 	*x = ReferralCount{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +653,7 @@ func (x *ReferralCount) String() string {
 func (*ReferralCount) ProtoMessage() {}
 
 func (x *ReferralCount) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[8]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +666,7 @@ func (x *ReferralCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReferralCount.ProtoReflect.Descriptor instead.
 func (*ReferralCount) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{8}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReferralCount) GetState() ReferralState {
@@ -612,7 +696,7 @@ type AcknowledgeReferralRequest struct {
 
 func (x *AcknowledgeReferralRequest) Reset() {
 	*x = AcknowledgeReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +708,7 @@ func (x *AcknowledgeReferralRequest) String() string {
 func (*AcknowledgeReferralRequest) ProtoMessage() {}
 
 func (x *AcknowledgeReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[9]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +721,7 @@ func (x *AcknowledgeReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeReferralRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{9}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AcknowledgeReferralRequest) GetName() string {
@@ -671,7 +755,7 @@ type AcceptReferralRequest struct {
 
 func (x *AcceptReferralRequest) Reset() {
 	*x = AcceptReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -683,7 +767,7 @@ func (x *AcceptReferralRequest) String() string {
 func (*AcceptReferralRequest) ProtoMessage() {}
 
 func (x *AcceptReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[10]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -696,7 +780,7 @@ func (x *AcceptReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptReferralRequest.ProtoReflect.Descriptor instead.
 func (*AcceptReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{10}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AcceptReferralRequest) GetName() string {
@@ -742,7 +826,7 @@ type DeclineReferralRequest struct {
 
 func (x *DeclineReferralRequest) Reset() {
 	*x = DeclineReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -754,7 +838,7 @@ func (x *DeclineReferralRequest) String() string {
 func (*DeclineReferralRequest) ProtoMessage() {}
 
 func (x *DeclineReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[11]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -767,7 +851,7 @@ func (x *DeclineReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReferralRequest.ProtoReflect.Descriptor instead.
 func (*DeclineReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{11}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeclineReferralRequest) GetName() string {
@@ -806,7 +890,7 @@ type RedirectReferralRequest struct {
 
 func (x *RedirectReferralRequest) Reset() {
 	*x = RedirectReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +902,7 @@ func (x *RedirectReferralRequest) String() string {
 func (*RedirectReferralRequest) ProtoMessage() {}
 
 func (x *RedirectReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[12]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +915,7 @@ func (x *RedirectReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedirectReferralRequest.ProtoReflect.Descriptor instead.
 func (*RedirectReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{12}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RedirectReferralRequest) GetName() string {
@@ -868,7 +952,7 @@ type StartReferralRequest struct {
 
 func (x *StartReferralRequest) Reset() {
 	*x = StartReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +964,7 @@ func (x *StartReferralRequest) String() string {
 func (*StartReferralRequest) ProtoMessage() {}
 
 func (x *StartReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[13]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +977,7 @@ func (x *StartReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartReferralRequest.ProtoReflect.Descriptor instead.
 func (*StartReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{13}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StartReferralRequest) GetName() string {
@@ -925,7 +1009,7 @@ type CloseReferralRequest struct {
 
 func (x *CloseReferralRequest) Reset() {
 	*x = CloseReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[14]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1021,7 @@ func (x *CloseReferralRequest) String() string {
 func (*CloseReferralRequest) ProtoMessage() {}
 
 func (x *CloseReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[14]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1034,7 @@ func (x *CloseReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseReferralRequest.ProtoReflect.Descriptor instead.
 func (*CloseReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{14}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CloseReferralRequest) GetName() string {
@@ -987,7 +1071,7 @@ type WithdrawReferralRequest struct {
 
 func (x *WithdrawReferralRequest) Reset() {
 	*x = WithdrawReferralRequest{}
-	mi := &file_irt_v1_referral_service_proto_msgTypes[15]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1083,7 @@ func (x *WithdrawReferralRequest) String() string {
 func (*WithdrawReferralRequest) ProtoMessage() {}
 
 func (x *WithdrawReferralRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_referral_service_proto_msgTypes[15]
+	mi := &file_irt_v1_referral_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1096,7 @@ func (x *WithdrawReferralRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawReferralRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawReferralRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{15}
+	return file_irt_v1_referral_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WithdrawReferralRequest) GetName() string {
@@ -1062,11 +1146,17 @@ const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\treferrals\x18\x01 \x03(\v2\x10.irt.v1.ReferralB\x06\xca\xda\x18\x02\b\x01R\treferrals\x12.\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\rnextPageToken\"J\n" +
 	"\x1cGetReferralStatisticsRequest\x12*\n" +
-	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18K\xca\xda\x18\x02\b\x01R\x06parent\"\xd1\x01\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18K\xca\xda\x18\x02\b\x01R\x06parent\"\x98\x02\n" +
 	"\x12ReferralStatistics\x125\n" +
 	"\x06counts\x18\x01 \x03(\v2\x15.irt.v1.ReferralCountB\x06\xca\xda\x18\x02\b\x01R\x06counts\x12D\n" +
 	"\x1amedian_acknowledge_seconds\x18\x02 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\x18medianAcknowledgeSeconds\x12>\n" +
-	"\x17p90_acknowledge_seconds\x18\x03 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\x15p90AcknowledgeSeconds\"b\n" +
+	"\x17p90_acknowledge_seconds\x18\x03 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\x15p90AcknowledgeSeconds\x12E\n" +
+	"\bservices\x18\x04 \x03(\v2!.irt.v1.ReferralServiceStatisticsB\x06\xca\xda\x18\x02\b\x01R\bservices\"\xfa\x01\n" +
+	"\x19ReferralServiceStatistics\x12 \n" +
+	"\aservice\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\aservice\x125\n" +
+	"\x06counts\x18\x02 \x03(\v2\x15.irt.v1.ReferralCountB\x06\xca\xda\x18\x02\b\x01R\x06counts\x12D\n" +
+	"\x1amedian_acknowledge_seconds\x18\x03 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\x18medianAcknowledgeSeconds\x12>\n" +
+	"\x17p90_acknowledge_seconds\x18\x04 \x01(\x01B\x06\xca\xda\x18\x02\b\x01R\x15p90AcknowledgeSeconds\"b\n" +
 	"\rReferralCount\x123\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x15.irt.v1.ReferralStateB\x06\xca\xda\x18\x02\b\x01R\x05state\x12\x1c\n" +
 	"\x05count\x18\x02 \x01(\x05B\x06\xca\xda\x18\x02\b\x01R\x05count\"h\n" +
@@ -1122,7 +1212,7 @@ func file_irt_v1_referral_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_referral_service_proto_rawDescData
 }
 
-var file_irt_v1_referral_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_irt_v1_referral_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_irt_v1_referral_service_proto_goTypes = []any{
 	(*SendReferralRequest)(nil),          // 0: irt.v1.SendReferralRequest
 	(*SubmitReferralsRequest)(nil),       // 1: irt.v1.SubmitReferralsRequest
@@ -1132,58 +1222,61 @@ var file_irt_v1_referral_service_proto_goTypes = []any{
 	(*ListReferralsResponse)(nil),        // 5: irt.v1.ListReferralsResponse
 	(*GetReferralStatisticsRequest)(nil), // 6: irt.v1.GetReferralStatisticsRequest
 	(*ReferralStatistics)(nil),           // 7: irt.v1.ReferralStatistics
-	(*ReferralCount)(nil),                // 8: irt.v1.ReferralCount
-	(*AcknowledgeReferralRequest)(nil),   // 9: irt.v1.AcknowledgeReferralRequest
-	(*AcceptReferralRequest)(nil),        // 10: irt.v1.AcceptReferralRequest
-	(*DeclineReferralRequest)(nil),       // 11: irt.v1.DeclineReferralRequest
-	(*RedirectReferralRequest)(nil),      // 12: irt.v1.RedirectReferralRequest
-	(*StartReferralRequest)(nil),         // 13: irt.v1.StartReferralRequest
-	(*CloseReferralRequest)(nil),         // 14: irt.v1.CloseReferralRequest
-	(*WithdrawReferralRequest)(nil),      // 15: irt.v1.WithdrawReferralRequest
-	(*Referral)(nil),                     // 16: irt.v1.Referral
-	(*status.Status)(nil),                // 17: google.rpc.Status
-	(ReferralState)(0),                   // 18: irt.v1.ReferralState
-	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
+	(*ReferralServiceStatistics)(nil),    // 8: irt.v1.ReferralServiceStatistics
+	(*ReferralCount)(nil),                // 9: irt.v1.ReferralCount
+	(*AcknowledgeReferralRequest)(nil),   // 10: irt.v1.AcknowledgeReferralRequest
+	(*AcceptReferralRequest)(nil),        // 11: irt.v1.AcceptReferralRequest
+	(*DeclineReferralRequest)(nil),       // 12: irt.v1.DeclineReferralRequest
+	(*RedirectReferralRequest)(nil),      // 13: irt.v1.RedirectReferralRequest
+	(*StartReferralRequest)(nil),         // 14: irt.v1.StartReferralRequest
+	(*CloseReferralRequest)(nil),         // 15: irt.v1.CloseReferralRequest
+	(*WithdrawReferralRequest)(nil),      // 16: irt.v1.WithdrawReferralRequest
+	(*Referral)(nil),                     // 17: irt.v1.Referral
+	(*status.Status)(nil),                // 18: google.rpc.Status
+	(ReferralState)(0),                   // 19: irt.v1.ReferralState
+	(*timestamppb.Timestamp)(nil),        // 20: google.protobuf.Timestamp
 }
 var file_irt_v1_referral_service_proto_depIdxs = []int32{
-	16, // 0: irt.v1.SendReferralRequest.referral:type_name -> irt.v1.Referral
-	16, // 1: irt.v1.SubmitReferralsRequest.referral:type_name -> irt.v1.Referral
-	16, // 2: irt.v1.SubmitReferralsResponse.result:type_name -> irt.v1.Referral
-	17, // 3: irt.v1.SubmitReferralsResponse.error:type_name -> google.rpc.Status
-	18, // 4: irt.v1.ListReferralsRequest.state:type_name -> irt.v1.ReferralState
-	19, // 5: irt.v1.ListReferralsRequest.known_at:type_name -> google.protobuf.Timestamp
-	16, // 6: irt.v1.ListReferralsResponse.referrals:type_name -> irt.v1.Referral
-	8,  // 7: irt.v1.ReferralStatistics.counts:type_name -> irt.v1.ReferralCount
-	18, // 8: irt.v1.ReferralCount.state:type_name -> irt.v1.ReferralState
-	0,  // 9: irt.v1.ReferralService.SendReferral:input_type -> irt.v1.SendReferralRequest
-	1,  // 10: irt.v1.ReferralService.SubmitReferrals:input_type -> irt.v1.SubmitReferralsRequest
-	3,  // 11: irt.v1.ReferralService.GetReferral:input_type -> irt.v1.GetReferralRequest
-	4,  // 12: irt.v1.ReferralService.ListReferrals:input_type -> irt.v1.ListReferralsRequest
-	6,  // 13: irt.v1.ReferralService.GetReferralStatistics:input_type -> irt.v1.GetReferralStatisticsRequest
-	9,  // 14: irt.v1.ReferralService.AcknowledgeReferral:input_type -> irt.v1.AcknowledgeReferralRequest
-	10, // 15: irt.v1.ReferralService.AcceptReferral:input_type -> irt.v1.AcceptReferralRequest
-	11, // 16: irt.v1.ReferralService.DeclineReferral:input_type -> irt.v1.DeclineReferralRequest
-	12, // 17: irt.v1.ReferralService.RedirectReferral:input_type -> irt.v1.RedirectReferralRequest
-	13, // 18: irt.v1.ReferralService.StartReferral:input_type -> irt.v1.StartReferralRequest
-	14, // 19: irt.v1.ReferralService.CloseReferral:input_type -> irt.v1.CloseReferralRequest
-	15, // 20: irt.v1.ReferralService.WithdrawReferral:input_type -> irt.v1.WithdrawReferralRequest
-	16, // 21: irt.v1.ReferralService.SendReferral:output_type -> irt.v1.Referral
-	2,  // 22: irt.v1.ReferralService.SubmitReferrals:output_type -> irt.v1.SubmitReferralsResponse
-	16, // 23: irt.v1.ReferralService.GetReferral:output_type -> irt.v1.Referral
-	5,  // 24: irt.v1.ReferralService.ListReferrals:output_type -> irt.v1.ListReferralsResponse
-	7,  // 25: irt.v1.ReferralService.GetReferralStatistics:output_type -> irt.v1.ReferralStatistics
-	16, // 26: irt.v1.ReferralService.AcknowledgeReferral:output_type -> irt.v1.Referral
-	16, // 27: irt.v1.ReferralService.AcceptReferral:output_type -> irt.v1.Referral
-	16, // 28: irt.v1.ReferralService.DeclineReferral:output_type -> irt.v1.Referral
-	16, // 29: irt.v1.ReferralService.RedirectReferral:output_type -> irt.v1.Referral
-	16, // 30: irt.v1.ReferralService.StartReferral:output_type -> irt.v1.Referral
-	16, // 31: irt.v1.ReferralService.CloseReferral:output_type -> irt.v1.Referral
-	16, // 32: irt.v1.ReferralService.WithdrawReferral:output_type -> irt.v1.Referral
-	21, // [21:33] is the sub-list for method output_type
-	9,  // [9:21] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	17, // 0: irt.v1.SendReferralRequest.referral:type_name -> irt.v1.Referral
+	17, // 1: irt.v1.SubmitReferralsRequest.referral:type_name -> irt.v1.Referral
+	17, // 2: irt.v1.SubmitReferralsResponse.result:type_name -> irt.v1.Referral
+	18, // 3: irt.v1.SubmitReferralsResponse.error:type_name -> google.rpc.Status
+	19, // 4: irt.v1.ListReferralsRequest.state:type_name -> irt.v1.ReferralState
+	20, // 5: irt.v1.ListReferralsRequest.known_at:type_name -> google.protobuf.Timestamp
+	17, // 6: irt.v1.ListReferralsResponse.referrals:type_name -> irt.v1.Referral
+	9,  // 7: irt.v1.ReferralStatistics.counts:type_name -> irt.v1.ReferralCount
+	8,  // 8: irt.v1.ReferralStatistics.services:type_name -> irt.v1.ReferralServiceStatistics
+	9,  // 9: irt.v1.ReferralServiceStatistics.counts:type_name -> irt.v1.ReferralCount
+	19, // 10: irt.v1.ReferralCount.state:type_name -> irt.v1.ReferralState
+	0,  // 11: irt.v1.ReferralService.SendReferral:input_type -> irt.v1.SendReferralRequest
+	1,  // 12: irt.v1.ReferralService.SubmitReferrals:input_type -> irt.v1.SubmitReferralsRequest
+	3,  // 13: irt.v1.ReferralService.GetReferral:input_type -> irt.v1.GetReferralRequest
+	4,  // 14: irt.v1.ReferralService.ListReferrals:input_type -> irt.v1.ListReferralsRequest
+	6,  // 15: irt.v1.ReferralService.GetReferralStatistics:input_type -> irt.v1.GetReferralStatisticsRequest
+	10, // 16: irt.v1.ReferralService.AcknowledgeReferral:input_type -> irt.v1.AcknowledgeReferralRequest
+	11, // 17: irt.v1.ReferralService.AcceptReferral:input_type -> irt.v1.AcceptReferralRequest
+	12, // 18: irt.v1.ReferralService.DeclineReferral:input_type -> irt.v1.DeclineReferralRequest
+	13, // 19: irt.v1.ReferralService.RedirectReferral:input_type -> irt.v1.RedirectReferralRequest
+	14, // 20: irt.v1.ReferralService.StartReferral:input_type -> irt.v1.StartReferralRequest
+	15, // 21: irt.v1.ReferralService.CloseReferral:input_type -> irt.v1.CloseReferralRequest
+	16, // 22: irt.v1.ReferralService.WithdrawReferral:input_type -> irt.v1.WithdrawReferralRequest
+	17, // 23: irt.v1.ReferralService.SendReferral:output_type -> irt.v1.Referral
+	2,  // 24: irt.v1.ReferralService.SubmitReferrals:output_type -> irt.v1.SubmitReferralsResponse
+	17, // 25: irt.v1.ReferralService.GetReferral:output_type -> irt.v1.Referral
+	5,  // 26: irt.v1.ReferralService.ListReferrals:output_type -> irt.v1.ListReferralsResponse
+	7,  // 27: irt.v1.ReferralService.GetReferralStatistics:output_type -> irt.v1.ReferralStatistics
+	17, // 28: irt.v1.ReferralService.AcknowledgeReferral:output_type -> irt.v1.Referral
+	17, // 29: irt.v1.ReferralService.AcceptReferral:output_type -> irt.v1.Referral
+	17, // 30: irt.v1.ReferralService.DeclineReferral:output_type -> irt.v1.Referral
+	17, // 31: irt.v1.ReferralService.RedirectReferral:output_type -> irt.v1.Referral
+	17, // 32: irt.v1.ReferralService.StartReferral:output_type -> irt.v1.Referral
+	17, // 33: irt.v1.ReferralService.CloseReferral:output_type -> irt.v1.Referral
+	17, // 34: irt.v1.ReferralService.WithdrawReferral:output_type -> irt.v1.Referral
+	23, // [23:35] is the sub-list for method output_type
+	11, // [11:23] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_referral_service_proto_init() }
@@ -1203,7 +1296,7 @@ func file_irt_v1_referral_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_referral_service_proto_rawDesc), len(file_irt_v1_referral_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -72,7 +72,7 @@ type ReferralServiceClient interface {
 	// KNOWN_AT_OF_CHILD, PAGE_TOKEN_INVALID).
 	ListReferrals(ctx context.Context, in *ListReferralsRequest, opts ...grpc.CallOption) (*ListReferralsResponse, error)
 	// Counts the referrals that the caller's agency has received, by state, and says how long
-	// they waited to be acknowledged.
+	// they waited to be acknowledged; and the same by service.
 	//
 	// Errors: PERMISSION_DENIED.
 	GetReferralStatistics(ctx context.Context, in *GetReferralStatisticsRequest, opts ...grpc.CallOption) (*ReferralStatistics, error)
@@ -274,7 +274,7 @@ type ReferralServiceServer interface {
 	// KNOWN_AT_OF_CHILD, PAGE_TOKEN_INVALID).
 	ListReferrals(context.Context, *ListReferralsRequest) (*ListReferralsResponse, error)
 	// Counts the referrals that the caller's agency has received, by state, and says how long
-	// they waited to be acknowledged.
+	// they waited to be acknowledged; and the same by service.
 	//
 	// Errors: PERMISSION_DENIED.
 	GetReferralStatistics(context.Context, *GetReferralStatisticsRequest) (*ReferralStatistics, error)
