@@ -25,6 +25,11 @@ func (p *Picture) Text(x float64, y int, text string) {
 	fmt.Fprintf(&p.b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", x, y, Escaped(text))
 }
 
+// Label is Text with its middle at x.
+func (p *Picture) Label(x float64, y int, text string) {
+	fmt.Fprintf(&p.b, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", x, y, Escaped(text))
+}
+
 // Bar draws a filled rectangle from its upper left corner; colour is #rrggbb.
 func (p *Picture) Bar(x float64, y int, width float64, height int, colour string) {
 	fmt.Fprintf(&p.b, "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>\n", x, y, width, height, colour)

@@ -72,20 +72,35 @@ var bandColours = map[match.Band]string{match.BandNew: "#8a8f98", match.BandRevi
 
 // WriteSVG draws the same as SVG.
 func (h *Histogram) WriteSVG(w io.Writer) error {
-	const wide, high = 16, 240
-	s := svg.New(len(h.Count)*wide+2*margin, high+4*margin, "Pairs by weight in bits, and the bands they fall in")
-	for i := range h.Count {
+	const wide, high, top = 16, 240, 3 * margin // top: room for what the two lines are
+	const title = "Pairs of records by their weight in bits"
+	right, floor := margin+len(h.Count)*wide, top+high
+	s := svg.New(right+margin, floor+3*margin, title)
+	s.Text(margin, margin+2, title+"; heights grow with the logarithm of their number")
+	at := func(bits float64) float64 {
+		return margin + min(max(bits-float64(h.From), 0)*wide/histogramStep, float64(right-margin))
+	}
+	for i, n := range h.Count {
 		tall := h.height(i, high)
 		x := float64(margin + i*wide)
-		s.Bar(x, margin+high-int(tall), wide-2, int(tall), bandColours[h.band(i)])
+		if n > 0 {
+			s.Bar(x+1, floor-max(int(tall), 1), wide-2, max(int(tall), 1), bandColours[h.band(i)])
+		}
 		if bits := h.From + i*histogramStep; bits%10 == 0 {
-			s.Text(x, 2*margin+high, fmt.Sprint(bits))
+			s.Line(x, floor, x, floor+4)
+			s.Label(x, floor+margin, fmt.Sprintf("%+d", bits))
 		}
 	}
+	s.Line(margin, floor, float64(right), floor)
+	for _, from := range []float64{h.Review, h.Link} {
+		s.Line(at(from), top-4, at(from), floor)
+	}
+	s.Label((at(h.Review)+at(h.Link))/2, top-8, match.BandReview.String())
+	s.Text(at(h.Link)+margin, top-8, match.BandLink.String())
 	for i, b := range []match.Band{match.BandNew, match.BandReview, match.BandLink} {
 		x := float64(margin + i*100)
-		s.Bar(x, high+2*margin+8, 12, 12, bandColours[b])
-		s.Text(x+18, high+3*margin+2, b.String())
+		s.Bar(x, floor+margin+10, 12, 12, bandColours[b])
+		s.Text(x+18, floor+2*margin+4, b.String())
 	}
 	return s.End(w)
 }
