@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,12 +77,41 @@ func Read(ctx context.Context, db Querier, after Position, limit int) ([]*Logged
 
 // ReadAbout is Read for events about any of the children.
 func ReadAbout(ctx context.Context, db Querier, children []uuid.UUID, after Position, limit int) ([]*Logged, error) {
-	ids := make([][16]byte, len(children)) // not uuid.UUID, which pgx would write as text
-	for i, id := range children {
-		ids[i] = id
-	}
 	return read(ctx, db, readSQL+` AND (child_id = ANY($4::uuid[]) OR other_child_id = ANY($4::uuid[]))
-		ORDER BY day, position LIMIT $3`, after.Date(), after.N, limit, ids)
+		ORDER BY day, position LIMIT $3`, after.Date(), after.N, limit, arrays(children))
+}
+
+// arrays are ids as pgx writes them in binary; uuid.UUID it would write as text.
+func arrays(ids []uuid.UUID) [][16]byte {
+	all := make([][16]byte, len(ids))
+	for i, id := range ids {
+		all[i] = id
+	}
+	return all
+}
+
+// readForSQL looks in each index by itself, so that whatever is for nobody concerned
+// is not looked at. The same event may be found twice.
+var readForSQL = func() string {
+	var parts []string
+	for _, what := range []string{
+		"child_id = ANY($4::uuid[])", "other_child_id = ANY($4::uuid[])",
+		"agencies @> ARRAY[$5::text] AND agencies <> '{}'", "reveals = $5 AND reveals <> ''",
+	} {
+		parts = append(parts, "("+readSQL+" AND "+what+" ORDER BY day, position LIMIT $3)")
+	}
+	return strings.Join(parts, " UNION ALL ") + " ORDER BY day, position"
+}()
+
+// ReadFor is Read for what can be for an agency that works with the children: events
+// about any of them, those addressed to it, and those that give it away.
+func ReadFor(ctx context.Context, db Querier, agency string, children []uuid.UUID, after Position, limit int) ([]*Logged, error) {
+	found, err := read(ctx, db, readForSQL, after.Date(), after.N, limit, arrays(children), agency)
+	if err != nil {
+		return nil, err
+	}
+	found = slices.CompactFunc(found, func(a, b *Logged) bool { return a.At == b.At })
+	return found[:min(len(found), limit)], nil
 }
 
 func read(ctx context.Context, db Querier, sql string, args ...any) ([]*Logged, error) {

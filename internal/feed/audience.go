@@ -119,6 +119,53 @@ func whoWorksWith(ctx context.Context, db events.Querier, children []uuid.UUID) 
 	return known, nil
 }
 
+const (
+	// fewChildren is up to how many children an agency's events are looked for by
+	// child; of more, so many events are for it that looking through the log is as
+	// quick.
+	fewChildren = 500
+	// lookedAt bounds how many of its records and involvements are looked at for that.
+	lookedAt = 4096
+)
+
+// childrenOfSQL lists the children that an agency works with, as whoWorksWith has it,
+// and those that were merged into them; and NULL, if not all was looked at.
+const childrenOfSQL = `
+WITH r AS MATERIALIZED (
+	SELECT child_id, state = $4 AS counts FROM child_records
+	WHERE record_id > $1 AND record_id <= $2 AND agency_id = $3 LIMIT $6
+), i AS MATERIALIZED (
+	SELECT child_id, start_date <= $5 AND (end_date IS NULL OR end_date >= $5) AS counts FROM involvements
+	WHERE involvement_id > $1 AND involvement_id <= $2 AND agency_id = $3 LIMIT $6
+), own AS (
+	SELECT child_id FROM r WHERE counts UNION SELECT child_id FROM i WHERE counts
+)
+SELECT child_id FROM own
+UNION SELECT c.child_id FROM own JOIN children c ON c.merged_into = own.child_id
+UNION ALL SELECT NULL WHERE $6 IN ((SELECT count(*) FROM r), (SELECT count(*) FROM i))`
+
+// childrenOf are the children whose events an agency may be told of; few is false if
+// there are too many to list.
+func childrenOf(ctx context.Context, db events.Querier, agency string) (ids []uuid.UUID, few bool, err error) {
+	first, last := standard.RecordRange(agency)
+	rows, err := db.Query(ctx, childrenOfSQL, [16]byte(first), [16]byte(last), agency,
+		int32(irtv1.ChildRecordState_CHILD_RECORD_STATE_ACTIVE), standard.Today(), lookedAt)
+	if err != nil {
+		return nil, false, fmt.Errorf("feed: asking whom an agency works with: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[*[16]byte])
+	if err != nil {
+		return nil, false, fmt.Errorf("feed: asking whom an agency works with: %w", err)
+	}
+	if len(found) > fewChildren || slices.Contains(found, nil) {
+		return nil, false, nil
+	}
+	for _, id := range found {
+		ids = append(ids, *id)
+	}
+	return ids, true, nil
+}
+
 func distinct(children []uuid.UUID) [][16]byte {
 	seen := make(map[uuid.UUID]bool, len(children))
 	var ids [][16]byte // not uuid.UUID, which pgx would write as text

@@ -25,6 +25,7 @@ import (
 	"irthub/internal/pg"
 	"irthub/internal/pg/pgtest"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // hub is the service as one process has it, over gRPC with every interceptor.
@@ -138,7 +139,7 @@ func (h *hub) child(holders ...string) uuid.UUID {
 	h.exec(`INSERT INTO children (child_id, state, create_time, known_from, revision) VALUES ($1, 1, now(), now(), 1)`, [16]byte(child))
 	for _, agency := range holders {
 		h.exec(`INSERT INTO child_records (record_id, agency_id, local_id, child_id, state, create_time, known_from, revision)
-			VALUES (gen_random_uuid(), $1, $2, $3, 1, now(), now(), 1)`, agency, child.String(), [16]byte(child))
+			VALUES ($4, $1, $2, $3, 1, now(), now(), 1)`, agency, child.String(), [16]byte(child), [16]byte(standard.RecordID(agency, child.String())))
 	}
 	return child
 }
@@ -147,7 +148,8 @@ func (h *hub) child(holders ...string) uuid.UUID {
 func (h *hub) involve(child uuid.UUID, agency string, until any) {
 	h.t.Helper()
 	h.exec(`INSERT INTO involvements (child_id, involvement_id, agency_id, local_id, role, start_date, end_date, create_time, known_from, revision)
-		VALUES ($1, gen_random_uuid(), $2, 'i', 'NURSE', '2020-01-01', $3::date, now(), now(), 1)`, [16]byte(child), agency, until)
+		VALUES ($1, $4, $2, $5, 'NURSE', '2020-01-01', $3::date, now(), now(), 1)`, [16]byte(child), agency, until,
+		[16]byte(standard.InvolvementID(agency, child.String())), child.String())
 }
 
 // happen commits events, as a change would.

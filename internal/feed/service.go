@@ -6,6 +6,7 @@ package feed
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,7 +119,7 @@ type listing struct {
 // read reads on until the page is full, the log ends or enough has been looked at.
 func (l *listing) read(ctx context.Context) error {
 	for looked := 0; looked < readForAPage && len(l.events) < l.most && !l.ended; looked += readAtOnce {
-		entries, end, err := l.s.past(ctx, l.filter, l.at)
+		entries, end, err := l.s.past(ctx, l.to, l.filter, l.at)
 		if err != nil {
 			return err
 		}
@@ -141,7 +142,7 @@ func (l *listing) read(ctx context.Context) error {
 
 // past reads the next events after a position from the log, readAtOnce at most; if
 // there are fewer, there are none up to end.
-func (s *Service) past(ctx context.Context, f *Filter, after events.Position) (entries []*Entry, end events.Position, err error) {
+func (s *Service) past(ctx context.Context, to Receiver, f *Filter, after events.Position) (entries []*Entry, end events.Position, err error) {
 	select {
 	case s.catchUps <- struct{}{}:
 		defer func() { <-s.catchUps }()
@@ -154,20 +155,34 @@ func (s *Service) past(ctx context.Context, f *Filter, after events.Position) (e
 	if end.N < after.N {
 		end = after
 	}
-	var logged []*events.Logged
-	if f.children != nil {
-		logged, err = events.ReadAbout(ctx, s.pool, f.childIDs(), after, readAtOnce)
-	} else {
-		logged, err = events.Read(ctx, s.pool, after, readAtOnce)
-	}
+	logged, err := s.logged(ctx, to, f, after)
 	if err != nil {
 		return nil, end, err
 	}
-	if n := len(logged); n > 0 && logged[n-1].At.N > end.N {
-		end = logged[n-1].At // sequenced meanwhile
-	}
+	// What was sequenced since may be about children that are not among those known to
+	// be the receiver's: it comes with the next reading.
+	logged = slices.DeleteFunc(logged, func(l *events.Logged) bool { return l.At.N > end.N })
 	entries, err = SortOut(ctx, s.pool, logged)
 	return entries, end, err
+}
+
+// logged reads the next events after a position that can be for a receiver with a
+// filter. The log's end must have been read before: by then an agency was known to
+// work with the children that events up to there are about.
+func (s *Service) logged(ctx context.Context, to Receiver, f *Filter, after events.Position) ([]*events.Logged, error) {
+	if f.children != nil {
+		return events.ReadAbout(ctx, s.pool, f.childIDs(), after, readAtOnce)
+	}
+	if !to.manager {
+		children, few, err := childrenOf(ctx, s.pool, to.caller.Agency)
+		if err != nil {
+			return nil, err
+		}
+		if few {
+			return events.ReadFor(ctx, s.pool, to.caller.Agency, children, after, readAtOnce)
+		}
+	}
+	return events.Read(ctx, s.pool, after, readAtOnce)
 }
 
 // record notes in the access log which events were told, and about which children.

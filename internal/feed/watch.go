@@ -110,7 +110,7 @@ func (w *watcher) run(ctx context.Context) error {
 		entries, end, news, behind := w.s.tail.next(w.group, w.at)
 		if behind {
 			var err error
-			if entries, end, err = w.s.past(ctx, w.filter, w.at); err != nil {
+			if entries, end, err = w.s.past(ctx, w.to, w.filter, w.at); err != nil {
 				return err
 			}
 			if n := len(entries); n == readAtOnce {
