@@ -26,9 +26,11 @@ import (
 
 // hub is one process's services on a database.
 type hub struct {
-	t        testing.TB
-	pool     *pgxpool.Pool
-	children *children.Service
+	t         testing.TB
+	pool      *pgxpool.Pool
+	children  *children.Service
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
 	*concerns.Service
 }
 
@@ -73,7 +75,7 @@ func newHubWith(t testing.TB, o concerns.Options) *hub {
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, c, cs}
+	return &hub{t, pool, c, directory, tokens, cs}
 }
 
 // kinds of the agencies in the harness, which a caller's token would lead to.

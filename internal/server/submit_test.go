@@ -182,3 +182,26 @@ func TestServicesOverREST(t *testing.T) {
 		t.Errorf("counted: %v", m)
 	}
 }
+
+// One that the database cannot take is refused alone, whatever it was in a batch with.
+func TestOneThatFailsTouchesNoOther(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	school := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	h.call(t, 200, "PUT", "/v1/agencies/school-1/childRecords/1", `{"givenName": "Rosalind", "familyName": "Achterberg", "dateOfBirth": "2015-06-02"}`, school)
+	if _, err := h.pool.Exec(t.Context(), `ALTER TABLE concerns ADD CHECK (local_id <> 'c50')`); err != nil {
+		t.Fatal(err)
+	}
+	var lines, want []string
+	for i := range 100 {
+		lines = append(lines, fmt.Sprintf(`{"requestId": "%d", "concern": {"name": "agencies/school-1/concerns/c%d", "childRecord": "agencies/school-1/childRecords/1", "category": "ATTENDANCE", "level": "UNIVERSAL", "startDate": "2026-01-05"}}`, i, i))
+		want = append(want, fmt.Sprintf("%d c%d", i, i))
+	}
+	want[50] = "50 INTERNAL"
+	wantAnswers(t, h.lines(t, "/v1/concerns:submit", school, lines...), want...)
+	var told int
+	err := h.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM event_outbox WHERE kind = 60) + (SELECT count(*) FROM events WHERE kind = 60)`).Scan(&told)
+	if err != nil || told != 99 {
+		t.Errorf("%d events of 99 concerns: %v", told, err)
+	}
+}
