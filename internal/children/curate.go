@@ -47,6 +47,9 @@ func (s *Service) curate(ctx context.Context, reason string, validateOnly bool, 
 		if err := act(ctx, c); err != nil {
 			return err
 		}
+		if err := c.reunite(ctx); err != nil {
+			return err
+		}
 		if validateOnly {
 			return errRehearsed
 		}

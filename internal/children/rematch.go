@@ -13,8 +13,6 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
-	"irthub/internal/audit"
-	"irthub/internal/identity"
 	"irthub/internal/match"
 	"irthub/internal/pg"
 )
@@ -152,19 +150,13 @@ func (r *rematch) next(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	subs := make([]*submission, len(records))
-	todo := make([]int, len(records))
-	for i, rec := range records {
-		subs[i] = &submission{id: rec.id, agency: rec.agency, localID: rec.localID, person: rec.person, queries: rec.queries, again: true}
-		subs[i].prepare()
-		todo[i] = i
-	}
 	position, finished := r.after, len(records) < r.o.Batch
 	if len(records) > 0 {
 		position = records[len(records)-1].id
 	}
 	var batch *RematchTally
 	run := func(w *write, store func(context.Context) error) error {
+		todo := w.takeAgain(records)
 		if err := w.rematch(ctx, todo, store); err != nil {
 			return err
 		}
@@ -172,10 +164,10 @@ func (r *rematch) next(ctx context.Context) (int, error) {
 		return nil
 	}
 	if r.o.DryRun {
-		err = run(&write{s: r.s, model: r.model, from: r.s.pool, subs: subs, out: make([]outcome, len(subs)), now: time.Now()}, nil)
+		err = run(&write{s: r.s, model: r.model, from: r.s.pool, now: time.Now()}, nil)
 	} else {
 		err = pg.InTxRetry(ctx, r.s.pool, func(tx pgx.Tx) error {
-			w := &write{s: r.s, model: r.model, from: tx, tx: tx, subs: subs, out: make([]outcome, len(subs))}
+			w := &write{s: r.s, model: r.model, from: tx, tx: tx}
 			if err := run(w, w.storeAll); err != nil {
 				return err
 			}
@@ -209,15 +201,7 @@ func (r *rematch) keep(ctx context.Context, w *write, batch *RematchTally, posit
 		r.model.Version, [16]byte(position), tally, w.now, finished, r.tally.Records == 0); err != nil {
 		return fmt.Errorf("children: storing how far matching again has come: %w", err)
 	}
-	if len(w.touched) == 0 {
-		return nil
-	}
-	by := identity.NewContext(ctx, identity.Caller{
-		Agency: rematchAgency, Role: irtv1.Role_ROLE_HUB_OPERATOR, Purpose: irtv1.Purpose_PURPOSE_DATA_QUALITY,
-	})
-	entry := audit.New(by, rematchMethod)
-	entry.AddChild(sorted(w.touched)...)
-	return audit.Insert(ctx, w.tx, []*audit.Entry{entry})
+	return w.auditHub(ctx)
 }
 
 // As whose act, and by what, the access log has it: a command of those who run the
@@ -259,7 +243,10 @@ func (w *write) rematch(ctx context.Context, todo []int, store func(context.Cont
 	if store == nil {
 		return w.findOpen(ctx)
 	}
-	return store(ctx)
+	if err := store(ctx); err != nil {
+		return err
+	}
+	return w.reunite(ctx)
 }
 
 // storeAll locks what the write touches and stores it.

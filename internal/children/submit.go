@@ -121,6 +121,7 @@ type write struct {
 	touched map[uuid.UUID]bool
 	created map[uuid.UUID]bool
 
+	deep      int                     // how many writes of this transaction led to it; see reunite
 	movedFrom map[uuid.UUID]uuid.UUID // by record: the child it stood under before
 	actor     string                  // the agency whose act it all is; "" for that of each record
 }
@@ -164,7 +165,10 @@ func (w *write) change(ctx context.Context, pending []int) error {
 	if err := w.placeAll(ctx, pending); err != nil {
 		return err
 	}
-	return w.storeAll(ctx)
+	if err := w.storeAll(ctx); err != nil {
+		return err
+	}
+	return w.reunite(ctx)
 }
 
 func (w *write) load(ctx context.Context, which []int) error {
