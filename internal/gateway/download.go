@@ -17,10 +17,11 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/exchange/recordfile"
+	"irthub/internal/gateway/reference"
 	"irthub/internal/rpc"
 )
 
-const csvType = "text/csv; charset=utf-8"
+const csvType = reference.TableType + "; charset=utf-8"
 
 // download is an answer that is sent as it is read: nothing of it is held.
 type download struct {
@@ -39,7 +40,7 @@ func (d *download) begin(name string) {
 	}
 	d.written = true
 	h := d.w.Header()
-	h.Set("Content-Type", ndjsonType)
+	h.Set("Content-Type", reference.LinesType)
 	if d.table {
 		h.Set("Content-Type", csvType)
 		h.Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
@@ -69,7 +70,7 @@ func (d *download) end(err error) {
 
 func (g *Gateway) newDownload(w http.ResponseWriter, r *http.Request) *download {
 	return &download{
-		g: g, w: w, r: r, rc: http.NewResponseController(w), table: strings.Contains(r.Header.Get("Accept"), "text/csv"),
+		g: g, w: w, r: r, rc: http.NewResponseController(w), table: strings.Contains(r.Header.Get("Accept"), reference.TableType),
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/gateway/reference"
 	"irthub/internal/rpc"
 )
 
@@ -26,7 +27,6 @@ const (
 	maxLine = 256 << 10
 	// unanswered is how many records may wait for their answers: more are not read.
 	unanswered = 512
-	ndjsonType = "application/x-ndjson"
 )
 
 // submission is a stream of records and their answers, whichever kind they are of.
@@ -143,7 +143,7 @@ func (g *Gateway) submit(w http.ResponseWriter, r *http.Request, method string, 
 func isLines(h http.Header) bool {
 	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	enc := h.Get("Content-Encoding")
-	return err == nil && (mediaType == ndjsonType || mediaType == "application/jsonl" || mediaType == "application/json") &&
+	return err == nil && (mediaType == reference.LinesType || mediaType == "application/jsonl" || mediaType == "application/json") &&
 		(enc == "" || enc == "identity")
 }
 
@@ -223,7 +223,7 @@ func (s *lineStream) answer(ctx context.Context) {
 func (s *lineStream) begin() {
 	if !s.written {
 		s.written = true
-		s.w.Header().Set("Content-Type", ndjsonType)
+		s.w.Header().Set("Content-Type", reference.LinesType)
 		s.w.WriteHeader(http.StatusOK)
 	}
 }

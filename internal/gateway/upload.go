@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/gateway/reference"
 	"irthub/internal/rpc"
 )
 
@@ -156,11 +157,6 @@ func fill(buf []byte, r io.Reader) (n int, err error) {
 	return n, err
 }
 
-// fileTypes are the types that a file sent as it is may say it has.
-var fileTypes = []string{
-	"text/csv", "application/octet-stream", ndjsonType, "application/jsonl", "application/xml", "text/xml",
-}
-
 // fileOf finds the file in a body: all of it, or the first file of a form.
 func fileOf(body io.Reader, h http.Header) (io.Reader, error) {
 	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
@@ -169,7 +165,7 @@ func fileOf(body io.Reader, h http.Header) (io.Reader, error) {
 	}
 	switch {
 	case err != nil:
-	case slices.Contains(fileTypes, mediaType):
+	case slices.Contains(reference.FileTypes, mediaType):
 		return body, nil
 	case mediaType == "multipart/form-data" && params["boundary"] != "":
 		return firstFile(multipart.NewReader(body, params["boundary"]))

@@ -165,7 +165,10 @@ func (op *Operation) addBody(r Route, s *schemas) error {
 	default:
 		media.Schema = s.object(in.Fields(), func(f protoreflect.FieldDescriptor) bool { return !r.inPath(f) })
 	}
-	op.Body = &Body{Required: true, Content: map[string]Media{"application/json": media}}
+	op.Body = &Body{Required: true, Content: map[string]Media{requestForm(r.Method): media}}
+	if r.Method.IsStreamingClient() {
+		op.Body.Description = "One a line, as many as there are."
+	}
 	return nil
 }
 
@@ -183,21 +186,12 @@ func (s *schemas) changes(m protoreflect.MessageDescriptor) *Schema {
 }
 
 func (op *Operation) addResponses(r Route, s *schemas) {
-	ok := &Response{
-		Description: "Done.",
-		Content:     map[string]Media{"application/json": {Schema: s.ref(r.Method.Output())}},
-	}
+	ok := &Response{}
+	ok.Description, ok.Content = s.answers(r.Method)
 	if hasEtag(r.Method.Output(), 1) {
 		ok.Headers = map[string]any{"ETag": map[string]any{
 			"description": "Changes with every version of the resource.", "schema": Schema{Type: "string"},
 		}}
-	}
-	if r.Method.IsStreamingServer() {
-		ok.Description = "As it comes."
-		ok.Content = map[string]Media{
-			LinesType:      {Schema: s.ref(r.Method.Output())},
-			ServerSentType: {Schema: &Schema{Type: "string", Description: "An event each; its id is a cursor."}},
-		}
 	}
 	op.Responses = map[string]*Response{"200": ok, "default": {Ref: "#/components/responses/Error"}}
 	for _, e := range op.Errors {

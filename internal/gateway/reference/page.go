@@ -128,13 +128,17 @@ func curl(op *Operation) string {
 	if op.Body == nil {
 		return b.String()
 	}
-	media, isJSON := op.Body.Content["application/json"]
-	if !isJSON {
+	form, send := objectType, "-d"
+	if _, isForm := op.Body.Content[formType]; isForm {
 		b.WriteString(" \\\n  -F file=@cohort.csv")
 		return b.String()
 	}
-	header("'Content-Type: application/json'")
-	b.WriteString(" \\\n  -d '" + strings.ReplaceAll(compact(media.Example), "'", `'\''`) + "'")
+	if _, isLines := op.Body.Content[LinesType]; isLines {
+		form, send = LinesType, "--data-binary"
+	}
+	media := op.Body.Content[form]
+	header("'Content-Type: " + form + "'")
+	b.WriteString(" \\\n  " + send + " '" + strings.ReplaceAll(compact(media.Example), "'", `'\''`) + "'")
 	return b.String()
 }
 

@@ -140,7 +140,9 @@ func TestExamples(t *testing.T) {
 			for _, tag := range d.Tags {
 				for _, op := range tag.Operations {
 					if op.OperationID == name {
-						example = op.Body.Content["application/json"].Example
+						for _, media := range op.Body.Content {
+							example = media.Example
+						}
 					}
 				}
 			}

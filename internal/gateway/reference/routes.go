@@ -34,12 +34,6 @@ const UploadPattern = "/v1/{parent=agencies/*}/imports"
 // forms that google.api.http does not know.
 const WatchPattern = "/v1/events:watch"
 
-// The media types of streams.
-const (
-	LinesType      = "application/x-ndjson"
-	ServerSentType = "text/event-stream"
-)
-
 // schemaFiles are the files of the schema that define services.
 var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_agency_service_proto,

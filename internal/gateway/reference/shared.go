@@ -100,7 +100,7 @@ func reasons() []string {
 func errorResponse(description string) *Response {
 	return &Response{
 		Description: description,
-		Content:     map[string]Media{"application/json": {Schema: &Schema{Ref: schemaPrefix + "Error"}}},
+		Content:     map[string]Media{objectType: {Schema: &Schema{Ref: schemaPrefix + "Error"}}},
 	}
 }
 
@@ -136,14 +136,12 @@ func uploadParameter(f protoreflect.FieldDescriptor) *Parameter {
 }
 
 func uploadBody() *Body {
-	file := Schema{Type: "string", Media: "text/csv", Description: "The file."}
-	return &Body{
-		Required: true, Description: "The file: as it is, or as the first file of a form.",
-		Content: map[string]Media{
-			"text/csv": {Schema: &Schema{Type: "string"}},
-			"multipart/form-data": {Schema: &Schema{
-				Type: "object", Required: []string{"file"}, Properties: Properties{{"file", &file}},
-			}},
-		},
+	file := Schema{Type: "string", Media: "application/octet-stream", Description: "The file."}
+	forms := map[string]Media{formType: {Schema: &Schema{
+		Type: "object", Required: []string{"file"}, Properties: Properties{{"file", &file}},
+	}}}
+	for _, of := range FileTypes {
+		forms[of] = Media{Schema: &Schema{Type: "string", Description: "The file as it is."}}
 	}
+	return &Body{Required: true, Description: "The file: as it is, or as the first file of a form.", Content: forms}
 }
