@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"strings"
 
-	"google.golang.org/grpc/codes"
-	grpcstatus "google.golang.org/grpc/status"
-
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange/recordfile"
 )
 
 // qualityCommand holds the commands about what is missing or at odds.
@@ -26,7 +23,7 @@ type qualityReportCommand struct {
 
 // Help is shown by irthub quality report --help.
 func (qualityReportCommand) Help() string {
-	return `Writes a line for every finding: its kind, the child, the agency's record, the rules broken. About records: no_nhs_number, no_school, no_gp_practice, address_differs, suspected_duplicate, query, unmatched. About children, for data managers (gaps and duplications): several_without_lead, several_with_lead, involved_twice, no_involvement. Pages are fetched as they are written, so that a large report needs no memory.
+	return `Writes a line for every finding: its kind, the child, the agency's record, the rules broken. About records: no_nhs_number, no_school, no_gp_practice, address_differs, suspected_duplicate, query, unmatched. About children, for data managers (gaps and duplications): several_without_lead, several_with_lead, involved_twice, no_involvement. It is written as it is read, so that a large report needs no memory.
 
 Examples:
 
@@ -47,21 +44,19 @@ func (c *qualityReportCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // nothing is left to send
-	w := csv.NewWriter(s.out)
-	if err := w.Write([]string{"kind", "child", "child_record", "rules"}); err != nil {
-		return err
+	req := &irtv1.ExportQualityFindingsRequest{Kinds: kinds}
+	if c.Agency != "" {
+		req.Agency = "agencies/" + c.Agency
 	}
-	client := irtv1.NewQualityServiceClient(conn)
-	for _, kind := range kinds {
-		if err := c.write(ctx, client, w, kind); err != nil {
-			return err
-		}
+	stream, err := irtv1.NewExportServiceClient(conn).ExportQualityFindings(ctx, req)
+	if err != nil {
+		return failure("exporting", err)
 	}
-	w.Flush()
-	return w.Error()
+	return writeExport(newExport(s.out, true, recordfile.FindingColumns), stream.Recv,
+		(*irtv1.ExportQualityFindingsResponse).GetFindings, recordfile.FindingRow)
 }
 
-// kinds are those asked for, or those that the token may see.
+// kinds are those asked for; none for all that the token may see.
 func (c *qualityReportCommand) kinds() ([]irtv1.QualityFindingKind, error) {
 	var kinds []irtv1.QualityFindingKind
 	for _, name := range c.Kind {
@@ -71,43 +66,5 @@ func (c *qualityReportCommand) kinds() ([]irtv1.QualityFindingKind, error) {
 		}
 		kinds = append(kinds, irtv1.QualityFindingKind(kind))
 	}
-	if len(kinds) > 0 {
-		return kinds, nil
-	}
-	for kind := irtv1.QualityFindingKind_QUALITY_FINDING_KIND_NO_NHS_NUMBER; irtv1.QualityFindingKind_name[int32(kind)] != ""; kind++ {
-		kinds = append(kinds, kind)
-	}
 	return kinds, nil
-}
-
-// write writes one kind, page after page. A kind that was not asked for by name
-// and that the token may not see is left out.
-func (c *qualityReportCommand) write(ctx context.Context, client irtv1.QualityServiceClient, w *csv.Writer, kind irtv1.QualityFindingKind) error {
-	req := &irtv1.ListQualityFindingsRequest{Kind: kind, PageSize: 1000}
-	if c.Agency != "" {
-		req.Agency = "agencies/" + c.Agency
-	}
-	name := strings.ToLower(strings.TrimPrefix(kind.String(), findingPrefix))
-	for {
-		page, err := client.ListQualityFindings(ctx, req)
-		if grpcstatus.Code(err) == codes.PermissionDenied && len(c.Kind) == 0 && ofChildren(kind) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, f := range page.GetFindings() {
-			if err := w.Write([]string{name, f.GetChild(), f.GetChildRecord(), strings.Join(f.GetRuleIds(), " ")}); err != nil {
-				return err
-			}
-		}
-		if req.PageToken = page.GetNextPageToken(); req.GetPageToken() == "" {
-			return nil
-		}
-	}
-}
-
-// ofChildren tells the kinds about children, which are for data managers.
-func ofChildren(kind irtv1.QualityFindingKind) bool {
-	return kind >= irtv1.QualityFindingKind_QUALITY_FINDING_KIND_SEVERAL_WITHOUT_LEAD
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -115,4 +117,52 @@ func (s *Service) ExportAccesses(
 			return nil
 		}
 	}
+}
+
+// ExportQualityFindings implements irtv1.ExportServiceServer: ListQualityFindings,
+// kind after kind and page after page, by its rules.
+func (s *Service) ExportQualityFindings(
+	req *irtv1.ExportQualityFindingsRequest, stream grpc.ServerStreamingServer[irtv1.ExportQualityFindingsResponse],
+) error {
+	kinds := req.GetKinds()
+	if len(kinds) == 0 {
+		for kind := irtv1.QualityFindingKind_QUALITY_FINDING_KIND_NO_NHS_NUMBER; irtv1.QualityFindingKind_name[int32(kind)] != ""; kind++ {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, kind := range kinds {
+		err := s.exportFindings(&irtv1.ListQualityFindingsRequest{Kind: kind, Agency: req.GetAgency(), PageSize: exportBatch}, stream)
+		if status.Code(err) == codes.PermissionDenied && len(req.GetKinds()) == 0 && aboutChildren(kind) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) exportFindings(
+	page *irtv1.ListQualityFindingsRequest, stream grpc.ServerStreamingServer[irtv1.ExportQualityFindingsResponse],
+) error {
+	for {
+		list, err := s.findings.ListQualityFindings(stream.Context(), page)
+		if err != nil {
+			return err
+		}
+		if len(list.GetFindings()) > 0 {
+			if err := stream.Send(&irtv1.ExportQualityFindingsResponse{Findings: list.GetFindings()}); err != nil {
+				return err
+			}
+		}
+		if page.PageToken = list.GetNextPageToken(); page.GetPageToken() == "" {
+			return nil
+		}
+	}
+}
+
+// aboutChildren tells the kinds about children rather than records, which are for
+// data managers.
+func aboutChildren(kind irtv1.QualityFindingKind) bool {
+	return kind >= irtv1.QualityFindingKind_QUALITY_FINDING_KIND_SEVERAL_WITHOUT_LEAD
 }

@@ -49,6 +49,11 @@ type Accesses interface {
 	ListAccesses(ctx context.Context, req *irtv1.ListAccessesRequest) (*irtv1.ListAccessesResponse, error)
 }
 
+// Findings lists quality findings, those that the caller may see.
+type Findings interface {
+	ListQualityFindings(ctx context.Context, req *irtv1.ListQualityFindingsRequest) (*irtv1.ListQualityFindingsResponse, error)
+}
+
 // Service implements irtv1.ImportServiceServer and irtv1.ExportServiceServer.
 type Service struct {
 	irtv1.UnimplementedImportServiceServer
@@ -61,6 +66,7 @@ type Service struct {
 	concerns     Concerns
 	referrals    Referrals
 	accesses     Accesses
+	findings     Findings
 	tokens       *rpc.PageTokens
 	log          *slog.Logger
 
@@ -77,6 +83,7 @@ type Options struct {
 	Concerns     Concerns
 	Referrals    Referrals
 	Accesses     Accesses
+	Findings     Findings
 	Tokens       *rpc.PageTokens
 	Log          *slog.Logger
 }
@@ -86,7 +93,7 @@ func New(o Options) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
-		concerns: o.Concerns, referrals: o.Referrals, accesses: o.Accesses, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
+		concerns: o.Concerns, referrals: o.Referrals, accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.swept)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -188,6 +189,18 @@ func (g *Gateway) exportAccesses(w http.ResponseWriter, r *http.Request, path ma
 			}
 			return g.exports.ExportAccesses(ctx, req)
 		}, (*irtv1.ExportAccessesResponse).GetAccesses)
+}
+
+// exportFindings answers GET /v1/qualityFindings:export.
+func (g *Gateway) exportFindings(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	export(g, w, r, irtv1.ExportService_ExportQualityFindings_FullMethodName, "quality-findings", recordfile.FindingColumns, recordfile.FindingRow,
+		func(ctx context.Context) (page[*irtv1.ExportQualityFindingsResponse], error) {
+			req := &irtv1.ExportQualityFindingsRequest{}
+			if err := (queryParser{}).Parse(req, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
+				return nil, rpc.Malformed(err.Error())
+			}
+			return g.exports.ExportQualityFindings(ctx, req)
+		}, (*irtv1.ExportQualityFindingsResponse).GetFindings)
 }
 
 // downloadRejects answers GET /v1/agencies/{agency}/imports/{import}/rejects:download.

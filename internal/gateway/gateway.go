@@ -127,6 +127,7 @@ func (g *Gateway) handleStreams() error {
 		{http.MethodGet, "/v1/{parent=agencies/*}/childRecords:export", g.exportChildRecords},
 		{http.MethodGet, "/v1/{parent=agencies/*}/involvements:export", g.exportInvolvements},
 		{http.MethodGet, "/v1/{parent=children/*}/accesses:export", g.exportAccesses},
+		{http.MethodGet, "/v1/qualityFindings:export", g.exportFindings},
 		{http.MethodGet, "/v1/{parent=agencies/*/imports/*}/rejects:download", g.downloadRejects},
 		{http.MethodGet, "/v1/{name=importTemplates/*}", g.template},
 	} {

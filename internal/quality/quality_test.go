@@ -2,6 +2,7 @@ package quality_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/google/uuid"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/identity"
 	"irthub/internal/pg/pgtest"
@@ -54,7 +56,12 @@ func hub(t *testing.T) (*quality.Service, [3]uuid.UUID) {
 	involve(children[0], "gp", "GP")
 	involve(children[1], "school", "CLASS_TEACHER")
 	involve(children[1], "school", "CLASS_TEACHER")
-	return quality.New(pool, tokens), children
+	directory, err := agencies.NewDirectory(t.Context(), pool, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(directory.Close)
+	return quality.New(pool, directory, tokens), children
 }
 
 func exec(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) {

@@ -13,8 +13,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/children"
 	"irthub/internal/identity"
+	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 )
@@ -28,13 +31,14 @@ const (
 type Service struct {
 	irtv1.UnimplementedQualityServiceServer
 
-	pool   *pgxpool.Pool
-	tokens *rpc.PageTokens
+	pool      *pgxpool.Pool
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
 }
 
 // New makes the service.
-func New(pool *pgxpool.Pool, tokens *rpc.PageTokens) *Service {
-	return &Service{pool: pool, tokens: tokens}
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
+	return &Service{pool: pool, directory: directory, tokens: tokens}
 }
 
 // GetQualityReport implements irtv1.QualityServiceServer.
@@ -105,7 +109,34 @@ func (s *Service) ListQualityFindings(ctx context.Context, req *irtv1.ListQualit
 		}
 		out.Findings = append(out.Findings, f)
 	}
-	return out, nil
+	return out, s.show(ctx, list, out.GetFindings())
+}
+
+// show shows findings: an agency its own, and others by what they are shown of the
+// child.
+func (s *Service) show(ctx context.Context, list []found, messages []*irtv1.QualityFinding) error {
+	asker := s.directory.Asker(ctx)
+	var foreign []uuid.UUID
+	for i := range list {
+		if !asker.Owns(list[i].agency) {
+			foreign = append(foreign, list[i].child)
+		}
+	}
+	standings := map[uuid.UUID]*children.Standing{}
+	if len(foreign) > 0 {
+		var err error
+		if standings, err = children.Standings(ctx, s.pool, asker, foreign...); err != nil {
+			return err
+		}
+	}
+	for i, m := range messages {
+		d := sharing.Own(asker.Caller, list[i].agency)
+		if standing := standings[list[i].child]; standing != nil {
+			d = sharing.Decide(sharing.See, standing.Said(asker, list[i].agency))
+		}
+		redact.Show(ctx, m, d)
+	}
+	return nil
 }
 
 func (s *Service) list(ctx context.Context, kind irtv1.QualityFindingKind, agency string, after uuid.UUID, limit int) ([]found, error) {

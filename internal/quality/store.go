@@ -146,6 +146,7 @@ func (s *Service) countChildren(ctx context.Context, today time.Time, to *irtv1.
 // found is one row of a list.
 type found struct {
 	id, child uuid.UUID // id is the record's, or the child's: where the next page begins
+	agency    string    // whose record it is; empty where it is about a child
 	record    string
 	queries   []string
 }
@@ -161,9 +162,9 @@ func (s *Service) listRecords(ctx context.Context, condition, agency string, aft
 		return nil, fmt.Errorf("quality: listing records: %w", err)
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f found, err error) {
-		var of, local string
-		err = row.Scan(&f.id, &f.child, &of, &local, &f.queries)
-		f.record = "agencies/" + of + "/childRecords/" + local
+		var local string
+		err = row.Scan(&f.id, &f.child, &f.agency, &local, &f.queries)
+		f.record = "agencies/" + f.agency + "/childRecords/" + local
 		return f, err
 	})
 }

@@ -124,7 +124,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	}
 	h.sequencer = accesslog.StartSequencer(ctx, db.Pool, keys, c.Log)
 	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
-	h.Quality = quality.New(db.Pool, tokens)
+	h.Quality = quality.New(db.Pool, h.Directory, tokens)
 	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
 	h.Consents = consent.New(db.Pool, h.Directory, tokens)
 	h.Emergencies = emergency.New(db.Pool, h.Directory, tokens)
@@ -138,7 +138,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	})
 	h.Exchange = exchange.New(exchange.Options{
 		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
-		Accesses: h.Accesses, Tokens: tokens, Log: c.Log,
+		Accesses: h.Accesses, Findings: h.Quality, Tokens: tokens, Log: c.Log,
 	})
 	h.Standard = &dictionary.Service{}
 	h.Limits = limits.NewService(h.limiter, h.Directory)

@@ -320,11 +320,113 @@ func (x *ExportAccessesResponse) GetAccesses() []*Access {
 	return nil
 }
 
+// A request for quality findings.
+type ExportQualityFindingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only these kinds. Empty: all that the caller may see.
+	Kinds []QualityFindingKind `protobuf:"varint,1,rep,packed,name=kinds,proto3,enum=irt.v1.QualityFindingKind" json:"kinds,omitempty"`
+	// Only of this agency's records: agencies/{agency}. Empty: of all that the
+	// caller may see. Kinds about children have no agency.
+	Agency        string `protobuf:"bytes,2,opt,name=agency,proto3" json:"agency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportQualityFindingsRequest) Reset() {
+	*x = ExportQualityFindingsRequest{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportQualityFindingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportQualityFindingsRequest) ProtoMessage() {}
+
+func (x *ExportQualityFindingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportQualityFindingsRequest.ProtoReflect.Descriptor instead.
+func (*ExportQualityFindingsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExportQualityFindingsRequest) GetKinds() []QualityFindingKind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *ExportQualityFindingsRequest) GetAgency() string {
+	if x != nil {
+		return x.Agency
+	}
+	return ""
+}
+
+// A batch of quality findings.
+type ExportQualityFindingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The findings, of one kind, in a fixed order.
+	Findings      []*QualityFinding `protobuf:"bytes,1,rep,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportQualityFindingsResponse) Reset() {
+	*x = ExportQualityFindingsResponse{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportQualityFindingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportQualityFindingsResponse) ProtoMessage() {}
+
+func (x *ExportQualityFindingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportQualityFindingsResponse.ProtoReflect.Descriptor instead.
+func (*ExportQualityFindingsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExportQualityFindingsResponse) GetFindings() []*QualityFinding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
 var File_irt_v1_export_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\"G\n" +
+	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x1cirt/v1/quality_service.proto\"G\n" +
 	"\x19ExportChildRecordsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"^\n" +
 	"\x1aExportChildRecordsResponse\x12@\n" +
@@ -338,11 +440,17 @@ const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05since\x128\n" +
 	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05until\"L\n" +
 	"\x16ExportAccessesResponse\x122\n" +
-	"\baccesses\x18\x01 \x03(\v2\x0e.irt.v1.AccessB\x06\xca\xda\x18\x02\b\x01R\baccesses2\xde\x03\n" +
+	"\baccesses\x18\x01 \x03(\v2\x0e.irt.v1.AccessB\x06\xca\xda\x18\x02\b\x01R\baccesses\"\x92\x01\n" +
+	"\x1cExportQualityFindingsRequest\x12K\n" +
+	"\x05kinds\x18\x01 \x03(\x0e2\x1a.irt.v1.QualityFindingKindB\x19\xbaH\x10\x92\x01\r\x10\x14\x18\x01\"\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\x01R\x05kinds\x12%\n" +
+	"\x06agency\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18d\xca\xda\x18\x02\b\x01R\x06agency\"[\n" +
+	"\x1dExportQualityFindingsResponse\x12:\n" +
+	"\bfindings\x18\x01 \x03(\v2\x16.irt.v1.QualityFindingB\x06\xca\xda\x18\x02\b\x02R\bfindings2\xf5\x04\n" +
 	"\rExportService\x12\x9c\x01\n" +
 	"\x12ExportChildRecords\x12!.irt.v1.ExportChildRecordsRequest\x1a\".irt.v1.ExportChildRecordsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/childRecords:export0\x01\x12\x9c\x01\n" +
 	"\x12ExportInvolvements\x12!.irt.v1.ExportInvolvementsRequest\x1a\".irt.v1.ExportInvolvementsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/involvements:export0\x01\x12\x8e\x01\n" +
-	"\x0eExportAccesses\x12\x1d.irt.v1.ExportAccessesRequest\x1a\x1e.irt.v1.ExportAccessesResponse\";\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=children/*}/accesses:export0\x01B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
+	"\x0eExportAccesses\x12\x1d.irt.v1.ExportAccessesRequest\x1a\x1e.irt.v1.ExportAccessesResponse\";\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=children/*}/accesses:export0\x01\x12\x94\x01\n" +
+	"\x15ExportQualityFindings\x12$.irt.v1.ExportQualityFindingsRequest\x1a%.irt.v1.ExportQualityFindingsResponse\",\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/qualityFindings:export0\x01B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
 var (
 	file_irt_v1_export_service_proto_rawDescOnce sync.Once
@@ -356,36 +464,44 @@ func file_irt_v1_export_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_export_service_proto_rawDescData
 }
 
-var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_irt_v1_export_service_proto_goTypes = []any{
-	(*ExportChildRecordsRequest)(nil),  // 0: irt.v1.ExportChildRecordsRequest
-	(*ExportChildRecordsResponse)(nil), // 1: irt.v1.ExportChildRecordsResponse
-	(*ExportInvolvementsRequest)(nil),  // 2: irt.v1.ExportInvolvementsRequest
-	(*ExportInvolvementsResponse)(nil), // 3: irt.v1.ExportInvolvementsResponse
-	(*ExportAccessesRequest)(nil),      // 4: irt.v1.ExportAccessesRequest
-	(*ExportAccessesResponse)(nil),     // 5: irt.v1.ExportAccessesResponse
-	(*ChildRecord)(nil),                // 6: irt.v1.ChildRecord
-	(*Involvement)(nil),                // 7: irt.v1.Involvement
-	(*timestamppb.Timestamp)(nil),      // 8: google.protobuf.Timestamp
-	(*Access)(nil),                     // 9: irt.v1.Access
+	(*ExportChildRecordsRequest)(nil),     // 0: irt.v1.ExportChildRecordsRequest
+	(*ExportChildRecordsResponse)(nil),    // 1: irt.v1.ExportChildRecordsResponse
+	(*ExportInvolvementsRequest)(nil),     // 2: irt.v1.ExportInvolvementsRequest
+	(*ExportInvolvementsResponse)(nil),    // 3: irt.v1.ExportInvolvementsResponse
+	(*ExportAccessesRequest)(nil),         // 4: irt.v1.ExportAccessesRequest
+	(*ExportAccessesResponse)(nil),        // 5: irt.v1.ExportAccessesResponse
+	(*ExportQualityFindingsRequest)(nil),  // 6: irt.v1.ExportQualityFindingsRequest
+	(*ExportQualityFindingsResponse)(nil), // 7: irt.v1.ExportQualityFindingsResponse
+	(*ChildRecord)(nil),                   // 8: irt.v1.ChildRecord
+	(*Involvement)(nil),                   // 9: irt.v1.Involvement
+	(*timestamppb.Timestamp)(nil),         // 10: google.protobuf.Timestamp
+	(*Access)(nil),                        // 11: irt.v1.Access
+	(QualityFindingKind)(0),               // 12: irt.v1.QualityFindingKind
+	(*QualityFinding)(nil),                // 13: irt.v1.QualityFinding
 }
 var file_irt_v1_export_service_proto_depIdxs = []int32{
-	6, // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
-	7, // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
-	8, // 2: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
-	8, // 3: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
-	9, // 4: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
-	0, // 5: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
-	2, // 6: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
-	4, // 7: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
-	1, // 8: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
-	3, // 9: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
-	5, // 10: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	8,  // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
+	9,  // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
+	10, // 2: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
+	10, // 3: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
+	11, // 4: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
+	12, // 5: irt.v1.ExportQualityFindingsRequest.kinds:type_name -> irt.v1.QualityFindingKind
+	13, // 6: irt.v1.ExportQualityFindingsResponse.findings:type_name -> irt.v1.QualityFinding
+	0,  // 7: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
+	2,  // 8: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
+	4,  // 9: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
+	6,  // 10: irt.v1.ExportService.ExportQualityFindings:input_type -> irt.v1.ExportQualityFindingsRequest
+	1,  // 11: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
+	3,  // 12: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
+	5,  // 13: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
+	7,  // 14: irt.v1.ExportService.ExportQualityFindings:output_type -> irt.v1.ExportQualityFindingsResponse
+	11, // [11:15] is the sub-list for method output_type
+	7,  // [7:11] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_export_service_proto_init() }
@@ -397,13 +513,14 @@ func file_irt_v1_export_service_proto_init() {
 	file_irt_v1_child_record_proto_init()
 	file_irt_v1_involvement_proto_init()
 	file_irt_v1_options_proto_init()
+	file_irt_v1_quality_service_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_export_service_proto_rawDesc), len(file_irt_v1_export_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,9 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ExportService_ExportChildRecords_FullMethodName = "/irt.v1.ExportService/ExportChildRecords"
-	ExportService_ExportInvolvements_FullMethodName = "/irt.v1.ExportService/ExportInvolvements"
-	ExportService_ExportAccesses_FullMethodName     = "/irt.v1.ExportService/ExportAccesses"
+	ExportService_ExportChildRecords_FullMethodName    = "/irt.v1.ExportService/ExportChildRecords"
+	ExportService_ExportInvolvements_FullMethodName    = "/irt.v1.ExportService/ExportInvolvements"
+	ExportService_ExportAccesses_FullMethodName        = "/irt.v1.ExportService/ExportAccesses"
+	ExportService_ExportQualityFindings_FullMethodName = "/irt.v1.ExportService/ExportQualityFindings"
 )
 
 // ExportServiceClient is the client API for ExportService service.
@@ -50,6 +51,12 @@ type ExportServiceClient interface {
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportAccesses(ctx context.Context, in *ExportAccessesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAccessesResponse], error)
+	// Exports what is missing, doubled or at odds: the findings of ListQualityFindings,
+	// kind after kind. Kinds that the caller may not see are left out, unless they are
+	// named.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED, VALIDATION_FAILED).
+	ExportQualityFindings(ctx context.Context, in *ExportQualityFindingsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportQualityFindingsResponse], error)
 }
 
 type exportServiceClient struct {
@@ -117,6 +124,25 @@ func (c *exportServiceClient) ExportAccesses(ctx context.Context, in *ExportAcce
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportAccessesClient = grpc.ServerStreamingClient[ExportAccessesResponse]
 
+func (c *exportServiceClient) ExportQualityFindings(ctx context.Context, in *ExportQualityFindingsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportQualityFindingsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[3], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportQualityFindingsRequest, ExportQualityFindingsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportQualityFindingsClient = grpc.ServerStreamingClient[ExportQualityFindingsResponse]
+
 // ExportServiceServer is the server API for ExportService service.
 // All implementations must embed UnimplementedExportServiceServer
 // for forward compatibility.
@@ -141,6 +167,12 @@ type ExportServiceServer interface {
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportAccesses(*ExportAccessesRequest, grpc.ServerStreamingServer[ExportAccessesResponse]) error
+	// Exports what is missing, doubled or at odds: the findings of ListQualityFindings,
+	// kind after kind. Kinds that the caller may not see are left out, unless they are
+	// named.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED, VALIDATION_FAILED).
+	ExportQualityFindings(*ExportQualityFindingsRequest, grpc.ServerStreamingServer[ExportQualityFindingsResponse]) error
 	mustEmbedUnimplementedExportServiceServer()
 }
 
@@ -159,6 +191,9 @@ func (UnimplementedExportServiceServer) ExportInvolvements(*ExportInvolvementsRe
 }
 func (UnimplementedExportServiceServer) ExportAccesses(*ExportAccessesRequest, grpc.ServerStreamingServer[ExportAccessesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportAccesses not implemented")
+}
+func (UnimplementedExportServiceServer) ExportQualityFindings(*ExportQualityFindingsRequest, grpc.ServerStreamingServer[ExportQualityFindingsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportQualityFindings not implemented")
 }
 func (UnimplementedExportServiceServer) mustEmbedUnimplementedExportServiceServer() {}
 func (UnimplementedExportServiceServer) testEmbeddedByValue()                       {}
@@ -214,6 +249,17 @@ func _ExportService_ExportAccesses_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportAccessesServer = grpc.ServerStreamingServer[ExportAccessesResponse]
 
+func _ExportService_ExportQualityFindings_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportQualityFindingsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ExportServiceServer).ExportQualityFindings(m, &grpc.GenericServerStream[ExportQualityFindingsRequest, ExportQualityFindingsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportQualityFindingsServer = grpc.ServerStreamingServer[ExportQualityFindingsResponse]
+
 // ExportService_ServiceDesc is the grpc.ServiceDesc for ExportService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -235,6 +281,11 @@ var ExportService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ExportAccesses",
 			Handler:       _ExportService_ExportAccesses_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportQualityFindings",
+			Handler:       _ExportService_ExportQualityFindings_Handler,
 			ServerStreams: true,
 		},
 	},
