@@ -32,6 +32,10 @@ func (*services) ExportAccesses(_ *irtv1.ExportAccessesRequest, s grpc.ServerStr
 	return s.Send(&irtv1.ExportAccessesResponse{Accesses: []*irtv1.Access{{Name: "accesses/1"}}})
 }
 
+func (*services) ExportQualityFindings(_ *irtv1.ExportQualityFindingsRequest, s grpc.ServerStreamingServer[irtv1.ExportQualityFindingsResponse]) error {
+	return s.Send(&irtv1.ExportQualityFindingsResponse{Findings: []*irtv1.QualityFinding{{Child: "children/1"}}})
+}
+
 func (*services) DownloadImportRejects(_ *irtv1.DownloadImportRejectsRequest, s grpc.ServerStreamingServer[irtv1.DownloadImportRejectsResponse]) error {
 	return s.Send(&irtv1.DownloadImportRejectsResponse{Chunk: []byte("row,column\n")})
 }
