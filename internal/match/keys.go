@@ -7,7 +7,7 @@ import (
 )
 
 // KeyVersion changes whenever Keys may give other values for the same record;
-// stored keys must then be computed anew.
+// stored keys must then be computed anew, which irthub match rematch does.
 const KeyVersion = 3
 
 // Kind is what a blocking key was made of, for reports about full blocks.
