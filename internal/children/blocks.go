@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"irthub/internal/match"
 )
@@ -82,40 +83,54 @@ func (b *blocks) likeliest(keys []uint64, except uuid.UUID) []uuid.UUID {
 
 func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
-// read reads the blocks of narrow keys and returns the children in them.
-func (b *blocks) read(ctx context.Context, q querier, keys []uint64) (map[uuid.UUID]bool, error) {
-	wanted := map[uuid.UUID]bool{}
+// read reads the blocks of narrow keys.
+func (b *blocks) read(ctx context.Context, q querier, keys []uint64) error {
 	if len(keys) == 0 {
-		return wanted, nil
+		return nil
+	}
+	batch := &pgx.Batch{}
+	b.queue(batch, keys)
+	if err := q.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("children: finding candidates: %w", err)
+	}
+	return nil
+}
+
+// queue has the blocks of narrow keys read with what else is in a batch.
+func (b *blocks) queue(batch *pgx.Batch, keys []uint64) {
+	if len(keys) == 0 {
+		return
 	}
 	// LATERAL with a bound inside is what keeps both look-ups nested loops over
 	// their indexes, whatever the planner thinks of the size of the tables.
-	rows, err := q.Query(ctx, `
+	batch.Queue(`
 		SELECT q.key, r.child_id
 		FROM unnest($1::bigint[]) AS q(key)
 		CROSS JOIN LATERAL (SELECT m.record_id FROM match_keys m WHERE m.key = q.key LIMIT $2) m
 		CROSS JOIN LATERAL (SELECT r.child_id FROM child_records r WHERE r.record_id = m.record_id LIMIT 1) r`,
-		signedKeys(keys), match.BlockCap+1)
-	if err != nil {
-		return nil, fmt.Errorf("children: finding candidates: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+		signedKeys(keys), match.BlockCap+1).Query(func(rows pgx.Rows) error {
 		var key int64
 		var child [16]byte
-		if err := rows.Scan(&key, &child); err != nil {
-			return nil, fmt.Errorf("children: reading candidates: %w", err)
+		_, err := pgx.ForEachRow(rows, []any{&key, &child}, func() error {
+			k := uint64(key) //nolint:gosec // a key never has the upper bit set
+			if b.count[k]++; b.count[k] <= match.BlockCap && !slices.Contains(b.byKey[k], child) {
+				b.byKey[k] = append(b.byKey[k], child)
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// inNarrow are the children in the blocks of narrow keys that were read.
+func (b *blocks) inNarrow(keys []uint64) map[uuid.UUID]bool {
+	wanted := map[uuid.UUID]bool{}
+	for _, k := range keys {
+		for _, child := range b.byKey[k] {
+			wanted[child] = true
 		}
-		k := uint64(key) //nolint:gosec // a key never has the upper bit set
-		if b.count[k]++; b.count[k] > match.BlockCap {
-			continue
-		}
-		if !slices.Contains(b.byKey[k], child) {
-			b.byKey[k] = append(b.byKey[k], child)
-		}
-		wanted[child] = true
 	}
-	return wanted, rows.Err()
+	return wanted
 }
 
 // signedKeys are the keys as the database has them, each once and in order.

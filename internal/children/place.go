@@ -2,33 +2,42 @@ package children
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/match"
 	"irthub/internal/standard"
 )
 
-// findCandidates reads, in two queries for the whole batch, every child that
-// shares a narrow blocking key with any of the submissions, with all its
-// records; and then, for the submissions that those do not link, the likeliest
-// that share broad ones.
-func (w *write) findCandidates(ctx context.Context, pending []int) error {
-	w.index, w.members, w.used = newBlocks(), map[uuid.UUID][]*record{}, map[uuid.UUID][]*record{}
-	w.shielded = map[uuid.UUID]bool{}
-	var keys []uint64
-	for _, i := range pending {
+// narrowKeys are those of the submissions.
+func (w *write) narrowKeys(which []int) (keys []uint64) {
+	for _, i := range which {
 		narrow, _ := match.Split(w.subs[i].keys)
 		keys = append(keys, narrow...)
 	}
-	wanted, err := w.index.read(ctx, w.from, keys)
-	if err != nil {
-		return err
-	}
+	return keys
+}
+
+// readBlocks reads who is in the narrow blocks of the submissions, where enter has
+// not.
+func (w *write) readBlocks(ctx context.Context, pending []int) error {
+	w.index = newBlocks()
+	return w.index.read(ctx, w.from, w.narrowKeys(pending))
+}
+
+// findCandidates reads, for the whole batch, every child in the narrow blocks of
+// the submissions, with all its records; and then, for the submissions that those do
+// not link, the likeliest that share broad keys.
+func (w *write) findCandidates(ctx context.Context, pending []int) error {
+	w.members, w.used = map[uuid.UUID][]*record{}, map[uuid.UUID][]*record{}
+	w.shielded = map[uuid.UUID]bool{}
+	wanted := w.index.inNarrow(w.narrowKeys(pending))
 	for _, r := range w.existing {
 		wanted[r.childID] = true
 	}
@@ -52,27 +61,43 @@ func (w *write) findCandidates(ctx context.Context, pending []int) error {
 			unsure = append(unsure, sub)
 		}
 	}
-	if wanted, err = w.index.readBroad(ctx, w.from, unsure); err != nil {
+	wanted, err := w.index.readBroad(ctx, w.from, unsure)
+	if err != nil {
 		return err
 	}
 	return w.readMembers(ctx, wanted)
 }
 
-// readMembers reads the records of children that are not read yet.
+// readMembers reads the records of children that are not read yet, and which of the
+// children are shielded.
 func (w *write) readMembers(ctx context.Context, wanted map[uuid.UUID]bool) error {
 	for id := range w.members {
 		delete(wanted, id)
 	}
-	members, err := findMembers(ctx, w.from, wanted)
-	if err != nil {
+	if len(wanted) == 0 {
+		return nil
+	}
+	members, ids := map[uuid.UUID][]*record{}, uuids(sorted(wanted))
+	b := &pgx.Batch{}
+	b.Queue(membersQuery, ids).Query(func(rows pgx.Rows) error {
+		records, err := scanRecords(rows)
+		for _, r := range records {
+			members[r.childID] = append(members[r.childID], r)
+		}
 		return err
+	})
+	b.Queue(shieldedQuery, ids).Query(func(rows pgx.Rows) error {
+		shielded, err := scanShielded(rows)
+		maps.Copy(w.shielded, shielded)
+		return err
+	})
+	if err := w.from.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("children: reading candidates: %w", err)
 	}
 	for id, records := range members {
 		w.members[id], w.used[id] = records, slices.Clone(records)
 	}
-	shielded, err := shieldedAmong(ctx, w.from, slices.Collect(maps.Keys(members)))
-	maps.Copy(w.shielded, shielded)
-	return err
+	return nil
 }
 
 // membersQuery reads the active records of the children $1.

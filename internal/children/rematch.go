@@ -218,20 +218,19 @@ func (w *write) rematch(ctx context.Context, todo []int, store func(context.Cont
 		return err
 	}
 	if store != nil {
-		if err := w.lock(ctx, todo); err != nil {
+		if err := w.enter(ctx, todo); err != nil {
 			return err
-		}
-		if err := w.load(ctx, todo); err != nil {
-			return err
-		}
-		if !w.heldAll() {
-			return errStale
 		}
 	}
 	pending := make([]int, 0, len(todo))
 	for _, i := range todo {
 		if old := w.existing[w.subs[i].id]; old != nil && old.says(w.subs[i]) {
 			pending = append(pending, i)
+		}
+	}
+	if store == nil {
+		if err := w.readBlocks(ctx, pending); err != nil {
+			return err
 		}
 	}
 	if err := w.findCandidates(ctx, pending); err != nil {

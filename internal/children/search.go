@@ -86,12 +86,11 @@ func (s *Service) carrying(ctx context.Context, p match.Person, carries func(*ir
 // first.
 func (s *Service) candidates(ctx context.Context, keys []uint64) ([]uuid.UUID, map[uuid.UUID][]*record, bool, error) {
 	index := newBlocks()
-	wanted, err := index.read(ctx, s.pool, keys)
-	if err != nil {
+	if err := index.read(ctx, s.pool, keys); err != nil {
 		return nil, nil, false, err
 	}
 	ids, narrowed := index.children(keys, uuid.Nil)
-	members, err := findMembers(ctx, s.pool, wanted)
+	members, err := findMembers(ctx, s.pool, index.inNarrow(keys))
 	return ids, members, narrowed, err
 }
 

@@ -196,11 +196,13 @@ func (s *Service) admit(ctx context.Context, r *irtv1.ChildRecord, strict bool) 
 	if len(faults) > 0 {
 		return nil, rpc.Invalid(rpc.Prefix("child_record", faults))
 	}
-	return &submission{
+	sub := &submission{
 		id: standard.RecordID(agency, localID), agency: agency, localID: localID,
 		person: personFields(r), queries: queryTexts(queries), etag: r.GetEtag(),
 		lane: batch.Lane{Key: caller.Agency},
-	}, nil
+	}
+	sub.prepare() // here, where callers do so side by side, and not in the batch
+	return sub, nil
 }
 
 // recordName takes agencies/{agency}/childRecords/{local_id} apart.

@@ -32,12 +32,16 @@ const (
 	stripesAtMost = 256
 )
 
-func (w *write) lock(ctx context.Context, pending []int) error {
-	return w.lockStripes(ctx, w.stripes(pending))
-}
-
 func (w *write) lockStripes(ctx context.Context, stripes []int32) error {
 	b := &pgx.Batch{}
+	w.queueLocks(b, stripes)
+	if err := w.tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("children: locking: %w", err)
+	}
+	return nil
+}
+
+func (w *write) queueLocks(b *pgx.Batch, stripes []int32) {
 	// The hub's statements all go by key; on tables too new to have statistics
 	// the planner would read them whole, and keep that plan.
 	b.Queue(`SET LOCAL enable_seqscan = off`)
@@ -49,10 +53,6 @@ func (w *write) lockStripes(ctx context.Context, stripes []int32) error {
 	}
 	// Not now(), which is when the transaction began: it may have waited since.
 	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&w.now) })
-	if err := w.tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("children: locking: %w", err)
-	}
-	return nil
 }
 
 func (w *write) stripes(pending []int) []int32 {

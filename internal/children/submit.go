@@ -2,8 +2,10 @@ package children
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,16 +36,18 @@ type submission struct {
 	access   *audit.Entry
 	lane     batch.Lane // of its sender, among all that write
 
+	prepared bool
 	features match.Features // set by prepare
 	keys     []uint64
 	blind    []uint64 // made by blindKeys
 }
 
-// prepare does, outside any lock, what matching needs.
+// prepare does, outside any lock, what matching needs, unless it was done before.
 func (s *submission) prepare() {
-	if s.person == nil {
+	if s.person == nil || s.prepared {
 		return
 	}
+	s.prepared = true
 	s.features = match.Prepare(personOf(s.person))
 	s.keys = match.Keys(&s.features)
 }
@@ -53,6 +57,7 @@ type answer struct {
 	record  *record
 	outcome irtv1.SubmitOutcome
 	match   *irtv1.MatchExplanation
+	newborn bool // the child was made by this write, so that nobody can have shielded it
 }
 
 type outcome = batch.Outcome[*answer]
@@ -63,16 +68,32 @@ type outcome = batch.Outcome[*answer]
 func (s *Service) submit(ctx context.Context, subs []*submission) ([]outcome, error) {
 	out := make([]outcome, len(subs))
 	for _, round := range rounds(subs) {
-		err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-			w := &write{s: s, model: s.model(), from: tx, tx: tx, subs: subs, out: out, todo: round}
-			return w.run(ctx)
-		})
+		write := func(wary bool) error {
+			return pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
+				w := &write{s: s, model: s.model(), from: tx, tx: tx, subs: subs, out: out, todo: round, wary: wary}
+				return w.run(ctx)
+			})
+		}
+		err := write(allBulk(subs))
+		if errors.Is(err, errUnforeseen) {
+			err = write(true)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("children: submitting %d records: %w", len(subs), err)
 		}
 	}
 	return out, s.bluntAnswers(ctx, out)
 }
+
+// allBulk tells whether a batch is all of loads. Much of a load may be as it is stored,
+// which is best found out before anything is locked.
+func allBulk(subs []*submission) bool {
+	return !slices.ContainsFunc(subs, func(s *submission) bool { return !s.lane.Bulk })
+}
+
+// errUnforeseen says that people put a record together with others whose locks are not
+// held: who looks before locking knows that.
+var errUnforeseen = errors.New("children: a record is bound to others")
 
 // rounds splits a batch so that no record stands twice in a round: the second
 // version of a record must find the first one written.
@@ -100,6 +121,7 @@ type write struct {
 	subs  []*submission
 	out   []outcome
 	todo  []int // indexes of subs
+	wary  bool  // look at what is stored before locking, as well as after
 
 	now      time.Time             // when the hub comes to know this
 	existing map[uuid.UUID]*record // stored versions of the records submitted
@@ -135,10 +157,13 @@ type move struct {
 }
 
 func (w *write) run(ctx context.Context) error {
-	if err := w.load(ctx, w.todo); err != nil {
-		return err
+	pending := w.todo
+	if w.wary {
+		if err := w.load(ctx, w.todo); err != nil {
+			return err
+		}
+		pending = w.settle(w.todo)
 	}
-	pending := w.settle(w.todo)
 	if len(pending) > 0 {
 		if err := w.change(ctx, pending); err != nil {
 			return err
@@ -147,16 +172,13 @@ func (w *write) run(ctx context.Context) error {
 	return w.audit(ctx)
 }
 
-// change matches and stores what settle left over, under the locks.
+// change matches and stores what needs it, under the locks.
 func (w *write) change(ctx context.Context, pending []int) error {
-	if err := w.lock(ctx, pending); err != nil {
+	switch err := w.enter(ctx, pending); {
+	case err == errStale && !w.wary: //nolint:errorlint,err113 // enter's own
+		return errUnforeseen
+	case err != nil:
 		return err
-	}
-	if err := w.load(ctx, pending); err != nil { // another process may have been first
-		return err
-	}
-	if !w.heldAll() {
-		return errStale
 	}
 	pending = w.settle(pending)
 	if err := w.findCandidates(ctx, pending); err != nil {
@@ -171,13 +193,39 @@ func (w *write) change(ctx context.Context, pending []int) error {
 	return w.reunite(ctx)
 }
 
+// enter locks what the submissions need, and reads what is stored of them and who is
+// in their narrow blocks, in one round trip: before the locks, another process may have
+// been first.
+func (w *write) enter(ctx context.Context, which []int) error {
+	b := &pgx.Batch{}
+	w.queueLocks(b, w.stripes(which))
+	w.queueLoad(b, which)
+	w.index = newBlocks()
+	w.index.queue(b, w.narrowKeys(which))
+	if err := w.tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("children: locking, and reading what is stored: %w", err)
+	}
+	if !w.heldAll() {
+		return errStale
+	}
+	return nil
+}
+
 func (w *write) load(ctx context.Context, which []int) error {
+	b := &pgx.Batch{}
+	w.queueLoad(b, which)
+	if err := w.from.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("children: reading what is stored: %w", err)
+	}
+	return nil
+}
+
+func (w *write) queueLoad(b *pgx.Batch, which []int) {
 	ids := make([]uuid.UUID, len(which))
 	for n, i := range which {
 		ids[n] = w.subs[i].id
 	}
 	w.existing, w.bonds = make(map[uuid.UUID]*record, len(ids)), bonds{}
-	b := &pgx.Batch{}
 	b.Queue(`SELECT `+recordList+` FROM child_records WHERE record_id = ANY($1::uuid[])`, uuids(ids)).
 		Query(func(rows pgx.Rows) error {
 			records, err := scanRecords(rows)
@@ -187,10 +235,6 @@ func (w *write) load(ctx context.Context, which []int) error {
 			return err
 		})
 	b.Queue(bondQuery, uuids(ids)).Query(w.bonds.scan)
-	if err := w.from.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("children: reading what is stored: %w", err)
-	}
-	return nil
 }
 
 // settle answers what needs no change, and returns the rest.
@@ -252,6 +296,9 @@ func (w *write) rehearse(ctx context.Context) error {
 		return err
 	}
 	pending := w.settle(w.todo)
+	if err := w.readBlocks(ctx, pending); err != nil {
+		return err
+	}
 	if err := w.findCandidates(ctx, pending); err != nil {
 		return err
 	}
@@ -386,6 +433,7 @@ func (w *write) audit(ctx context.Context) error {
 			e.AddChild(a.record.childID)
 			e.AddReturned(a.record.name())
 			entries = append(entries, e)
+			a.newborn = w.created[a.record.childID]
 		}
 	}
 	if err := audit.Insert(ctx, w.tx, entries); err != nil {
