@@ -82,6 +82,7 @@ func (c *restCall) end() {
 
 // read gives the next line of the answer.
 func (c *restCall) read() (string, error) {
+	_ = c.conn.SetReadDeadline(time.Now().Add(20 * patience)) // a test that waits in vain ends
 	if c.scan == nil {
 		resp, err := http.ReadResponse(bufio.NewReader(c.conn), nil) //nolint:bodyclose // the connection is closed in the end
 		if err != nil {
@@ -205,15 +206,7 @@ func TestAClientThatDoesNotReadOverGRPC(t *testing.T) {
 			}
 		}
 	}()
-	// The hub lets go of it, and says so in the access log.
-	recorded := 0
-	for end := time.Now().Add(20 * patience); recorded == 0; time.Sleep(shortSilence) { //nolint:forbidigo // a wait with a deadline
-		err := h.pool.QueryRow(t.Context(), `SELECT count(*) FROM audit_entries WHERE method LIKE '%/SubmitChildRecords' AND status_code = $1`,
-			int(codes.ResourceExhausted)).Scan(&recorded)
-		if err != nil || time.Now().After(end) {
-			t.Fatalf("it is still let wait: %v", err)
-		}
-	}
+	h.cutOff(t, "ChildService/SubmitChildRecords", 1)
 	h.one(t, "meanwhile")
 	took := time.Since(began)
 	answers := 0
@@ -225,6 +218,23 @@ func TestAClientThatDoesNotReadOverGRPC(t *testing.T) {
 	}
 	if err := <-ended; !errors.Is(err, io.EOF) {
 		t.Errorf("sending ended with %v", err)
+	}
+}
+
+// cutOff waits until the hub has let go of so many streams of a method, which it says in
+// the access log.
+func (h *hub) cutOff(t *testing.T, method string, n int) {
+	t.Helper()
+	for end := time.Now().Add(20 * patience); ; time.Sleep(100 * time.Millisecond) { //nolint:forbidigo // a wait with a deadline
+		var recorded int
+		err := h.pool.QueryRow(t.Context(), `SELECT count(*) FROM audit_entries WHERE method = $1 AND status_code = $2`,
+			"/irt.v1."+method, int(codes.ResourceExhausted)).Scan(&recorded)
+		if err == nil && recorded == n {
+			return
+		}
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("the hub let go of %d of %d: %v", recorded, n, err)
+		}
 	}
 }
 
@@ -327,7 +337,7 @@ func TestSlowWatchersOverREST(t *testing.T) {
 	for range 4 {
 		h.happen(t, "p", n/4)
 	}
-	time.Sleep(3 * patience) //nolint:forbidigo // half of the patience, a look of the hub's, and some
+	h.cutOff(t, "EventService/Watch", len(slow))
 	for name, c := range slow {
 		t.Run(name, func(t *testing.T) {
 			got := readWatch(t, c, 0)
