@@ -137,7 +137,7 @@ func (s *Service) AcceptReferral(ctx context.Context, req *irtv1.AcceptReferralR
 		next.involvement = "referral-" + hex.EncodeToString(next.id[4:])
 		inv := &irtv1.Involvement{
 			Name:  agencies.Name(next.recipient) + "/involvements/" + next.involvement,
-			Child: rpc.ChildName(next.childID), Role: req.GetRole(), StartDate: s.today().Format(time.DateOnly),
+			Child: rpc.ChildName(next.childID), Role: req.GetRole(), Practitioner: req.GetPractitioner(), StartDate: s.today().Format(time.DateOnly),
 		}
 		if a.Sensitive {
 			inv.Sensitive, inv.SensitiveBasis = true, req.GetSensitiveBasis()

@@ -156,7 +156,7 @@ const (
 	barsWidth  = 760
 	rowHeight  = 24
 	axisHeight = 28
-	labelRunes = 58
+	labelRunes = 50
 )
 
 // WriteSVG draws who was involved when, with concerns, referrals, consents, and the
