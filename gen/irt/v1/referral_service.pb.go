@@ -749,8 +749,11 @@ type AcceptReferralRequest struct {
 	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
 	// On what basis a sensitive service records its involvement; needed of those alone.
 	SensitiveBasis string `protobuf:"bytes,4,opt,name=sensitive_basis,json=sensitiveBasis,proto3" json:"sensitive_basis,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Who will work with the child: agencies/{agency}/practitioners/{practitioner} of the
+	// recipient; empty where the agency as a whole is the contact.
+	Practitioner  string `protobuf:"bytes,5,opt,name=practitioner,proto3" json:"practitioner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AcceptReferralRequest) Reset() {
@@ -807,6 +810,13 @@ func (x *AcceptReferralRequest) GetRole() string {
 func (x *AcceptReferralRequest) GetSensitiveBasis() string {
 	if x != nil {
 		return x.SensitiveBasis
+	}
+	return ""
+}
+
+func (x *AcceptReferralRequest) GetPractitioner() string {
+	if x != nil {
+		return x.Practitioner
 	}
 	return ""
 }
@@ -1162,12 +1172,13 @@ const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\x05count\x18\x02 \x01(\x05B\x06\xca\xda\x18\x02\b\x01R\x05count\"h\n" +
 	"\x1aAcknowledgeReferralRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12!\n" +
-	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\"\x82\x02\n" +
+	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\"\x94\x03\n" +
 	"\x15AcceptReferralRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12!\n" +
 	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12F\n" +
 	"\x04role\x18\x03 \x01(\tB2\xe0A\x02\xbaH\x06r\x04\x10\x01\x18(\xca\xda\x18\"\b\x01\x1a\x10involvement-role\"\fCODE_UNKNOWNR\x04role\x12U\n" +
-	"\x0fsensitive_basis\x18\x04 \x01(\tB,\xbaH\x04r\x02\x18(\xca\xda\x18!\b\x01\x1a\x0fsensitive-basis\"\fCODE_UNKNOWNR\x0esensitiveBasis\"\xb7\x01\n" +
+	"\x0fsensitive_basis\x18\x04 \x01(\tB,\xbaH\x04r\x02\x18(\xca\xda\x18!\b\x01\x1a\x0fsensitive-basis\"\fCODE_UNKNOWNR\x0esensitiveBasis\x12\x8f\x01\n" +
+	"\fpractitioner\x18\x05 \x01(\tBk\xbaHb\xd8\x01\x01r]\x18\x96\x012X^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/practitioners/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\xca\xda\x18\x02\b\fR\fpractitioner\"\xb7\x01\n" +
 	"\x16DeclineReferralRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12!\n" +
 	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\x12Q\n" +
