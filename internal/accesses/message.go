@@ -84,14 +84,15 @@ var parts = map[irtv1.Role]string{
 
 // purposes are the stated purposes, for a family.
 var purposes = map[irtv1.Purpose]string{
-	irtv1.Purpose_PURPOSE_DIRECT_CARE:    "to provide care or a service to the child",
-	irtv1.Purpose_PURPOSE_SAFEGUARDING:   "to keep the child safe and well (safeguarding)",
-	irtv1.Purpose_PURPOSE_EARLY_HELP:     "to offer help early, before needs become acute",
-	irtv1.Purpose_PURPOSE_EDUCATION:      "for the child's education",
-	irtv1.Purpose_PURPOSE_DATA_QUALITY:   "to keep the index correct",
-	irtv1.Purpose_PURPOSE_AUDIT:          "to check who looked at what",
-	irtv1.Purpose_PURPOSE_SUBJECT_ACCESS: "to answer somebody's request for their own data",
-	irtv1.Purpose_PURPOSE_EMERGENCY:      "because of an immediate risk of serious harm",
+	irtv1.Purpose_PURPOSE_DIRECT_CARE:      "to provide care or a service to the child",
+	irtv1.Purpose_PURPOSE_SAFEGUARDING:     "to keep the child safe and well (safeguarding)",
+	irtv1.Purpose_PURPOSE_EARLY_HELP:       "to offer help early, before needs become acute",
+	irtv1.Purpose_PURPOSE_EDUCATION:        "for the child's education",
+	irtv1.Purpose_PURPOSE_DATA_QUALITY:     "to keep the index correct",
+	irtv1.Purpose_PURPOSE_AUDIT:            "to check who looked at what",
+	irtv1.Purpose_PURPOSE_SUBJECT_ACCESS:   "to answer somebody's request for their own data",
+	irtv1.Purpose_PURPOSE_UNSCHEDULED_CARE: "to care for the child without having planned it (an emergency department, an ambulance)",
+	irtv1.Purpose_PURPOSE_EMERGENCY:        "because of an immediate risk of serious harm",
 }
 
 // doings are the methods, for a family: what was done, and what there was to see.
@@ -132,6 +133,10 @@ var doings = map[string]struct{ did, saw string }{
 	"WithdrawLeadNomination":   {"took back that somebody was asked to become the child's lead professional", ""},
 	"GetLeadNomination":        {"looked at who was asked to become the child's lead professional", "who was asked, and the answer"},
 	"ListLeadNominations":      {"looked at who was asked to become the child's lead professional", "who was asked, and the answers"},
+	"SubmitPlan":               {"said that the child is on a plan of social care", ""},
+	"EndPlan":                  {"ended a plan of social care for the child", ""},
+	"GetPlan":                  {"looked at whether the child is on a plan of social care", "the plan's kind and dates, and whom to ring"},
+	"ListPlans":                {"looked at whether the child is on a plan of social care", "plans' kinds and dates, and whom to ring"},
 	"ListAccesses":             {"looked at who had looked at the child's entry", "the list of accesses"},
 	"ReviewEmergencyAccess":    {"reviewed an emergency access to the child's entry", ""},
 	"ProveEntry":               {"had an access to the child's entry proved", "that access"},

@@ -51,6 +51,8 @@ var purgedRows = []purgedRow{
 	{"contact_messages", "child_id", ofChild},
 	{"referrals", "child_id", ofChild},
 	{"referrals_history", "child_id", ofChild},
+	{"plans", "child_id", ofChild},
+	{"plans_history", "child_id", ofChild},
 	{"child_pins", "child_id", ofChild},
 	{"child_pins_history", "child_id", ofChild},
 	{"match_reviews", "record_id", ofRecord},

@@ -153,7 +153,12 @@ const referralColumns = `referral_id, agency_id, local_id, record_id, record_loc
 // A referral follows its sender's record.
 var moveReferrals = moveSQL("referrals", referralColumns, goesAlong)
 
-// moveSharing takes consents, refusals, concerns, contact requests, referrals and shields
+const planColumns = `plan_id, agency_id, local_id, record_id, record_local_id, kind, practitioner_id, start_date, end_date, create_time`
+
+// A plan follows the record of the agency that is responsible.
+var movePlans = moveSQL("plans", planColumns, goesAlong)
+
+// moveSharing takes consents, refusals, concerns, contact requests, referrals, plans and shields
 // along with a record that came to another child, and keeps what policy knows of both children true.
 func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
 	from, to := [16]byte(m.from), [16]byte(m.to)
@@ -161,7 +166,7 @@ func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
 	b.Queue(moveConsents, from, to, [16]byte(m.record), m.whole, now)
 	b.Queue(moveRefusals, from, to, [16]byte(m.record), m.whole)
 	b.Queue(moveContactMessages, from, to, [16]byte(m.record), m.whole)
-	for _, sql := range []string{moveConcerns, moveContactRoutes, moveContacts, moveReferrals} {
+	for _, sql := range []string{moveConcerns, moveContactRoutes, moveContacts, moveReferrals, movePlans} {
 		b.Queue(sql, from, to, [16]byte(m.record), m.whole, now)
 	}
 	shields := copyShields

@@ -255,11 +255,11 @@ func (p *split) returnNames(ctx context.Context) error {
 }
 
 // returnRest gives the former child back what hung on it and on no record that
-// comes with it: involvements, consents and referrals by its name alone, records that were withdrawn, and the
+// comes with it: involvements, consents, referrals and plans by its name alone, records that were withdrawn, and the
 // lead professional that gave way when it was merged. Nominations go with involvements.
 func (p *split) returnRest(ctx context.Context, mergedAt time.Time) error {
 	args := []any{[16]byte(p.from), [16]byte(p.to), mergedAt, p.now}
-	for _, sql := range []string{returnWithdrawn, returnInvolvements, returnConsents, returnRefusals, returnReferrals, returnLeads, returnNominations, restoreLeads} {
+	for _, sql := range []string{returnWithdrawn, returnInvolvements, returnConsents, returnRefusals, returnReferrals, returnPlans, returnLeads, returnNominations, restoreLeads} {
 		if _, err := p.tx.Exec(ctx, sql, args...); err != nil {
 			return fmt.Errorf("children: giving back what a child had: %w", err)
 		}
@@ -273,6 +273,7 @@ var (
 	returnInvolvements = returnSQL("involvements", "involvement_id", involvementColumns)
 	returnConsents     = returnSQL("consents", "consent_id", consentColumns)
 	returnReferrals    = returnSQL("referrals", "referral_id", referralColumns)
+	returnPlans        = returnSQL("plans", "plan_id", planColumns)
 	returnRefusals     = `UPDATE sharing_refusals SET child_id = $2::uuid
 		WHERE child_id = $1::uuid AND $3::timestamptz <= $4::timestamptz
 			AND record_id IN (SELECT r.record_id FROM child_records r WHERE r.child_id = $2::uuid)`

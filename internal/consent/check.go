@@ -210,13 +210,14 @@ var categoryWords = map[irtv1.Category]string{
 	irtv1.Category_CATEGORY_INVOLVEMENT:    "who works with the child",
 	irtv1.Category_CATEGORY_CONCERN:        "concerns that agencies shared",
 	irtv1.Category_CATEGORY_REFERRAL:       "referrals between agencies",
+	irtv1.Category_CATEGORY_PLAN:           "that the child is on a plan of social care",
 	irtv1.Category_CATEGORY_SENSITIVE:      "that a sensitive service is involved",
 }
 
 // purposesOfWork are those that a caller may truly have, whatever it said.
 var purposesOfWork = []irtv1.Purpose{
 	irtv1.Purpose_PURPOSE_DIRECT_CARE, irtv1.Purpose_PURPOSE_SAFEGUARDING,
-	irtv1.Purpose_PURPOSE_EARLY_HELP, irtv1.Purpose_PURPOSE_EDUCATION,
+	irtv1.Purpose_PURPOSE_EARLY_HELP, irtv1.Purpose_PURPOSE_EDUCATION, irtv1.Purpose_PURPOSE_UNSCHEDULED_CARE,
 }
 
 // remedies are what could make sharing a category allowed, the least far-reaching first.

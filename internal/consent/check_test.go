@@ -77,7 +77,7 @@ func TestMayThisBeShared(t *testing.T) {
 		t.Errorf("who works with the child, with the police: %s", got)
 	}
 	all, err := h.CheckSharing(social, &irtv1.CheckSharingRequest{Child: child, Agency: "agencies/gp"})
-	if err != nil || len(all.GetDecisions()) != 10 {
+	if err != nil || len(all.GetDecisions()) != 11 {
 		t.Errorf("of every category: %v, %v", all, err)
 	}
 }

@@ -236,20 +236,29 @@ func (r Receiver) isTold(e *Entry) bool {
 	if e.Audience != events.Involved {
 		return true
 	}
-	return sharing.Decide(sharing.BeTold, r.facts(e)).Allowed() && r.mayKnowOfConcern(e)
+	return sharing.Decide(sharing.BeTold, r.facts(e)).Allowed() && r.mayKnowOfIt(e)
 }
 
-// mayKnowOfConcern says of events of concerns, which tell by themselves that there is
-// one, whether the receiver is shown concerns.
-func (r Receiver) mayKnowOfConcern(e *Entry) bool {
-	switch e.Kind {
-	case irtv1.EventKind_EVENT_KIND_CONCERN_SUBMITTED, irtv1.EventKind_EVENT_KIND_CONCERN_CLOSED,
-		irtv1.EventKind_EVENT_KIND_CONCERN_WITHDRAWN, irtv1.EventKind_EVENT_KIND_CONCERN_ESCALATED:
-		f := r.facts(e)
-		f.Own = e.Agency == r.caller.Agency
-		return sharing.Decide(sharing.See, f).Shows(irtv1.Category_CATEGORY_CONCERN)
+// telling are the events that tell by themselves what is of a category: that there is a
+// concern, or a plan.
+var telling = map[irtv1.EventKind]irtv1.Category{
+	irtv1.EventKind_EVENT_KIND_CONCERN_SUBMITTED: irtv1.Category_CATEGORY_CONCERN,
+	irtv1.EventKind_EVENT_KIND_CONCERN_CLOSED:    irtv1.Category_CATEGORY_CONCERN,
+	irtv1.EventKind_EVENT_KIND_CONCERN_WITHDRAWN: irtv1.Category_CATEGORY_CONCERN,
+	irtv1.EventKind_EVENT_KIND_CONCERN_ESCALATED: irtv1.Category_CATEGORY_CONCERN,
+	irtv1.EventKind_EVENT_KIND_PLAN_SUBMITTED:    irtv1.Category_CATEGORY_PLAN,
+	irtv1.EventKind_EVENT_KIND_PLAN_ENDED:        irtv1.Category_CATEGORY_PLAN,
+}
+
+// mayKnowOfIt says whether the receiver is shown what an event tells by itself.
+func (r Receiver) mayKnowOfIt(e *Entry) bool {
+	category, tells := telling[e.Kind]
+	if !tells {
+		return true
 	}
-	return true
+	f := r.facts(e)
+	f.Own = e.Agency == r.caller.Agency
+	return sharing.Decide(sharing.See, f).Shows(category)
 }
 
 // facts are what policy may know of the receiver of an event about a child.

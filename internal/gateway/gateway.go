@@ -92,6 +92,7 @@ func New(o Options) (*Gateway, error) {
 		client(irtv1.RegisterLeadNominationServiceHandlerClient, irtv1.NewLeadNominationServiceClient),
 		client(irtv1.RegisterLimitServiceHandlerClient, irtv1.NewLimitServiceClient),
 		client(irtv1.RegisterMatchServiceHandlerClient, irtv1.NewMatchServiceClient),
+		client(irtv1.RegisterPlanServiceHandlerClient, irtv1.NewPlanServiceClient),
 		client(irtv1.RegisterQualityServiceHandlerClient, irtv1.NewQualityServiceClient),
 		client(irtv1.RegisterRevocationServiceHandlerClient, irtv1.NewRevocationServiceClient),
 		client(irtv1.RegisterRetentionServiceHandlerClient, irtv1.NewRetentionServiceClient),

@@ -58,6 +58,7 @@ type services struct {
 	irtv1.UnimplementedStandardServiceServer
 	irtv1.UnimplementedSubscriptionServiceServer
 	irtv1.UnimplementedAuditServiceServer
+	irtv1.UnimplementedPlanServiceServer
 	irtv1.UnimplementedQualityServiceServer
 	irtv1.UnimplementedRevocationServiceServer
 	irtv1.UnimplementedLeadNominationServiceServer
@@ -146,6 +147,7 @@ func newConn(s *services, seen func(call)) *gateway.Conn {
 	irtv1.RegisterLeadNominationServiceServer(conn, s)
 	irtv1.RegisterLimitServiceServer(conn, s)
 	irtv1.RegisterMatchServiceServer(conn, s)
+	irtv1.RegisterPlanServiceServer(conn, s)
 	irtv1.RegisterQualityServiceServer(conn, s)
 	irtv1.RegisterRevocationServiceServer(conn, s)
 	irtv1.RegisterRetentionServiceServer(conn, s)

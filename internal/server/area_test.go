@@ -143,6 +143,7 @@ func (a *area) add(t *testing.T, i int, sort string) *subject {
 		a.involve(t, s, "clinic-1", tag, "CONSENT")
 		s.works["clinic-1"] = true
 	}
+	a.plan(t, s, tag)
 	id := strings.TrimPrefix(s.name, "children/")
 	s.id = id
 	a.set(t, s, sort, "r"+tag)
@@ -200,6 +201,24 @@ func (a *area) worry(ctx context.Context, t *testing.T, s *subject, agency, tag 
 		t.Fatal(err)
 	}
 	s.words = append(s.words, word{referral, irtv1.Category_CATEGORY_REFERRAL, agency + " social-1"})
+}
+
+// plan puts a child on a plan of social care.
+func (a *area) plan(t *testing.T, s *subject, tag string) {
+	t.Helper()
+	person := "agencies/social-1/practitioners/l" + tag
+	if _, _, _, err := agencies.UpsertPractitioners(t.Context(), a.pool, []*irtv1.Practitioner{{Name: person, DisplayName: "Planner" + tag}}); err != nil {
+		t.Fatal(err)
+	}
+	social := identity.Caller{Agency: "social-1", Role: irtv1.Role_ROLE_AGENCY_SYSTEM}
+	_, err := irtv1.NewPlanServiceClient(a.conn).SubmitPlan(a.as(t, social), &irtv1.SubmitPlanRequest{Plan: &irtv1.ProtectionPlan{
+		Name: "agencies/social-1/plans/p" + tag, ChildRecord: "agencies/social-1/childRecords/r" + tag,
+		Kind: irtv1.PlanKind_PLAN_KIND_CHILD_PROTECTION, StartDate: "2026-01-12", Practitioner: person,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.words = append(s.words, word{"Planner" + tag, irtv1.Category_CATEGORY_PLAN, "social-1"})
 }
 
 // set makes a child what its sort says, in the tables of consents and shields.

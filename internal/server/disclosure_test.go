@@ -56,7 +56,7 @@ func callers(r *rand.Rand, n int) []identity.Caller {
 	ids := []string{"school-1", "gp-1", "social-1", "police-1", "charity-1", "clinic-1"}
 	for i := range n {
 		c := identity.Caller{
-			Role: irtv1.Role(1 + i%6), Agency: ids[r.IntN(len(ids))], Purpose: irtv1.Purpose(1 + r.IntN(8)),
+			Role: irtv1.Role(1 + i%6), Agency: ids[r.IntN(len(ids))], Purpose: irtv1.Purpose(1 + r.IntN(9)),
 		}
 		if c.Purpose == irtv1.Purpose_PURPOSE_EMERGENCY || r.IntN(2) == 0 {
 			c.Reason = "a call from the police"

@@ -30,6 +30,7 @@ import (
 	"irthub/internal/involvement"
 	"irthub/internal/leads"
 	"irthub/internal/limits"
+	"irthub/internal/plans"
 	"irthub/internal/quality"
 	"irthub/internal/redact"
 	"irthub/internal/referrals"
@@ -53,6 +54,7 @@ type Hub struct {
 	Concerns     *concerns.Service
 	Consents     *consent.Service
 	Leads        *leads.Service
+	Plans        *plans.Service
 	Referrals    *referrals.Service
 	Contacts     *contact.Service
 	Timelines    *timeline.Service
@@ -151,6 +153,7 @@ func (h *Hub) startWorkingTogether(ctx context.Context, tokens *rpc.PageTokens) 
 	pool := h.Database.Pool
 	h.Concerns = concerns.New(pool, h.Directory, tokens, h.audit, concerns.Options{Window: h.config.ConcernWindow})
 	h.Contacts = contact.New(pool, h.Directory, tokens)
+	h.Plans = plans.New(pool, h.Directory, tokens)
 	h.Leads = leads.New(pool, h.Directory, tokens, h.Involvements)
 	h.Referrals = referrals.New(pool, h.Directory, tokens, h.audit, h.Involvements.Involve)
 	h.sweeper = children.StartSweeper(ctx, pool, h.config.Log, contact.Sweep, concerns.Sweep, referrals.Sweep)
@@ -210,6 +213,7 @@ func (h *Hub) register(r grpc.ServiceRegistrar) {
 	irtv1.RegisterLeadNominationServiceServer(r, h.Leads)
 	irtv1.RegisterLimitServiceServer(r, h.Limits)
 	irtv1.RegisterMatchServiceServer(r, h.Children)
+	irtv1.RegisterPlanServiceServer(r, h.Plans)
 	irtv1.RegisterQualityServiceServer(r, h.Quality)
 	irtv1.RegisterReferralServiceServer(r, h.Referrals)
 	irtv1.RegisterRevocationServiceServer(r, h.Revocations)
@@ -249,6 +253,7 @@ func (h *Hub) unary() []grpc.UnaryServerInterceptor {
 		h.keeper.Unary,
 		rpc.UnaryValidate,
 		emergency.Unary(h.Database.Pool),
+		plans.Unary(h.Database.Pool),
 		redact.Unary,
 		h.limiter.Unary,
 	)

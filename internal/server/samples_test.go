@@ -65,6 +65,8 @@ func samples(s *subject, others []*subject) map[string][]proto.Message {
 		},
 		"LeadNominationService/GetLeadNomination":      {&irtv1.GetLeadNominationRequest{Name: school + "/leadNominations/0198c0de-0000-7000-8000-000000000000"}},
 		"LeadNominationService/ListLeadNominations":    {&irtv1.ListLeadNominationsRequest{Parent: s.name}, &irtv1.ListLeadNominationsRequest{Parent: school}, &irtv1.ListLeadNominationsRequest{Parent: school, Sent: true}},
+		"PlanService/GetPlan":                          {&irtv1.GetPlanRequest{Name: "agencies/social-1/plans/p" + tag}},
+		"PlanService/ListPlans":                        {&irtv1.ListPlansRequest{Parent: s.name}, &irtv1.ListPlansRequest{Parent: "agencies/social-1"}},
 		"ConcernService/GetConcern":                    {&irtv1.GetConcernRequest{Name: school + "/concerns/c" + tag}, &irtv1.GetConcernRequest{Name: "agencies/clinic-1/concerns/c" + tag}},
 		"ConcernService/ListConcerns":                  {&irtv1.ListConcernsRequest{Parent: s.name}, &irtv1.ListConcernsRequest{Parent: s.name, KnownAt: now()}, &irtv1.ListConcernsRequest{Parent: school}},
 		"ConsentService/GetConsent":                    {&irtv1.GetConsentRequest{Name: school + "/consents/c1"}},

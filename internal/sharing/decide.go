@@ -192,6 +192,7 @@ var actionNames = map[Action]string{
 	See: "see", Find: "find", BeTold: "be_told", ReadRecord: "read_record", WriteRecord: "write_record",
 	ReadPractitioner: "read_practitioner", WritePractitioner: "write_practitioner", SeeAccesses: "see_accesses",
 	AskContact: "ask_contact", TakePart: "take_part", Nominate: "nominate",
+	WritePlan: "write_plan", ReadSilently: "read_silently",
 }
 
 // resourceUIDs stand for what an action that is decided as a whole is done to.
@@ -204,4 +205,5 @@ var resourceUIDs = map[Action]cedar.EntityUID{
 	AskContact:  cedar.NewEntityUID("Child", "child"),
 	TakePart:    cedar.NewEntityUID("Request", "request"),
 	Nominate:    cedar.NewEntityUID("Child", "child"),
+	WritePlan:   cedar.NewEntityUID("Record", "record"), ReadSilently: cedar.NewEntityUID("Child", "child"),
 }

@@ -100,6 +100,7 @@ func (d *document) glance(p *Policy) {
 		{"Police, not involved, for safeguarding with a reason", with(police, func(f *Facts) { f.Reason = true })},
 		{"Police, not involved, in an emergency", with(police, func(f *Facts) { f.Reason, f.Purpose = true, irtv1.Purpose_PURPOSE_EMERGENCY })},
 		{"A school, not involved, in an emergency", with(school, func(f *Facts) { f.Reason, f.Purpose = true, irtv1.Purpose_PURPOSE_EMERGENCY })},
+		{"A hospital, not involved, for unscheduled care", practitioner(irtv1.AgencyKind_AGENCY_KIND_HEALTH_TRUST, irtv1.Purpose_PURPOSE_UNSCHEDULED_CARE)},
 		{"A data manager", Facts{Identified: true, Role: irtv1.Role_ROLE_DATA_MANAGER, Purpose: irtv1.Purpose_PURPOSE_DATA_QUALITY}},
 		{"An auditor or operator", Facts{Identified: true, Role: irtv1.Role_ROLE_AUDITOR, Purpose: irtv1.Purpose_PURPOSE_AUDIT}},
 		{"Any agency, of what it said itself", with(school, func(f *Facts) { f.Own = true })},
@@ -107,7 +108,7 @@ func (d *document) glance(p *Policy) {
 	columns := []irtv1.Category{
 		irtv1.Category_CATEGORY_BASIC, irtv1.Category_CATEGORY_IDENTIFIER, irtv1.Category_CATEGORY_CARER, irtv1.Category_CATEGORY_LOCATION,
 		irtv1.Category_CATEGORY_CONTACT, irtv1.Category_CATEGORY_CHARACTERISTIC, irtv1.Category_CATEGORY_INVOLVEMENT, irtv1.Category_CATEGORY_SENSITIVE,
-		irtv1.Category_CATEGORY_CONCERN,
+		irtv1.Category_CATEGORY_CONCERN, irtv1.Category_CATEGORY_PLAN,
 	}
 	head, line := "| |", "|---|"
 	for _, c := range columns {

@@ -22,6 +22,8 @@ const (
 	AskContact                          // to reach those who work with a child
 	TakePart                            // in a contact request: read, answer, write
 	Nominate                            // somebody to be a child's lead professional
+	WritePlan                           // of social care: submit or end one
+	ReadSilently                        // a child on a plan, without the responsible agency being told
 )
 
 // Facts are all that policies may know of a question. They hold no ids and no

@@ -91,7 +91,7 @@ func TestWhatNoRuleMayAllow(t *testing.T) {
 	t.Parallel()
 	p := embedded(t)
 	bools := []bool{false, true}
-	for action := sharing.Action(0); action < 12; action++ {
+	for action := sharing.Action(0); action < 14; action++ {
 		for role := range irtv1.Role_name {
 			for _, purpose := range []irtv1.Purpose{0, irtv1.Purpose_PURPOSE_SAFEGUARDING, irtv1.Purpose_PURPOSE_EMERGENCY} {
 				for _, kind := range []irtv1.AgencyKind{0, irtv1.AgencyKind_AGENCY_KIND_SCHOOL, irtv1.AgencyKind_AGENCY_KIND_POLICE} {
@@ -132,7 +132,7 @@ func forbidden(a sharing.Action, f sharing.Facts) bool {
 	switch {
 	case !f.Identified:
 		return true
-	case a < sharing.See || a > sharing.Nominate:
+	case a < sharing.See || a > sharing.ReadSilently:
 		return true
 	case record && !f.Own && f.Role != irtv1.Role_ROLE_DATA_MANAGER:
 		return true
@@ -143,6 +143,8 @@ func forbidden(a sharing.Action, f sharing.Facts) bool {
 	case a == sharing.AskContact && (!f.Reason || noChild || f.Role == irtv1.Role_ROLE_DATA_MANAGER):
 		return true
 	case a == sharing.Nominate && f.Role != irtv1.Role_ROLE_DATA_MANAGER && (!f.Involved || noChild || f.Role == irtv1.Role_ROLE_MEDIATOR):
+		return true
+	case a == sharing.WritePlan && (!f.Own || f.Kind != irtv1.AgencyKind_AGENCY_KIND_SOCIAL_CARE || noChild):
 		return true
 	case noChild && (a == sharing.See || a == sharing.Find || a == sharing.BeTold):
 		return true

@@ -167,6 +167,7 @@ var patternForms = map[string]string{
 	"^" + agencyPattern + "/childRecords/" + localPattern + "$":             "agencies/{agency}/childRecords/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/consents/" + localPattern + "$":                 "agencies/{agency}/consents/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/referrals/" + localPattern + "$":                "agencies/{agency}/referrals/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
+	"^" + agencyPattern + "/plans/" + localPattern + "$":                    "agencies/{agency}/plans/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/concerns/" + localPattern + "$":                 "agencies/{agency}/concerns/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^" + agencyPattern + "/refusals/" + localPattern + "$":                 "agencies/{agency}/refusals/{local_id}, the local id being 1 to 64 letters, digits and the signs - . _ : @ ~",
 	"^([A-Za-z0-9][A-Za-z0-9.-]*|[A-Za-z][A-Za-z0-9+.-]*:[!-~]+)$":          "a DNS name such as mis.school.example, or a URI such as spiffe://example/school-1",

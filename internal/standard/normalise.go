@@ -109,6 +109,12 @@ func NormaliseRefusal(r *irtv1.Refusal) {
 	r.Categories = sortedSet(r.GetCategories())
 }
 
+// NormalisePlan does for a plan what Normalise does for a record.
+func NormalisePlan(p *irtv1.ProtectionPlan) {
+	p.StartDate = CleanText(p.GetStartDate())
+	p.EndDate = CleanText(p.GetEndDate())
+}
+
 // NormaliseReferral does for a referral what Normalise does for a record.
 func NormaliseReferral(r *irtv1.Referral) {
 	r.Reason = normaliseCode(referralReasons, r.GetReason())

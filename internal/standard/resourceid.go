@@ -41,6 +41,12 @@ func RefusalID(agency, localID string) uuid.UUID {
 	return derivedID(agency, agency+"\x00refusals\x00"+localID)
 }
 
+// PlanID is the key of a plan that an agency is responsible for, derived as
+// InvolvementID is.
+func PlanID(agency, localID string) uuid.UUID {
+	return derivedID(agency, agency+"\x00plans\x00"+localID)
+}
+
 // ReferralID is the key of a referral that an agency sent, derived as
 // InvolvementID is.
 func ReferralID(agency, localID string) uuid.UUID {

@@ -51,6 +51,7 @@ var schemaFiles = []protoreflect.FileDescriptor{
 	irtv1.File_irt_v1_lead_nomination_service_proto,
 	irtv1.File_irt_v1_limit_service_proto,
 	irtv1.File_irt_v1_match_service_proto,
+	irtv1.File_irt_v1_plan_service_proto,
 	irtv1.File_irt_v1_quality_service_proto,
 	irtv1.File_irt_v1_revocation_service_proto,
 	irtv1.File_irt_v1_retention_service_proto,

@@ -1,0 +1,123 @@
+// Package plans keeps which children are on a plan of social care: a pointer, with whom
+// to ring, and nothing of what is in the plan. It tells the agency that is responsible
+// when such a child turns up in unscheduled care (seen.go).
+package plans
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+
+	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/agencies"
+	"irthub/internal/audit"
+	"irthub/internal/children"
+	"irthub/internal/events"
+	"irthub/internal/rpc"
+	"irthub/internal/standard"
+)
+
+// Sizes of a page, as the schema states them.
+const (
+	defaultPage = 100
+	largestPage = 1000
+)
+
+const planCategory = irtv1.Category_CATEGORY_PLAN
+
+// Service is irt.v1.PlanService.
+type Service struct {
+	irtv1.UnimplementedPlanServiceServer
+
+	pool      *pgxpool.Pool
+	directory *agencies.Directory
+	tokens    *rpc.PageTokens
+	today     func() time.Time
+}
+
+// New makes the service.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
+	return &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+}
+
+// change is one transaction of this package: it holds the child it is about, and
+// records the access and what is to be told of it.
+type change struct {
+	s      *Service
+	tx     pgx.Tx
+	access *audit.Entry
+	today  time.Time
+	now    time.Time // when the hub comes to know it; set by hold
+	events []events.Event
+}
+
+// inChange runs fn in a transaction that also records the access, whose answer is the
+// plan of that name.
+func (s *Service) inChange(ctx context.Context, name string, fn func(*change) (*version, error)) (v *version, err error) {
+	err = children.Change(ctx, s.pool, func() string { return name }, func(tx pgx.Tx) ([]events.Event, error) {
+		c := &change{s: s, tx: tx, access: audit.FromContext(ctx), today: s.today()}
+		var err error
+		v, err = fn(c)
+		return c.events, err
+	})
+	return v, err
+}
+
+// lockClass keeps the advisory locks of this package apart from everybody else's.
+const lockClass = 0x504c4e // "PLN"
+
+// hold keeps the child as it is until the end, and notes whom the access is about.
+func (c *change) hold(ctx context.Context, child uuid.UUID) (err error) {
+	if c.now, err = children.HoldNow(ctx, c.tx, child); err != nil {
+		return err
+	}
+	c.access.AddChild(child)
+	return nil
+}
+
+// settle stores a version and tells of it those who are shown plans.
+func (c *change) settle(ctx context.Context, cur, next *version) error {
+	if err := c.put(ctx, cur, next); err != nil {
+		return err
+	}
+	kind := irtv1.EventKind_EVENT_KIND_PLAN_SUBMITTED
+	if !next.end.IsZero() && (cur == nil || !cur.end.Equal(next.end)) {
+		kind = irtv1.EventKind_EVENT_KIND_PLAN_ENDED
+	}
+	c.events = append(c.events, events.Event{
+		Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Audience: events.Involved, Time: c.now,
+	})
+	return nil
+}
+
+// position is a place in a list, by first day and id.
+type position struct {
+	day time.Time
+	id  uuid.UUID
+}
+
+// afterAll is after any day of the standard.
+var afterAll = position{day: time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC)}
+
+func (p position) cursor() []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(p.day.UnixMicro())), p.id[:]...)
+}
+
+// cursor opens the page token of a request; where there is none, it is the first page.
+func (s *Service) cursor(req proto.Message, token string) (position, error) {
+	cursor, err := s.tokens.Decode(irtv1.PlanService_ListPlans_FullMethodName, req, token)
+	if err != nil || cursor == nil {
+		return afterAll, err
+	}
+	if len(cursor) != 8+len(uuid.UUID{}) {
+		return position{}, fmt.Errorf("plans: a page token of %d bytes", len(cursor))
+	}
+	at := time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))).UTC() //nolint:gosec // as it was written
+	return position{at, uuid.UUID(cursor[8:])}, nil
+}
