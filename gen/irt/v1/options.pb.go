@@ -59,6 +59,8 @@ const (
 	Category_CATEGORY_CONCERN Category = 11
 	// Referrals between agencies about the child.
 	Category_CATEGORY_REFERRAL Category = 12
+	// That the child is on a plan of social care, and whom to ring about it.
+	Category_CATEGORY_PLAN Category = 13
 )
 
 // Enum value maps for Category.
@@ -77,6 +79,7 @@ var (
 		10: "CATEGORY_PUBLIC",
 		11: "CATEGORY_CONCERN",
 		12: "CATEGORY_REFERRAL",
+		13: "CATEGORY_PLAN",
 	}
 	Category_value = map[string]int32{
 		"CATEGORY_UNSPECIFIED":    0,
@@ -92,6 +95,7 @@ var (
 		"CATEGORY_PUBLIC":         10,
 		"CATEGORY_CONCERN":        11,
 		"CATEGORY_REFERRAL":       12,
+		"CATEGORY_PLAN":           13,
 	}
 )
 
@@ -308,6 +312,9 @@ const (
 	Purpose_PURPOSE_SUBJECT_ACCESS Purpose = 7
 	// Immediate risk of serious harm to the child or another person.
 	Purpose_PURPOSE_EMERGENCY Purpose = 8
+	// Care that was not planned: an emergency department, an ambulance, a walk-in centre.
+	// Shows whether the child is on a plan of social care, which is told of it at once.
+	Purpose_PURPOSE_UNSCHEDULED_CARE Purpose = 9
 )
 
 // Enum value maps for Purpose.
@@ -322,17 +329,19 @@ var (
 		6: "PURPOSE_AUDIT",
 		7: "PURPOSE_SUBJECT_ACCESS",
 		8: "PURPOSE_EMERGENCY",
+		9: "PURPOSE_UNSCHEDULED_CARE",
 	}
 	Purpose_value = map[string]int32{
-		"PURPOSE_UNSPECIFIED":    0,
-		"PURPOSE_DIRECT_CARE":    1,
-		"PURPOSE_SAFEGUARDING":   2,
-		"PURPOSE_EARLY_HELP":     3,
-		"PURPOSE_EDUCATION":      4,
-		"PURPOSE_DATA_QUALITY":   5,
-		"PURPOSE_AUDIT":          6,
-		"PURPOSE_SUBJECT_ACCESS": 7,
-		"PURPOSE_EMERGENCY":      8,
+		"PURPOSE_UNSPECIFIED":      0,
+		"PURPOSE_DIRECT_CARE":      1,
+		"PURPOSE_SAFEGUARDING":     2,
+		"PURPOSE_EARLY_HELP":       3,
+		"PURPOSE_EDUCATION":        4,
+		"PURPOSE_DATA_QUALITY":     5,
+		"PURPOSE_AUDIT":            6,
+		"PURPOSE_SUBJECT_ACCESS":   7,
+		"PURPOSE_EMERGENCY":        8,
+		"PURPOSE_UNSCHEDULED_CARE": 9,
 	}
 )
 
@@ -572,7 +581,7 @@ const file_irt_v1_options_proto_rawDesc = "" +
 	"\fMethodAccess\x12\x16\n" +
 	"\x06public\x18\x01 \x01(\bR\x06public\x12\"\n" +
 	"\x05roles\x18\x02 \x03(\x0e2\f.irt.v1.RoleR\x05roles\x12)\n" +
-	"\x10purpose_required\x18\x03 \x01(\bR\x0fpurposeRequired*\xc0\x02\n" +
+	"\x10purpose_required\x18\x03 \x01(\bR\x0fpurposeRequired*\xd3\x02\n" +
 	"\bCategory\x12\x18\n" +
 	"\x14CATEGORY_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CATEGORY_ADMINISTRATIVE\x10\x01\x12\x12\n" +
@@ -587,7 +596,8 @@ const file_irt_v1_options_proto_rawDesc = "" +
 	"\x0fCATEGORY_PUBLIC\x10\n" +
 	"\x12\x14\n" +
 	"\x10CATEGORY_CONCERN\x10\v\x12\x15\n" +
-	"\x11CATEGORY_REFERRAL\x10\f*\x99\x03\n" +
+	"\x11CATEGORY_REFERRAL\x10\f\x12\x11\n" +
+	"\rCATEGORY_PLAN\x10\r*\x99\x03\n" +
 	"\n" +
 	"AgencyKind\x12\x1b\n" +
 	"\x17AGENCY_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -611,7 +621,7 @@ const file_irt_v1_options_proto_rawDesc = "" +
 	"\x11ROLE_DATA_MANAGER\x10\x03\x12\x10\n" +
 	"\fROLE_AUDITOR\x10\x04\x12\x11\n" +
 	"\rROLE_MEDIATOR\x10\x05\x12\x15\n" +
-	"\x11ROLE_HUB_OPERATOR\x10\x06*\xe4\x01\n" +
+	"\x11ROLE_HUB_OPERATOR\x10\x06*\x82\x02\n" +
 	"\aPurpose\x12\x17\n" +
 	"\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PURPOSE_DIRECT_CARE\x10\x01\x12\x18\n" +
@@ -621,7 +631,8 @@ const file_irt_v1_options_proto_rawDesc = "" +
 	"\x14PURPOSE_DATA_QUALITY\x10\x05\x12\x11\n" +
 	"\rPURPOSE_AUDIT\x10\x06\x12\x1a\n" +
 	"\x16PURPOSE_SUBJECT_ACCESS\x10\a\x12\x15\n" +
-	"\x11PURPOSE_EMERGENCY\x10\b:R\n" +
+	"\x11PURPOSE_EMERGENCY\x10\b\x12\x1c\n" +
+	"\x18PURPOSE_UNSCHEDULED_CARE\x10\t:R\n" +
 	"\bstandard\x12\x1d.google.protobuf.FieldOptions\x18\xa9\x8b\x03 \x01(\v2\x15.irt.v1.FieldStandardR\bstandard:N\n" +
 	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\xaa\x8b\x03 \x01(\v2\x14.irt.v1.MethodAccessR\x06accessB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
