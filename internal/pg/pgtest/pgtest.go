@@ -15,8 +15,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -120,7 +122,25 @@ func DataDir(t testing.TB) string {
 	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
+	// A PostgreSQL whose hub was killed is still writing as it ends.
+	t.Cleanup(func() { waitForEnd(filepath.Join(dir, "postgres", "postmaster.pid"), 20*time.Second) })
 	return dir
+}
+
+// waitForEnd waits until no postmaster runs that the file of its number names, for so
+// long at most.
+func waitForEnd(pidFile string, atMost time.Duration) {
+	for began := time.Now(); time.Since(began) < atMost; time.Sleep(20 * time.Millisecond) {
+		content, err := os.ReadFile(pidFile) //nolint:gosec // the test's own directory
+		if err != nil {
+			return
+		}
+		first, _, _ := strings.Cut(string(content), "\n")
+		pid, err := strconv.Atoi(first)
+		if err != nil || pid <= 0 || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return
+		}
+	}
 }
 
 func createDatabase(t testing.TB, from string) string {
