@@ -57,6 +57,7 @@ var trials = []trial{
 	{id: "match_alone", unit: milliseconds, workers: atMost(1), product: matchChild, latency: true},
 	{id: "match_sql_share", once: shareStages, beside: []string{"match_scoring_share", "match_commit_share"}},
 	{id: "watch_p99_ms", once: watchEvents},
+	{id: "concern_event_p99_ms", once: concernEvents},
 	{id: "import_vs_copy", unit: rowsPerSecond, once: importCohort, beside: []string{"import_rows_per_s", "hub_mem_mib"}},
 }
 
