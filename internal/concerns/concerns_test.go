@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/rpc"
 )
 
 // share has an agency share a concern about a child.
@@ -97,6 +98,35 @@ func TestEscalates(t *testing.T) {
 	h.mustShare("school", "c1", child, "ACUTE")
 	if got := h.told(child); strings.Count(got, "ESCALATED") != 2 {
 		t.Errorf("acute: %s", got)
+	}
+}
+
+// A lead professional whom nobody may know of, because the service is sensitive by now,
+// is none to those who ask for one; another is.
+func TestALeadKeptSecretLeadsNobody(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.submit("school", "1", "Ada", "2014-05-05")
+	id, err := rpc.ParseChildName(child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, step := range []struct{ lead, want string }{
+		{"clinic", "CONCERN_SUBMITTED CONCERN_ESCALATED LEAD_PROFESSIONAL_WANTED"},
+		{"gp", "CONCERN_SUBMITTED CONCERN_ESCALATED"},
+	} {
+		if _, err := h.pool.Exec(t.Context(), `DELETE FROM lead_professionals`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.pool.Exec(t.Context(), `INSERT INTO lead_professionals (child_id, start_date, involvement_id, agency_id, practitioner_id, known_from)
+			VALUES ($1, $2, gen_random_uuid(), $3, 'p', now())`, id, day(-1), step.lead); err != nil {
+			t.Fatal(err)
+		}
+		before := len(h.told(child))
+		h.mustShare("school", fmt.Sprintf("c%d", n), child, "ACUTE")
+		if got := strings.TrimSpace(h.told(child)[before:]); got != step.want {
+			t.Errorf("led by %s: %s, want %s", step.lead, got, step.want)
+		}
 	}
 }
 

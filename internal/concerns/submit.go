@@ -264,8 +264,11 @@ func (c *change) escalate(ctx context.Context, cur, next *version, before int) e
 		Resource: next.name(), Audience: events.Involved,
 	})
 	var led bool
-	err = c.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM lead_professionals
-		WHERE child_id = $1 AND start_date <= $2 AND (end_date IS NULL OR end_date >= $2))`,
+	// One through what is sensitive by now leads nobody who may not know of it.
+	err = c.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM lead_professionals v
+		WHERE v.child_id = $1 AND v.start_date <= $2 AND (v.end_date IS NULL OR v.end_date >= $2)
+			AND NOT EXISTS (SELECT 1 FROM agencies a WHERE a.agency_id = v.agency_id AND a.sensitive)
+			AND NOT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = v.child_id AND i.involvement_id = v.involvement_id AND i.sensitive))`,
 		[16]byte(next.childID), pg.Date(c.today)).Scan(&led)
 	if err != nil {
 		return fmt.Errorf("concerns: looking for a lead professional: %w", err)

@@ -296,7 +296,7 @@ func TestTextsOfRolesAndPurposes(t *testing.T) {
 			t.Errorf("%s is read as %v", text, r)
 		}
 	}
-	if got := strings.Join(identity.PurposeTexts(), " "); got != "DIRECT_CARE SAFEGUARDING EARLY_HELP EDUCATION DATA_QUALITY AUDIT SUBJECT_ACCESS EMERGENCY" {
+	if got := strings.Join(identity.PurposeTexts(), " "); got != "DIRECT_CARE SAFEGUARDING EARLY_HELP EDUCATION DATA_QUALITY AUDIT SUBJECT_ACCESS EMERGENCY UNSCHEDULED_CARE" {
 		t.Errorf("purposes: %s", got)
 	}
 	if _, ok := identity.ParseRole(""); ok {

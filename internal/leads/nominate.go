@@ -59,10 +59,7 @@ func (s *Service) firstDay(text string) (time.Time, error) {
 		}})
 	}
 	if day.Before(s.today()) {
-		return day, rpc.Invalid([]standard.Fault{{
-			Field: "start_date", RuleID: "LEAD_START_OVER", Description: "The first day is over: nobody can agree to it any more.",
-			Action: "Send today or a later day, or leave it out.",
-		}})
+		return day, rpc.Invalid([]standard.Fault{standard.FaultOf("LEAD_START_OVER", "start_date")})
 	}
 	return day, nil
 }

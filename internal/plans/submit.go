@@ -185,10 +185,7 @@ func (c *change) submit(ctx context.Context, next *version, about asked, etag st
 	}
 	if cur != nil {
 		if cur.childID != next.childID {
-			return nil, rpc.Invalid([]standard.Fault{{
-				Field: "plan.child", RuleID: "PLAN_OTHER_CHILD", Description: "The plan of that name is for another child.",
-				Action: "Submit a plan under a name of its own.",
-			}})
+			return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("PLAN_OTHER_CHILD", "plan.child")})
 		}
 		if about.recordID == uuid.Nil && cur.recordID != uuid.Nil {
 			next.recordID, next.recordLocalID = cur.recordID, cur.recordLocalID // so that sending it again changes nothing

@@ -5,6 +5,10 @@ package standard
 var storedRules = []Rule{
 	stored("CONCERN_OTHER_CHILD", "The concern of that name is about another child.",
 		"Share a concern under a name of its own."),
+	stored("LEAD_START_OVER", "The first day is over: nobody can agree to it any more.",
+		"Send today or a later day, or leave it out."),
+	stored("PLAN_OTHER_CHILD", "The plan of that name is for another child.",
+		"Submit a plan under a name of its own."),
 	stored("PRACTITIONER_FOREIGN", "The practitioner is of another agency.",
 		"Name a practitioner of the agency itself, or nobody."),
 	stored("REFERRAL_BASIS_REQUIRED", "Early help needs the family's consent, or another basis that is recorded.",

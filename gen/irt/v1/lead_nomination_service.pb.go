@@ -451,12 +451,12 @@ var File_irt_v1_lead_nomination_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_lead_nomination_service_proto_rawDesc = "" +
 	"\n" +
-	"$irt/v1/lead_nomination_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cirt/v1/lead_nomination.proto\x1a\x14irt/v1/options.proto\"\xdd\x01\n" +
+	"$irt/v1/lead_nomination_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cirt/v1/lead_nomination.proto\x1a\x14irt/v1/options.proto\"\xee\x01\n" +
 	"\x1fNominateLeadProfessionalRequest\x12(\n" +
 	"\x05child\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x05child\x125\n" +
-	"\vinvolvement\x18\x02 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\bR\vinvolvement\x12Y\n" +
+	"\vinvolvement\x18\x02 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\bR\vinvolvement\x12j\n" +
 	"\n" +
-	"start_date\x18\x03 \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\b\"\fDATE_INVALIDR\tstartDate\"C\n" +
+	"start_date\x18\x03 \x01(\tBK\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18!\b\b\"\fDATE_INVALID\"\x0fLEAD_START_OVERR\tstartDate\"C\n" +
 	"\x18GetLeadNominationRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\x82\x02\n" +
 	"\x1aListLeadNominationsRequest\x12*\n" +

@@ -267,10 +267,10 @@ var File_irt_v1_plan_proto protoreflect.FileDescriptor
 
 const file_irt_v1_plan_proto_rawDesc = "" +
 	"\n" +
-	"\x11irt/v1/plan.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\x99\v\n" +
+	"\x11irt/v1/plan.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/options.proto\"\xab\v\n" +
 	"\x0eProtectionPlan\x12\x8d\x01\n" +
-	"\x04name\x18\x01 \x01(\tBy\xe0A\b\xbaHZrX\x18\x96\x012S^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/plans/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18\x15\b\r\"\x11LOCAL_ID_PERSONALR\x04name\x12#\n" +
-	"\x05child\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18<\xca\xda\x18\x02\b\rR\x05child\x121\n" +
+	"\x04name\x18\x01 \x01(\tBy\xe0A\b\xbaHZrX\x18\x96\x012S^agencies/[A-Za-z0-9][A-Za-z0-9._-]{0,62}/plans/[A-Za-z0-9][A-Za-z0-9._:@~-]{0,63}$\xca\xda\x18\x15\b\r\"\x11LOCAL_ID_PERSONALR\x04name\x125\n" +
+	"\x05child\x18\x02 \x01(\tB\x1f\xbaH\x04r\x02\x18<\xca\xda\x18\x14\b\r\"\x10PLAN_OTHER_CHILDR\x05child\x121\n" +
 	"\fchild_record\x18\x03 \x01(\tB\x0e\xbaH\x05r\x03\x18\x96\x01\xca\xda\x18\x02\b\rR\vchildRecord\x129\n" +
 	"\x04kind\x18\x04 \x01(\x0e2\x10.irt.v1.PlanKindB\x13\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\rR\x04kind\x12Y\n" +
 	"\n" +
