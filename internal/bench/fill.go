@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -92,7 +93,7 @@ func (l *lab) submitLane(ctx context.Context, lane, n int) (sent int64, err erro
 	})
 	running.Go(func() error {
 		defer cancel()
-		return receive(stream)
+		return receive(stream.Recv)
 	})
 	return sent, running.Wait()
 }
@@ -110,9 +111,11 @@ func (l *lab) sendPeople(stream irtv1.ChildService_SubmitChildRecordsClient, n i
 	return sent
 }
 
-func receive(stream irtv1.ChildService_SubmitChildRecordsClient) error {
+// receive reads the answers of a stream of submissions until it ends, or one of them
+// is a refusal.
+func receive[A interface{ GetError() *statuspb.Status }](next func() (A, error)) error {
 	for {
-		answer, err := stream.Recv()
+		answer, err := next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -2,15 +2,12 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 )
@@ -121,19 +118,7 @@ func (w *watching) shareConcerns(ctx context.Context) (sent int, err error) {
 		return 0, err
 	}
 	running := errgroup.Group{}
-	running.Go(func() error {
-		for {
-			answer, err := stream.Recv()
-			switch {
-			case errors.Is(err, io.EOF):
-				return nil
-			case err != nil:
-				return err
-			case answer.GetError() != nil:
-				return fmt.Errorf("a concern was refused: %w", status.FromProto(answer.GetError()).Err())
-			}
-		}
-	})
+	running.Go(func() error { return receive(stream.Recv) })
 	run, today := time.Now().UnixMilli(), w.l.people.today.Format(time.DateOnly)
 	sent, whole := w.pace(concernRate, func(n int) error {
 		return stream.Send(&irtv1.SubmitConcernsRequest{Concern: &irtv1.Concern{
@@ -205,7 +190,7 @@ func (w *watching) submit(ctx context.Context) (sent int, err error) {
 		return 0, err
 	}
 	running := errgroup.Group{}
-	running.Go(func() error { return receive(stream) })
+	running.Go(func() error { return receive(stream.Recv) })
 	sent, whole := w.pace(watchRate, func(int) error {
 		return stream.Send(&irtv1.SubmitChildRecordsRequest{ChildRecord: w.l.people.next().records[0]})
 	})

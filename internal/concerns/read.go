@@ -78,7 +78,7 @@ func (s *Service) GetConcern(ctx context.Context, req *irtv1.GetConcernRequest) 
 // ListConcerns implements irt.v1.ConcernService.
 func (s *Service) ListConcerns(ctx context.Context, req *irtv1.ListConcernsRequest) (*irtv1.ListConcernsResponse, error) {
 	a := s.directory.Asker(ctx)
-	q := &listing{asker: a, size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))}
+	q := &listing{asker: a, today: s.today(), size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))}
 	var err error
 	if faults := rpc.KnownAtFaults(req.GetKnownAt()); len(faults) > 0 {
 		return nil, rpc.Invalid(faults)
@@ -114,6 +114,7 @@ type listing struct {
 	notice    *irtv1.Withheld
 	after     position
 	size      int
+	today     time.Time // or the day of knownAt
 	knownAt   time.Time // zero: now
 	childThen uuid.UUID // what the child had become by then
 }
@@ -141,6 +142,7 @@ func (s *Service) aboutChild(ctx context.Context, q *listing, req *irtv1.ListCon
 	}
 	if req.GetKnownAt() != nil {
 		q.knownAt = req.GetKnownAt().AsTime()
+		q.today = standard.DayOf(q.knownAt)
 		if q.childThen, err = children.SurvivorAt(ctx, s.pool, asked, q.knownAt); err != nil {
 			return err
 		}
@@ -178,10 +180,9 @@ var (
 
 func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsRequest) ([]*version, error) {
 	sql := listOfAgency
-	today := s.today()
 	switch {
 	case !q.knownAt.IsZero():
-		sql, today = listOfChildThen, standard.DayOf(q.knownAt)
+		sql = listOfChildThen
 	case q.child != uuid.Nil:
 		sql = listOfChild
 	}
@@ -190,7 +191,7 @@ func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsR
 		services = []string{} // nothing is = ANY(NULL), nor is it not
 	}
 	rows, err := s.pool.Query(ctx, sql, pgx.NamedArgs{
-		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": pg.Date(today), //nolint:gosec // states are few
+		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": pg.Date(q.today), //nolint:gosec // states are few
 		"after_day": pg.Date(q.after.day), "after_id": [16]byte(q.after.id), "agency": q.asker.Agency, "child": [16]byte(q.child),
 		"others": q.others, "sensitive": q.sensitive, "services": services, "limit": q.size + 1,
 		"child_then": [16]byte(q.childThen), "known_at": q.knownAt,
@@ -227,11 +228,7 @@ func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConcernsRequest
 				continue
 			}
 		}
-		today := s.today()
-		if !q.knownAt.IsZero() {
-			today = standard.DayOf(q.knownAt)
-		}
-		m := v.message(q.asker.Owns(v.agency), today)
+		m := v.message(q.asker.Owns(v.agency), q.today)
 		redact.Show(ctx, m, d)
 		out.Concerns = append(out.Concerns, m)
 		e.AddChild(v.childID)

@@ -53,10 +53,7 @@ func (s *Service) firstDay(text string) (time.Time, error) {
 	}
 	day, err := standard.ParseDate(text)
 	if err != nil {
-		rule, _ := standard.RuleByID("DATE_INVALID")
-		return day, rpc.Invalid([]standard.Fault{{
-			Field: "start_date", RuleID: rule.ID, Description: rule.Description, Action: rule.Action,
-		}})
+		return day, rpc.Invalid([]standard.Fault{standard.FaultOf("DATE_INVALID", "start_date")})
 	}
 	if day.Before(s.today()) {
 		return day, rpc.Invalid([]standard.Fault{standard.FaultOf("LEAD_START_OVER", "start_date")})

@@ -231,10 +231,7 @@ func (c *change) end(ctx context.Context, id uuid.UUID, req *irtv1.EndPlanReques
 		next.end = c.today
 	}
 	if next.end.Before(next.start) {
-		rule, _ := standard.RuleByID("PERIOD_ORDER")
-		return nil, rpc.Invalid([]standard.Fault{{
-			Field: "end_date", RuleID: rule.ID, Description: rule.Description, Action: rule.Action,
-		}})
+		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("PERIOD_ORDER", "end_date")})
 	}
 	if next.says(cur) {
 		return cur, nil

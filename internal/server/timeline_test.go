@@ -131,16 +131,13 @@ func TestATimelineInItsOrder(t *testing.T) {
 	child := record(`"addressLines": ["4 Quay Side"], "postcode": "NR23 1AH"`)
 	h.call(t, 200, "PUT", "/v1/agencies/school-1/involvements/1",
 		`{"child": "`+child+`", "role": "TEACHER", "startDate": "2026-01-05", "endDate": "2026-02-06"}`, school)
-	var known time.Time
-	if err := h.pool.QueryRow(t.Context(), `SELECT clock_timestamp()`).Scan(&known); err != nil {
-		t.Fatal(err)
-	}
+	known := h.now(t).AsTime()
 	record(`"addressLines": ["9 Staithe Street"], "postcode": "NR23 1AF", "addressStartDate": "2026-02-01"`)
 	today := standard.Today().Format(time.DateOnly)
 	for _, c := range []struct{ name, query, want string }{
 		{"all", "", today + " REGISTRATION, " + today + " REGISTRATION, 2026-02-01 MOVE, 2026-01-05 INVOLVEMENT"},
 		{"as of a day", "?asOf=2026-01-31", "2026-01-05 INVOLVEMENT"},
-		{"as it was known", "?knownAt=" + known.UTC().Format(time.RFC3339Nano), today + " REGISTRATION, " + today + " REGISTRATION, 2026-01-05 INVOLVEMENT"},
+		{"as it was known", "?knownAt=" + known.Format(time.RFC3339Nano), today + " REGISTRATION, " + today + " REGISTRATION, 2026-01-05 INVOLVEMENT"},
 		{"of two kinds", "?kinds=TIMELINE_KIND_MOVE&kinds=TIMELINE_KIND_INVOLVEMENT", "2026-02-01 MOVE, 2026-01-05 INVOLVEMENT"},
 	} {
 		for _, size := range []string{"", "1"} {
@@ -244,10 +241,11 @@ func TestATimelineFollowsMergeAndSplit(t *testing.T) {
 	want("the other, parted", of(other.name, nil), ofOther)
 }
 
-func (a *area) now(t *testing.T) *timestamppb.Timestamp {
+// now is the database's time.
+func (h *hub) now(t *testing.T) *timestamppb.Timestamp {
 	t.Helper()
 	var now time.Time
-	if err := a.pool.QueryRow(t.Context(), `SELECT clock_timestamp()`).Scan(&now); err != nil {
+	if err := h.pool.QueryRow(t.Context(), `SELECT clock_timestamp()`).Scan(&now); err != nil {
 		t.Fatal(err)
 	}
 	return timestamppb.New(now)
