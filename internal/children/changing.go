@@ -111,3 +111,20 @@ func After(now, before time.Time) time.Time {
 	}
 	return before.Add(time.Microsecond)
 }
+
+// Supersede takes the present version of a thing that hangs on a child out of its table
+// and puts it into the table's history, as known to an instant; ErrMoved where it is
+// not there any more. key is the column of its id, columns are all of the table's.
+func Supersede(ctx context.Context, tx pgx.Tx, table, key, columns string, child, id uuid.UUID, knownTo time.Time) error {
+	tag, err := tx.Exec(ctx, `
+		WITH old AS (DELETE FROM `+table+` WHERE child_id = $1 AND `+key+` = $2 RETURNING `+columns+`)
+		INSERT INTO `+table+`_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
+		[16]byte(child), [16]byte(id), knownTo)
+	if err != nil {
+		return fmt.Errorf("children: superseding in %s: %w", table, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return ErrMoved
+	}
+	return nil
+}

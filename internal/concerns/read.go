@@ -93,7 +93,7 @@ func (s *Service) ListConcerns(ctx context.Context, req *irtv1.ListConcernsReque
 	} else if err = s.aboutChild(ctx, q, req); err != nil {
 		return nil, err
 	}
-	if q.after, err = s.cursor(req, req.GetPageToken()); err != nil {
+	if q.after, err = s.tokens.Position(irtv1.ConcernService_ListConcerns_FullMethodName, req, req.GetPageToken(), rpc.AfterAll); err != nil {
 		return nil, err
 	}
 	found, err := s.list(ctx, q, req)
@@ -112,7 +112,7 @@ type listing struct {
 	sensitive bool     // and those of every sensitive service
 	services  []string // or of these
 	notice    *irtv1.Withheld
-	after     position
+	after     rpc.Position
 	size      int
 	today     time.Time // or the day of knownAt
 	knownAt   time.Time // zero: now
@@ -192,7 +192,7 @@ func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsR
 	}
 	rows, err := s.pool.Query(ctx, sql, pgx.NamedArgs{
 		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": pg.Date(q.today), //nolint:gosec // states are few
-		"after_day": pg.Date(q.after.day), "after_id": [16]byte(q.after.id), "agency": q.asker.Agency, "child": [16]byte(q.child),
+		"after_day": pg.Date(q.after.At), "after_id": [16]byte(q.after.ID), "agency": q.asker.Agency, "child": [16]byte(q.child),
 		"others": q.others, "sensitive": q.sensitive, "services": services, "limit": q.size + 1,
 		"child_then": [16]byte(q.childThen), "known_at": q.knownAt,
 	})
@@ -212,7 +212,7 @@ func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConcernsRequest
 		found = found[:q.size]
 		last := found[q.size-1]
 		var err error
-		out.NextPageToken, err = s.tokens.Encode(irtv1.ConcernService_ListConcerns_FullMethodName, req, position{last.start, last.id}.cursor())
+		out.NextPageToken, err = s.tokens.Encode(irtv1.ConcernService_ListConcerns_FullMethodName, req, rpc.Position{At: last.start, ID: last.id}.Cursor())
 		if err != nil {
 			return nil, err
 		}

@@ -106,12 +106,8 @@ func (v *version) message(own bool, today time.Time) *irtv1.Concern {
 	return m
 }
 
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // present reads the present version of a concern, nil where there is none.
-func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
+func present(ctx context.Context, q children.Querier, id uuid.UUID) (*version, error) {
 	rows, err := q.Query(ctx, `SELECT `+shownColumns+` FROM concerns v WHERE v.concern_id = $1`, [16]byte(id))
 	if err != nil {
 		return nil, fmt.Errorf("concerns: getting one: %w", err)
@@ -131,15 +127,8 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 	next.created, next.knownFrom, next.revision = c.now, c.now, 1
 	if cur != nil {
 		next.created, next.knownFrom, next.revision = cur.created, children.After(c.now, cur.knownFrom), cur.revision+1
-		tag, err := c.tx.Exec(ctx, `
-			WITH old AS (DELETE FROM concerns WHERE child_id = $1 AND concern_id = $2 RETURNING `+columns+`)
-			INSERT INTO concerns_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
-			[16]byte(cur.childID), [16]byte(cur.id), next.knownFrom)
-		if err != nil {
-			return fmt.Errorf("concerns: superseding: %w", err)
-		}
-		if tag.RowsAffected() != 1 {
-			return children.ErrMoved
+		if err := children.Supersede(ctx, c.tx, "concerns", "concern_id", columns, cur.childID, cur.id, next.knownFrom); err != nil {
+			return err
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO concerns (`+columns+`)

@@ -57,7 +57,7 @@ type question struct {
 	knownAt time.Time // zero: now
 	ended   bool
 	size    int
-	after   position
+	after   rpc.Position
 }
 
 // ListConsents implements irt.v1.ConsentService.
@@ -73,7 +73,7 @@ func (s *Service) ListConsents(ctx context.Context, req *irtv1.ListConsentsReque
 	if err := q.readTimes(req, s.today()); err != nil {
 		return nil, err
 	}
-	if q.after, err = s.cursor(irtv1.ConsentService_ListConsents_FullMethodName, req, req.GetPageToken(), beforeAll); err != nil {
+	if q.after, err = s.tokens.Position(irtv1.ConsentService_ListConsents_FullMethodName, req, req.GetPageToken(), rpc.BeforeAll); err != nil {
 		return nil, err
 	}
 	if !q.knownAt.IsZero() {
@@ -170,7 +170,7 @@ func (s *Service) list(ctx context.Context, q *question) (*found, error) {
 		"child": [16]byte(q.child), "reader": q.asker.Agency, "kind": int16(q.asker.Kind), //nolint:gosec // kinds are few
 		"others": q.showsOthers(), "sensitive": listOf(s.directory.Sensitive()),
 		"day": pg.Date(q.day), "ended": q.ended, "known_at": q.knownAt, "majority": pg.Date(neverOfAge),
-		"after_day": pg.Date(q.after.day), "after_id": [16]byte(q.after.id), "limit": q.size + 1,
+		"after_day": pg.Date(q.after.At), "after_id": [16]byte(q.after.ID), "limit": q.size + 1,
 	}
 	if !q.born.IsZero() {
 		args["majority"] = pg.Date(majority(q.born))
@@ -215,7 +215,7 @@ func (s *Service) listAnswer(ctx context.Context, req *irtv1.ListConsentsRequest
 		found.versions = found.versions[:q.size]
 		last := found.versions[q.size-1]
 		var err error
-		out.NextPageToken, err = s.tokens.Encode(irtv1.ConsentService_ListConsents_FullMethodName, req, position{last.start, last.id}.cursor())
+		out.NextPageToken, err = s.tokens.Encode(irtv1.ConsentService_ListConsents_FullMethodName, req, rpc.Position{At: last.start, ID: last.id}.Cursor())
 		if err != nil {
 			return nil, err
 		}

@@ -180,12 +180,12 @@ func (s *Service) ListRefusals(ctx context.Context, req *irtv1.ListRefusalsReque
 	if err != nil {
 		return nil, err
 	}
-	after, err := s.cursor(listRefusals, req, req.GetPageToken(), afterAll)
+	after, err := s.tokens.Position(listRefusals, req, req.GetPageToken(), rpc.AfterAll)
 	if err != nil {
 		return nil, err
 	}
 	size := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))
-	args["time"], args["id"], args["limit"] = after.day, [16]byte(after.id), size+1
+	args["time"], args["id"], args["limit"] = after.At, [16]byte(after.ID), size+1
 	rows, err := s.pool.Query(ctx, `SELECT `+refusalColumns+` FROM sharing_refusals
 		WHERE `+where+` AND (create_time, refusal_id) < (@time, @id) ORDER BY create_time DESC, refusal_id DESC LIMIT @limit`, args)
 	if err != nil {
@@ -199,7 +199,7 @@ func (s *Service) ListRefusals(ctx context.Context, req *irtv1.ListRefusalsReque
 	if len(found) > size {
 		found = found[:size]
 		last := found[size-1]
-		if out.NextPageToken, err = s.tokens.Encode(listRefusals, req, position{last.created, last.id}.cursor()); err != nil {
+		if out.NextPageToken, err = s.tokens.Encode(listRefusals, req, rpc.Position{At: last.created, ID: last.id}.Cursor()); err != nil {
 			return nil, err
 		}
 	}

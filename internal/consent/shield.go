@@ -151,15 +151,8 @@ func (c *change) putShield(ctx context.Context, cur, next *shield) error {
 	next.knownFrom, next.revision = c.now, 1
 	if cur != nil {
 		next.knownFrom, next.revision = children.After(c.now, cur.knownFrom), cur.revision+1
-		tag, err := c.tx.Exec(ctx, `
-			WITH old AS (DELETE FROM shields WHERE child_id = $1 AND shield_id = $2 RETURNING `+shieldColumns+`)
-			INSERT INTO shields_history (`+shieldColumns+`, known_to) SELECT `+shieldColumns+`, $3 FROM old`,
-			[16]byte(cur.childID), [16]byte(cur.id), next.knownFrom)
-		if err != nil {
-			return fmt.Errorf("consent: superseding a shield: %w", err)
-		}
-		if tag.RowsAffected() != 1 {
-			return children.ErrMoved
+		if err := children.Supersede(ctx, c.tx, "shields", "shield_id", shieldColumns, cur.childID, cur.id, next.knownFrom); err != nil {
+			return err
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO shields (`+shieldColumns+`)

@@ -59,7 +59,7 @@ func (s *Service) ListShields(ctx context.Context, req *irtv1.ListShieldsRequest
 	if len(shields) > size {
 		shields = shields[:size]
 		last := shields[size-1]
-		if out.NextPageToken, err = s.tokens.Encode(listShields, req, position{sortedBy(last), last.id}.cursor()); err != nil {
+		if out.NextPageToken, err = s.tokens.Encode(listShields, req, rpc.Position{At: sortedBy(last), ID: last.id}.Cursor()); err != nil {
 			return nil, err
 		}
 	}
@@ -92,14 +92,14 @@ func (s *Service) shieldsWaiting(ctx context.Context, req *irtv1.ListShieldsRequ
 			Action: "Leave known_at out, or send the child as parent.",
 		}})
 	}
-	after, err := s.cursor(listShields, req, req.GetPageToken(), beforeAll)
+	after, err := s.tokens.Position(listShields, req, req.GetPageToken(), rpc.BeforeAll)
 	if err != nil {
 		return nil, err
 	}
 	return s.selectShields(ctx, `SELECT `+shieldColumns+` FROM shields
 		WHERE state IN (1, 2, 4) AND (CASE state WHEN 4 THEN lift_propose_time ELSE propose_time END, shield_id) > (@time, @id)
 		ORDER BY CASE state WHEN 4 THEN lift_propose_time ELSE propose_time END, shield_id LIMIT @limit`,
-		pgx.NamedArgs{"time": after.day, "id": [16]byte(after.id), "limit": limit})
+		pgx.NamedArgs{"time": after.At, "id": [16]byte(after.ID), "limit": limit})
 }
 
 // shieldsOfChild are the shields of a child that the caller may know of, the newest
@@ -129,11 +129,11 @@ func (s *Service) shieldsOfChild(ctx context.Context, req *irtv1.ListShieldsRequ
 			UNION ALL SELECT ` + shieldColumns + ` FROM shields_history
 				WHERE child_id = @child AND known_from <= @known_at AND known_to > @known_at) v WHERE true`
 	}
-	after, err := s.cursor(listShields, req, req.GetPageToken(), afterAll)
+	after, err := s.tokens.Position(listShields, req, req.GetPageToken(), rpc.AfterAll)
 	if err != nil {
 		return nil, err
 	}
-	args["child"], args["time"], args["id"] = [16]byte(child), after.day, [16]byte(after.id)
+	args["child"], args["time"], args["id"] = [16]byte(child), after.At, [16]byte(after.ID)
 	return s.selectShields(ctx, `SELECT `+shieldColumns+` FROM `+from+` AND (@manager OR agency_id = @agency)
 		AND (propose_time, shield_id) < (@time, @id) ORDER BY propose_time DESC, shield_id DESC LIMIT @limit`, args)
 }

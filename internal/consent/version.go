@@ -148,15 +148,8 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 	next.created, next.knownFrom, next.revision = c.now, c.now, 1
 	if cur != nil {
 		next.created, next.knownFrom, next.revision = cur.created, children.After(c.now, cur.knownFrom), cur.revision+1
-		tag, err := c.tx.Exec(ctx, `
-			WITH old AS (DELETE FROM consents WHERE child_id = $1 AND consent_id = $2 RETURNING `+columns+`)
-			INSERT INTO consents_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
-			[16]byte(cur.childID), [16]byte(cur.id), next.knownFrom)
-		if err != nil {
-			return fmt.Errorf("consent: superseding: %w", err)
-		}
-		if tag.RowsAffected() != 1 {
-			return children.ErrMoved
+		if err := children.Supersede(ctx, c.tx, "consents", "consent_id", columns, cur.childID, cur.id, next.knownFrom); err != nil {
+			return err
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO consents (`+columns+`)

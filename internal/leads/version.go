@@ -115,17 +115,13 @@ func (v *version) message(now time.Time) *irtv1.LeadNomination {
 	}
 }
 
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // present reads the present version of a nomination, nil where there is none.
-func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
+func present(ctx context.Context, q children.Querier, id uuid.UUID) (*version, error) {
 	return one(ctx, q, `SELECT `+columns+` FROM lead_nominations WHERE nomination_id = $1`, [16]byte(id))
 }
 
 // one reads the first version that a query gives, nil where it gives none.
-func one(ctx context.Context, q querier, sql string, args ...any) (*version, error) {
+func one(ctx context.Context, q children.Querier, sql string, args ...any) (*version, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("leads: getting a nomination: %w", err)
@@ -145,15 +141,8 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 	next.created, next.knownFrom, next.revision = c.now, c.now, 1
 	if cur != nil {
 		next.created, next.knownFrom, next.revision = cur.created, children.After(c.now, cur.knownFrom), cur.revision+1
-		tag, err := c.tx.Exec(ctx, `
-			WITH old AS (DELETE FROM lead_nominations WHERE child_id = $1 AND nomination_id = $2 RETURNING `+columns+`)
-			INSERT INTO lead_nominations_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
-			[16]byte(cur.childID), [16]byte(cur.id), next.knownFrom)
-		if err != nil {
-			return fmt.Errorf("leads: superseding a nomination: %w", err)
-		}
-		if tag.RowsAffected() != 1 {
-			return children.ErrMoved
+		if err := children.Supersede(ctx, c.tx, "lead_nominations", "nomination_id", columns, cur.childID, cur.id, next.knownFrom); err != nil {
+			return err
 		}
 	}
 	_, err := c.tx.Exec(ctx, `INSERT INTO lead_nominations (`+columns+`)

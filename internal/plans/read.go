@@ -78,7 +78,7 @@ type listing struct {
 	standing *children.Standing
 	others   bool // policy shows plans of other agencies
 	notice   *irtv1.Withheld
-	after    position
+	after    rpc.Position
 	size     int
 }
 
@@ -94,7 +94,7 @@ func (s *Service) ListPlans(ctx context.Context, req *irtv1.ListPlansRequest) (*
 	} else if err = s.aboutChild(ctx, q, req.GetParent()); err != nil {
 		return nil, err
 	}
-	if q.after, err = s.cursor(req, req.GetPageToken()); err != nil {
+	if q.after, err = s.tokens.Position(irtv1.PlanService_ListPlans_FullMethodName, req, req.GetPageToken(), rpc.AfterAll); err != nil {
 		return nil, err
 	}
 	found, err := s.list(ctx, q, req.GetIncludeEnded())
@@ -104,8 +104,8 @@ func (s *Service) ListPlans(ctx context.Context, req *irtv1.ListPlansRequest) (*
 	out := &irtv1.ListPlansResponse{}
 	if len(found) > q.size {
 		found = found[:q.size]
-		last := position{found[q.size-1].start, found[q.size-1].id}
-		if out.NextPageToken, err = s.tokens.Encode(irtv1.PlanService_ListPlans_FullMethodName, req, last.cursor()); err != nil {
+		last := rpc.Position{At: found[q.size-1].start, ID: found[q.size-1].id}
+		if out.NextPageToken, err = s.tokens.Encode(irtv1.PlanService_ListPlans_FullMethodName, req, last.Cursor()); err != nil {
 			return nil, err
 		}
 	}
@@ -167,7 +167,7 @@ func (s *Service) list(ctx context.Context, q *listing, ended bool) ([]*version,
 		sql = listOfChild
 	}
 	rows, err := s.pool.Query(ctx, sql, pgx.NamedArgs{
-		"ended": ended, "today": pg.Date(s.today()), "after_day": pg.Date(q.after.day), "after_id": [16]byte(q.after.id),
+		"ended": ended, "today": pg.Date(s.today()), "after_day": pg.Date(q.after.At), "after_id": [16]byte(q.after.ID),
 		"agency": q.asker.Agency, "child": [16]byte(q.child), "others": q.others, "limit": q.size + 1,
 	})
 	if err != nil {

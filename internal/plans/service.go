@@ -5,14 +5,11 @@ package plans
 
 import (
 	"context"
-	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -94,30 +91,4 @@ func (c *change) settle(ctx context.Context, cur, next *version) error {
 		Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Audience: events.Involved, Time: c.now,
 	})
 	return nil
-}
-
-// position is a place in a list, by first day and id.
-type position struct {
-	day time.Time
-	id  uuid.UUID
-}
-
-// afterAll is after any day of the standard.
-var afterAll = position{day: time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC)}
-
-func (p position) cursor() []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(p.day.UnixMicro())), p.id[:]...)
-}
-
-// cursor opens the page token of a request; where there is none, it is the first page.
-func (s *Service) cursor(req proto.Message, token string) (position, error) {
-	cursor, err := s.tokens.Decode(irtv1.PlanService_ListPlans_FullMethodName, req, token)
-	if err != nil || cursor == nil {
-		return afterAll, err
-	}
-	if len(cursor) != 8+len(uuid.UUID{}) {
-		return position{}, fmt.Errorf("plans: a page token of %d bytes", len(cursor))
-	}
-	at := time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))).UTC() //nolint:gosec // as it was written
-	return position{at, uuid.UUID(cursor[8:])}, nil
 }

@@ -2,7 +2,6 @@ package referrals
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -158,15 +157,11 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 	if err != nil {
 		return nil, err
 	}
-	cursor, err := s.tokens.Decode(method, req, req.GetPageToken())
+	before, err := s.tokens.Position(method, req, req.GetPageToken(), rpc.AfterAll)
 	if err != nil {
 		return nil, err
 	}
-	l.args["before"], l.args["before_id"] = endOfTime, [16]byte(uuid.Max)
-	if len(cursor) == 8+len(uuid.UUID{}) {
-		l.args["before"] = time.UnixMicro(int64(binary.BigEndian.Uint64(cursor))) //nolint:gosec // as it was written
-		l.args["before_id"] = [16]byte(cursor[8:])
-	}
+	l.args["before"], l.args["before_id"] = before.At, [16]byte(before.ID)
 	size := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))
 	l.args["limit"], l.args["now"] = size+1, l.now
 	rows, err := s.pool.Query(ctx, l.sql, l.args)
@@ -181,8 +176,7 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 	if len(found) > size {
 		found = found[:size]
 		last := found[size-1]
-		at := binary.BigEndian.AppendUint64(nil, uint64(last.created.UnixMicro()))
-		if out.NextPageToken, err = s.tokens.Encode(method, req, append(at, last.id[:]...)); err != nil {
+		if out.NextPageToken, err = s.tokens.Encode(method, req, rpc.Position{At: last.created, ID: last.id}.Cursor()); err != nil {
 			return nil, err
 		}
 	}
@@ -193,9 +187,6 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 	}
 	return out, nil
 }
-
-// endOfTime is after any referral.
-var endOfTime = time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // listSQL lists the referrals that a condition selects, the newest first.
 func listSQL(source, condition string) string {

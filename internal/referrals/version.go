@@ -121,12 +121,8 @@ func (v *version) message(to side, now time.Time) *irtv1.Referral {
 	return m
 }
 
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // present reads the present version of a referral, nil where there is none.
-func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
+func present(ctx context.Context, q children.Querier, id uuid.UUID) (*version, error) {
 	rows, err := q.Query(ctx, `SELECT `+columns+` FROM referrals WHERE referral_id = $1`, [16]byte(id))
 	if err != nil {
 		return nil, fmt.Errorf("referrals: getting one: %w", err)
@@ -146,15 +142,8 @@ func (c *change) put(ctx context.Context, cur, next *version) error {
 	next.created, next.knownFrom, next.revision = c.now, c.now, 1
 	if cur != nil {
 		next.created, next.knownFrom, next.revision = cur.created, children.After(c.now, cur.knownFrom), cur.revision+1
-		tag, err := c.tx.Exec(ctx, `
-			WITH old AS (DELETE FROM referrals WHERE child_id = $1 AND referral_id = $2 RETURNING `+columns+`)
-			INSERT INTO referrals_history (`+columns+`, known_to) SELECT `+columns+`, $3 FROM old`,
-			[16]byte(cur.childID), [16]byte(cur.id), next.knownFrom)
-		if err != nil {
-			return fmt.Errorf("referrals: superseding: %w", err)
-		}
-		if tag.RowsAffected() != 1 {
-			return children.ErrMoved
+		if err := children.Supersede(ctx, c.tx, "referrals", "referral_id", columns, cur.childID, cur.id, next.knownFrom); err != nil {
+			return err
 		}
 	}
 	if next.redirectedFrom == nil {
