@@ -50,6 +50,11 @@ func newArea(t *testing.T) *area {
 	a := &area{hub: start(t)}
 	var all []*irtv1.Agency
 	for id, kind := range areaAgencies {
+		// The hub takes in a new name some seconds later, and would tell first the one
+		// and then the other: those that start made stay as they are.
+		if id == "school-1" || id == "gp-1" {
+			continue
+		}
 		all = append(all, &irtv1.Agency{Name: "agencies/" + id, DisplayName: id, Kind: kind, Sensitive: id == "clinic-1"})
 	}
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), a.pool, all); err != nil {
