@@ -10,34 +10,30 @@ type Date struct {
 	Day   uint8
 }
 
-// parseDate reads YYYY-MM-DD, YYYY-MM or YYYY. An impossible day leaves year and
-// month; an impossible month or any other form, nothing.
+// parseDate reads YYYY-MM-DD, YYYY-MM or YYYY. A month or day that no calendar has
+// is kept as it stands: it was mistyped, and its digits still tell. Zero is not known.
+// Any other form is nothing.
 func parseDate(s string) Date {
-	if len(s) < 4 {
+	if len(s) != 4 && len(s) != 7 && len(s) != 10 {
 		return Date{}
 	}
 	y, ok := digits(s[:4])
-	if !ok || y < 1800 || y > 2200 {
+	if !ok || y == 0 {
 		return Date{}
 	}
-	d := Date{Year: uint16(y)}
-	if len(s) == 4 {
-		return d
-	}
-	if len(s) != 7 && len(s) != 10 || s[4] != '-' {
-		return Date{}
-	}
-	m, ok := digits(s[5:7])
-	if !ok || m < 1 || m > 12 {
-		return Date{}
-	}
-	d.Month = uint8(m)
-	if len(s) == 7 {
-		return d
-	}
-	day, ok := digits(s[8:])
-	if ok && s[7] == '-' && day >= 1 && day <= 31 {
-		d.Day = uint8(day)
+	d := Date{Year: uint16(y)} //nolint:gosec // four digits
+	for i, part := range [...]*uint8{&d.Month, &d.Day} {
+		at := 4 + 3*i
+		if len(s) == at {
+			break
+		}
+		n, ok := digits(s[at+1 : at+3])
+		if s[at] != '-' || !ok {
+			return Date{}
+		}
+		if *part = uint8(n); n == 0 { //nolint:gosec // two digits
+			break
+		}
 	}
 	return d
 }
