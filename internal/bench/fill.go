@@ -38,6 +38,9 @@ func (l *lab) fill(ctx context.Context, size int) (*Size, error) {
 	if err := l.involve(ctx, size); err != nil {
 		return nil, fmt.Errorf("involvements: %w", err)
 	}
+	if err := l.tell(ctx, size); err != nil {
+		return nil, fmt.Errorf("what timelines tell: %w", err)
+	}
 	if err := l.vacuum(ctx, "public"); err != nil {
 		return nil, err
 	}
@@ -250,7 +253,10 @@ func (l *lab) choose(ctx context.Context) (err error) {
 	if l.busy, err = l.subjects(ctx, busyQuery, len(involved)); err != nil {
 		return err
 	}
-	if len(l.children) == 0 || len(l.busy) == 0 {
+	if l.told, err = l.findTold(ctx, len(involved)+toldInvolvements, toldAtMost); err != nil {
+		return err
+	}
+	if len(l.children) == 0 || len(l.busy) == 0 || len(l.told) == 0 {
 		return status.Error(codes.Internal, "the index is empty after it was filled")
 	}
 	return nil

@@ -47,6 +47,7 @@ type lab struct {
 
 	children []subject  // all that are there
 	busy     []subject  // those with ten involvements
+	told     []told     // those with a long timeline
 	raw      *rawWriter // once it is needed
 }
 

@@ -48,6 +48,7 @@ var trials = []trial{
 	{id: "get_vs_sync_audit", unit: perSecond, workers: asAsked, product: getChild, reference: getChildAuditedEach},
 	{id: "get_alone", unit: milliseconds, workers: atMost(1), product: getChild, reference: rawGetChild, inProcess: true, latency: true},
 	{id: "involvements_vs_pgx", unit: perSecond, workers: asAsked, product: listInvolvements, reference: rawListInvolvements, inProcess: true},
+	{id: "timeline_vs_pgx", unit: perSecond, workers: atMost(64), product: listTimeline, reference: rawTimeline, inProcess: true},
 	{id: "rest_vs_grpc", unit: perSecond, workers: asAsked, product: getChildREST, reference: getChild},
 	{id: "search", unit: perSecond, workers: atMost(64), product: searchChildren},
 	{id: "submit_vs_pgx", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmit, inProcess: true},
