@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/term"
+
+	"irthub/internal/concerns"
 )
 
 // databaseURLVariable names the environment variable with the database to use
@@ -17,6 +19,20 @@ const databaseURLVariable = "IRTHUB_DATABASE_URL"
 
 // poolerURLVariable names the one with a connection pooler in front of it.
 const poolerURLVariable = "IRTHUB_POOLER_URL"
+
+// concernWindowFlag is a flag of every command by which concerns may come together.
+type concernWindowFlag struct {
+	ConcernWindow string `name:"concern-window" placeholder:"WINDOW" default:"12w" env:"IRTHUB_CONCERN_WINDOW" help:"How near to today open concerns of several agencies about a child must have begun to escalate, in weeks or days: 12w, 90d (default: 12w). See docs/WORKING-TOGETHER.md."`
+}
+
+// window is it in days.
+func (f concernWindowFlag) window() (int, error) {
+	days, err := concerns.ParseWindow(f.ConcernWindow)
+	if err != nil {
+		return 0, usage(fmt.Errorf("--concern-window: %w", err))
+	}
+	return days, nil
+}
 
 // dataFlag is a flag of every command that works on a hub's own files.
 type dataFlag struct {

@@ -14,11 +14,13 @@ import (
 
 	"irthub/internal/agencies"
 	"irthub/internal/children"
+	"irthub/internal/concerns"
 	"irthub/internal/server"
 )
 
 type matchRematchCommand struct {
 	dataFlag
+	concernWindowFlag
 
 	DryRun  bool `help:"Change nothing: say what would change."`
 	Restart bool `help:"Begin at the first record, also where an earlier run was broken off."`
@@ -44,6 +46,10 @@ func (c *matchRematchCommand) Run(ctx context.Context, s streams) (err error) {
 	if c.Batch < 1 || c.Batch > 500 {
 		return usage(errors.New("--batch: from 1 to 500"))
 	}
+	window, err := c.window()
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	db, err := server.OpenDatabase(ctx, c.Data, os.Getenv(databaseURLVariable), log)
 	if err != nil {
@@ -59,6 +65,7 @@ func (c *matchRematchCommand) Run(ctx context.Context, s streams) (err error) {
 	o := children.RematchOptions{
 		DryRun: c.DryRun, Restart: c.Restart, Batch: c.Batch,
 		Rekeying: keys.follow(s.err, "making keys anew"), Progress: records.follow(s.err, "matching again"),
+		Follower: concerns.Follow(window),
 	}
 	tally, err := children.Rematch(ctx, db.Pool, directory, o)
 	keys.end()

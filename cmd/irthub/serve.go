@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/concerns"
 	"irthub/internal/identity"
 	"irthub/internal/limits"
 	"irthub/internal/server"
@@ -20,6 +19,7 @@ type serveCommand struct {
 	dataFlag
 	logFlags
 	policiesFlag
+	concernWindowFlag
 
 	GRPCAddr    string   `name:"grpc-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_GRPC_ADDR" help:"Where to answer gRPC; port 0 takes a free one (default: 127.0.0.1:8443)."`
 	HTTPAddr    string   `name:"http-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" env:"IRTHUB_HTTP_ADDR" help:"Where to answer REST; port 0 takes a free one (default: 127.0.0.1:8080)."`
@@ -35,7 +35,6 @@ type serveCommand struct {
 	ClientCA          string   `name:"client-ca" placeholder:"FILE" env:"IRTHUB_CLIENT_CA" type:"path" help:"Certificates that client certificates must be signed by, PEM. A client certificate identifies the agency that has its name in the directory."`
 	AuditEach         bool     `name:"audit-each" hidden:"" help:"For irthub bench to compare with: a transaction for each access entry."`
 	RequireClientCert bool     `name:"require-client-cert" env:"IRTHUB_REQUIRE_CLIENT_CERT" help:"Refuse connections without a client certificate, at both doors."`
-	ConcernWindow     string   `name:"concern-window" placeholder:"WINDOW" default:"12w" env:"IRTHUB_CONCERN_WINDOW" help:"How near to today open concerns of several agencies about a child must have begun to escalate, in weeks or days: 12w, 90d (default: 12w). See docs/WORKING-TOGETHER.md."`
 	AccessLimit       []string `name:"access-limit" placeholder:"ROLE=CHILDREN/SEARCHES" sep:"none" env:"IRTHUB_ACCESS_LIMIT" help:"How many different children a caller of a role may read of in an hour, and how many searches it may make, where data managers have set no other limit; may be repeated. See docs/LIMITS.md."`
 }
 
@@ -79,9 +78,9 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		}
 		accessLimits[role] = limit
 	}
-	concernWindow, err := concerns.ParseWindow(c.ConcernWindow)
+	concernWindow, err := c.window()
 	if err != nil {
-		return usage(fmt.Errorf("--concern-window: %w", err))
+		return err
 	}
 	config := server.Config{
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),

@@ -24,6 +24,7 @@ type RematchOptions struct {
 	Batch    int                   // records at a time; 100 if 0, at most 500
 	Progress func(done, total int) // called after each batch; may be nil
 	Rekeying func(done, total int) // the same while keys are made anew; may be nil
+	Follower Follower              // of what moves, as of a hub's; may be nil
 }
 
 // RematchTally counts what matching everything again came to or, in a dry run, would.
@@ -84,7 +85,7 @@ func Rematch(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Direct
 		o.Batch = rematchBatch
 	}
 	o.Batch = min(o.Batch, rematchBatchAtMost)
-	s := &Service{pool: pool, directory: directory}
+	s := &Service{pool: pool, directory: directory, follower: o.Follower}
 	s.current.Store(match.Default())
 	if err := s.LoadModel(ctx); err != nil {
 		return nil, err

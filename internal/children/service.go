@@ -41,6 +41,7 @@ type Service struct {
 	tokens    *rpc.PageTokens
 	access    *audit.Writer
 	current   atomic.Pointer[match.Model] // the model in use; see learn.go
+	follower  Follower                    // may be nil
 
 	writer    *batch.Batcher[*submission, *answer]
 	rehearser *batch.Batcher[*submission, *answer]

@@ -185,11 +185,20 @@ func (w *write) store(ctx context.Context, entries map[uuid.UUID]*entry) error {
 		return err
 	}
 	w.tellOfChildren(next, entries)
+	moved, err := w.follow(ctx)
+	if err != nil {
+		return err
+	}
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return w.storeEntries(ctx, next) },
 		w.storeRecords,
 		w.storeKeys,
 		w.storeMoves,
+		func(ctx context.Context) error {
+			told, err := moved(ctx)
+			w.events = append(w.events, told...)
+			return err
+		},
 		w.storeReviews,
 		func(ctx context.Context) error { return events.Append(ctx, w.tx, w.events) },
 	} {

@@ -65,6 +65,7 @@ func newHubWith(t testing.TB, o concerns.Options) *hub {
 	access := audit.NewWriter(pool)
 	c := children.New(pool, directory, tokens, access)
 	cs := concerns.New(pool, directory, tokens, access, o)
+	c.Follow(concerns.Follow(o.Window))
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		if err := errors.Join(c.Close(ctx), cs.Close(ctx)); err != nil {

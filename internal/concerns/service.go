@@ -3,7 +3,6 @@
 package concerns
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -61,7 +60,7 @@ type Service struct {
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
 	writer    *children.Writer
-	window    int // days
+	window    int // as of Options
 	today     func() time.Time
 }
 
@@ -69,7 +68,7 @@ type Service struct {
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer, o Options) *Service {
 	return &Service{
 		pool: pool, directory: directory, tokens: tokens, writer: children.NewWriter(pool, access, "concerns", lockClass),
-		window: cmp.Or(o.Window, DefaultWindow), today: standard.Today,
+		window: o.Window, today: standard.Today,
 	}
 }
 

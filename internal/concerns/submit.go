@@ -2,7 +2,6 @@ package concerns
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -17,7 +16,6 @@ import (
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
-	"irthub/internal/pg"
 	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -228,56 +226,5 @@ func (c *change) settle(ctx context.Context, cur, next *version, kind irtv1.Even
 		e.Reveals = next.agency
 	}
 	c.tell(e)
-	return nil
-}
-
-// agenciesWorried counts the agencies that have an open concern about the child
-// which began within the window. Those of sensitive services are not counted: what
-// follows from the number would tell of them.
-func (c *change) agenciesWorried(ctx context.Context, child uuid.UUID) (n int, err error) {
-	err = c.tx.QueryRow(ctx, `SELECT count(DISTINCT v.agency_id) FROM concerns v
-		WHERE v.child_id = $1 AND v.state = 1 AND v.start_date > $2 AND NOT `+isSensitive,
-		[16]byte(child), pg.Date(c.today.AddDate(0, 0, -c.s.window))).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("concerns: counting agencies: %w", err)
-	}
-	return n, nil
-}
-
-// escalate tells everybody who works with the child where a concern became acute, or
-// one more agency shares the worry of another; and the data managers, where nobody
-// leads. before is how many agencies were worried until now.
-func (c *change) escalate(ctx context.Context, cur, next *version, before int) error {
-	if next.sensitive {
-		return nil
-	}
-	after, err := c.agenciesWorried(ctx, next.childID)
-	if err != nil {
-		return err
-	}
-	becameAcute := next.level == acute && (cur == nil || cur.level != acute)
-	if !becameAcute && (after < 2 || after <= before) {
-		return nil
-	}
-	c.tell(events.Event{
-		Kind: irtv1.EventKind_EVENT_KIND_CONCERN_ESCALATED, Child: next.childID, Agency: next.agency,
-		Resource: next.name(), Audience: events.Involved,
-	})
-	var led bool
-	// One through what is sensitive by now leads nobody who may not know of it.
-	err = c.tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM lead_professionals v
-		WHERE v.child_id = $1 AND v.start_date <= $2 AND (v.end_date IS NULL OR v.end_date >= $2)
-			AND NOT EXISTS (SELECT 1 FROM agencies a WHERE a.agency_id = v.agency_id AND a.sensitive)
-			AND NOT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = v.child_id AND i.involvement_id = v.involvement_id AND i.sensitive))`,
-		[16]byte(next.childID), pg.Date(c.today)).Scan(&led)
-	if err != nil {
-		return fmt.Errorf("concerns: looking for a lead professional: %w", err)
-	}
-	if !led {
-		c.tell(events.Event{
-			Kind: irtv1.EventKind_EVENT_KIND_LEAD_PROFESSIONAL_WANTED, Child: next.childID,
-			Resource: rpc.ChildName(next.childID), Audience: events.DataManagers,
-		})
-	}
 	return nil
 }

@@ -152,6 +152,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 func (h *Hub) startWorkingTogether(ctx context.Context, tokens *rpc.PageTokens) {
 	pool := h.Database.Pool
 	h.Concerns = concerns.New(pool, h.Directory, tokens, h.audit, concerns.Options{Window: h.config.ConcernWindow})
+	h.Children.Follow(concerns.Follow(h.config.ConcernWindow))
 	h.Contacts = contact.New(pool, h.Directory, tokens)
 	h.Plans = plans.New(pool, h.Directory, tokens)
 	h.Leads = leads.New(pool, h.Directory, tokens, h.Involvements)
