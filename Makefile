@@ -30,9 +30,10 @@ test: ## Run every test on real PostgreSQL, with the race detector
 	@.ci/prerequisites postgres cc
 	CGO_ENABLED=1 go test -race -timeout 10m $(TESTFLAGS) ./...
 
-faults: ## Kill, cut and fill: every fault test, as often as it takes (minutes)
+faults: ## Kill, cut, fill, hang and set back: every TestFault, as often as it takes (minutes)
 	@.ci/prerequisites postgres
-	IRTHUB_FAULTS=all go test -count=1 -timeout 40m -run 'TestFault|TestKilled|TestTwoHubs' -v ./cmd/irthub
+	IRTHUB_FAULTS=all go test -count=1 -p 1 -timeout 40m -run '^TestFault' -v \
+		$$(grep -rl --include='*_test.go' '^func TestFault' cmd internal | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 
 evaluate: ## Hold the matching to its accuracy on the public files, also those too large for -race
 	go test -count=1 -timeout 10m -run 'Accuracy|Families' -v ./internal/match

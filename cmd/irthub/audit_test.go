@@ -139,7 +139,7 @@ func TestAuditCommands(t *testing.T) {
 // Killed at any moment under load, with readers and writers: no answer was ever
 // received whose entry is not in the log afterwards. Each request carries an id of
 // its own, which the log keeps.
-func TestKilledUnderLoad(t *testing.T) {
+func TestFaultHubKilledWhileItAnswers(t *testing.T) {
 	t.Parallel()
 	h := startAuditHub(t)
 	hub := h.process

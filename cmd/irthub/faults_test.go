@@ -54,41 +54,47 @@ func TestFaultPostgresKilled(t *testing.T) {
 	stop := a.load(t, "p", 16)
 	for range strikes(1, 5) {
 		a.until(t, 20+rand.IntN(300))
-		pid, err := os.ReadFile(filepath.Join(a.data, "postgres", "postmaster.pid"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, _, _ := strings.Cut(string(pid), "\n")
-		postmaster, err := strconv.Atoi(first)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(postmaster, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		a.killPostgres(t)
 	}
 	a.until(t, 100)
 	stop()
 	a.accounted(t, a.private(t))
 }
 
-// line is the network between a hub and its database, which can be cut.
+// killPostgres kills the postmaster of the hub's private cluster.
+func (a *area) killPostgres(t *testing.T) {
+	t.Helper()
+	pid, err := os.ReadFile(filepath.Join(a.data, "postgres", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(pid), "\n")
+	postmaster, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(postmaster, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// line is the network to a hub or to its database, which can be cut.
 type line struct {
 	listener net.Listener
-	socket   string // the database's
+	dial     func() (net.Conn, error) // to where it leads
 	mu       sync.Mutex
 	down     bool // connections are refused, or silent
 	silent   bool // they hang instead
 	conns    map[net.Conn]bool
 }
 
-func newLine(t *testing.T, socket string) *line {
+func newLine(t *testing.T, dial func() (net.Conn, error)) *line {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &line{listener: listener, socket: socket, conns: map[net.Conn]bool{}}
+	l := &line{listener: listener, dial: dial, conns: map[net.Conn]bool{}}
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
@@ -102,24 +108,24 @@ func newLine(t *testing.T, socket string) *line {
 	return l
 }
 
-func (l *line) carry(hub net.Conn) {
-	db, err := net.Dial("unix", l.socket)
+func (l *line) carry(from net.Conn) {
+	to, err := l.dial()
 	if err != nil {
-		_ = hub.Close()
+		_ = from.Close()
 		return
 	}
 	l.mu.Lock()
-	l.conns[hub], l.conns[db] = true, true
+	l.conns[from], l.conns[to] = true, true
 	cut := l.down && !l.silent
 	l.mu.Unlock()
 	if cut {
-		_ = hub.Close()
-		_ = db.Close()
+		_ = from.Close()
+		_ = to.Close()
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { l.copy(db, hub) })
-	both.Go(func() { l.copy(hub, db) })
+	both.Go(func() { l.copy(to, from) })
+	both.Go(func() { l.copy(from, to) })
 	both.Wait()
 }
 
@@ -172,7 +178,8 @@ func TestFaultNetworkCut(t *testing.T) {
 	if !strings.HasPrefix(config.Host, "/") {
 		t.Skip("the test server is not on a socket, so there is no line to cut")
 	}
-	l := newLine(t, filepath.Join(config.Host, fmt.Sprintf(".s.PGSQL.%d", config.Port)))
+	socket := filepath.Join(config.Host, fmt.Sprintf(".s.PGSQL.%d", config.Port))
+	l := newLine(t, func() (net.Conn, error) { return net.Dial("unix", socket) })
 	a := newArea(t, pgtest.DataDir(t), fmt.Sprintf("postgres://%s@%s/%s?sslmode=disable", config.User, l.listener.Addr(), config.Database))
 	a.serve(t)
 	a.register(t, pool)

@@ -19,7 +19,7 @@ import (
 
 // A hub that is killed while it merges two children, or parts them, leaves either
 // what was or what was to be.
-func TestKilledMergeIsWholeOrNotAtAll(t *testing.T) {
+func TestFaultHubKilledInAMerge(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{

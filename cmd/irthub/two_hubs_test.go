@@ -20,7 +20,7 @@ import (
 // Two hub processes on one database, each with half of sixty-four agencies'
 // systems that send one new child at the same moment. Afterwards one of the hubs
 // is killed while both are written to, and what was answered is there.
-func TestTwoHubsOneChild(t *testing.T) {
+func TestFaultOneHubOfTwoKilled(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
 	const callers = 64

@@ -87,7 +87,7 @@ func TestNoAnswerLeavesBeforeItsEntryIsDurable(t *testing.T) {
 
 // The database goes away in the middle of a batch. Who gets an answer has an entry;
 // everybody else gets UNAVAILABLE and no part of the answer.
-func TestALostDatabaseWithholdsTheAnswers(t *testing.T) {
+func TestFaultLostDatabaseWithholdsTheAnswers(t *testing.T) {
 	t.Parallel()
 	const callers = 64
 	b := setup(t, &service{get: answers})

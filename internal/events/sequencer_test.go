@@ -216,7 +216,7 @@ func cutRounds(t testing.TB, pool *pgxpool.Pool) {
 
 // A process that stands still in the middle holds nobody up for longer than the
 // database lets it; here one that holds the log's row, until it is gone.
-func TestASequencerThatDiesIsNotMissed(t *testing.T) {
+func TestFaultSequencerThatDiesIsNotMissed(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t)
 	pool := pgtest.Open(t, url)

@@ -56,7 +56,7 @@ func (h *hub) get(name string) *irtv1.Import {
 // An import that was broken off goes on from its last acknowledged row with the
 // same file, and only with that; a second row of a child it has passed over is
 // still known for one.
-func TestInterruptedImportGoesOn(t *testing.T) {
+func TestFaultInterruptedImportGoesOn(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	lines := []string{header}
@@ -113,7 +113,7 @@ func TestInterruptedImportGoesOn(t *testing.T) {
 
 // An import whose hub is gone is interrupted, and is taken up by another; the
 // first, should it still live, stores nothing more.
-func TestImportOfAHubThatIsGone(t *testing.T) {
+func TestFaultImportOfAHubThatIsGone(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	lines := []string{header, manyChildren(1), manyChildren(2)}

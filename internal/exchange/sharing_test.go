@@ -91,7 +91,7 @@ func TestReferrals(t *testing.T) {
 }
 
 // An upload of concerns that breaks off goes on where it was, and nothing is in twice.
-func TestInterruptedConcernsGoOn(t *testing.T) {
+func TestFaultInterruptedConcernsGoOn(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	h.send(jsonRecords, file(rosalind))

@@ -343,7 +343,7 @@ func cursorOf(err error) string {
 }
 
 // Who takes nothing in is let go of, and misses nothing by coming back.
-func TestSlowConsumer(t *testing.T) {
+func TestFaultSlowConsumer(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	h.service.Hurry(time.Minute, 4*time.Second) // the access log takes its time, too

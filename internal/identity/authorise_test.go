@@ -201,7 +201,7 @@ func TestAnInactiveAgencyIsRefusedAtOnce(t *testing.T) {
 	wantError(t, b.getChild(t.Context(), raw), codes.PermissionDenied, "ACCESS_DENIED")
 }
 
-func TestALostDirectoryIsNotAPermission(t *testing.T) {
+func TestFaultLostDirectoryIsNotAPermission(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.directory.err = errors.New("lost")

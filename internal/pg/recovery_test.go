@@ -17,7 +17,7 @@ import (
 	"irthub/internal/pg/pgtest"
 )
 
-func TestKilledPostgresComesBack(t *testing.T) {
+func TestFaultKilledPostgresComesBack(t *testing.T) {
 	t.Parallel()
 	dir := seededDir(t)
 	pool := openPool(t, startCluster(t, dir))
@@ -37,7 +37,7 @@ func TestKilledPostgresComesBack(t *testing.T) {
 	}
 }
 
-func TestKilledBackendComesBack(t *testing.T) {
+func TestFaultKilledBackendComesBack(t *testing.T) {
 	t.Parallel()
 	pool := openPool(t, startCluster(t, seededDir(t)))
 	mustRemember(t, pool)
@@ -51,7 +51,7 @@ func TestKilledBackendComesBack(t *testing.T) {
 	wantRow(t, pool)
 }
 
-func TestKilledHubIsTakenOver(t *testing.T) {
+func TestFaultKilledHubIsTakenOver(t *testing.T) {
 	t.Parallel()
 	dir := seededDir(t)
 	h := startHub(t, dir)
@@ -68,9 +68,9 @@ func TestKilledHubIsTakenOver(t *testing.T) {
 	wantRow(t, pool)
 }
 
-// TestKilledHubAlone has nobody to take over: the kernel ends the postgres of
+// TestFaultKilledHubAlone has nobody to take over: the kernel ends the postgres of
 // a killed hub, and the next hub starts on what it left, at once.
-func TestKilledHubAlone(t *testing.T) {
+func TestFaultKilledHubAlone(t *testing.T) {
 	t.Parallel()
 	dir := seededDir(t)
 	h := startHub(t, dir)
@@ -91,9 +91,9 @@ func TestKilledHubAlone(t *testing.T) {
 	wantRow(t, openPool(t, c))
 }
 
-// TestHubKilledInInitdb starts again at once, while what the killed hub left
+// TestFaultHubKilledInInitdb starts again at once, while what the killed hub left
 // behind may not even have ended.
-func TestHubKilledInInitdb(t *testing.T) {
+func TestFaultHubKilledInInitdb(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.DataDir(t)
 	for range 3 {
@@ -166,8 +166,8 @@ func TestOneThatJoinedLeavesTheClusterAlone(t *testing.T) {
 	wantRow(t, pool)
 }
 
-// TestStartOnWhatACrashLeft starts clusters whose directories hold remains.
-func TestStartOnWhatACrashLeft(t *testing.T) {
+// TestFaultStartOnWhatACrashLeft starts clusters whose directories hold remains.
+func TestFaultStartOnWhatACrashLeft(t *testing.T) {
 	t.Parallel()
 	t.Run("an initdb killed half-way", func(t *testing.T) {
 		t.Parallel()

@@ -166,8 +166,8 @@ func TestDeadlockEndsWell(t *testing.T) {
 	wantCount(t, pool, 2, 2)
 }
 
-// TestLostCommitIsNotRetried ends the connection while COMMIT runs.
-func TestLostCommitIsNotRetried(t *testing.T) {
+// TestFaultLostCommitIsNotRetried ends the connection while COMMIT runs.
+func TestFaultLostCommitIsNotRetried(t *testing.T) {
 	t.Parallel()
 	pool := newCounter(t)
 	_, err := pool.Exec(t.Context(), `

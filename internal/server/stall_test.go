@@ -125,7 +125,7 @@ func (h *hub) one(t *testing.T, id string) {
 
 // Who does not read answers is held up: the hub takes in no more than it has room for.
 // After a while it is cut off. Others notice nothing.
-func TestAClientThatDoesNotReadOverREST(t *testing.T) {
+func TestFaultClientDoesNotReadOverREST(t *testing.T) {
 	t.Parallel()
 	h := startWith(t, server.Config{Patience: patience})
 	c := h.dial(t, "/v1/childRecords:submit", h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM))
@@ -166,7 +166,7 @@ func isTimeout(err error) bool {
 }
 
 // Who stops sending in the middle of a line is cut off, too, and told why.
-func TestAClientThatStopsSending(t *testing.T) {
+func TestFaultClientStopsSending(t *testing.T) {
 	t.Parallel()
 	h := startWith(t, server.Config{Patience: patience})
 	c := h.dial(t, "/v1/childRecords:submit", h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM))
@@ -185,7 +185,7 @@ func TestAClientThatStopsSending(t *testing.T) {
 }
 
 // The same over gRPC, where a receiver that takes nothing in is told so once it reads.
-func TestAClientThatDoesNotReadOverGRPC(t *testing.T) {
+func TestFaultClientDoesNotReadOverGRPC(t *testing.T) {
 	t.Parallel()
 	h := startWith(t, server.Config{Patience: patience})
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM))
@@ -320,7 +320,7 @@ func readWatch(t *testing.T, c *restCall, until int) *watched {
 
 // A watcher over REST that takes nothing in is cut off; what it then reads ends by
 // saying why, and where to come back misses nothing.
-func TestSlowWatchersOverREST(t *testing.T) {
+func TestFaultSlowWatchersOverREST(t *testing.T) {
 	t.Parallel()
 	h := startWith(t, server.Config{Patience: 4 * patience}) // watchers have half of it
 	school := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
@@ -374,7 +374,7 @@ func TestSlowWatchersOverREST(t *testing.T) {
 }
 
 // Who never reads at all is cut off without a word.
-func TestAWatcherThatNeverReads(t *testing.T) {
+func TestFaultWatcherNeverReads(t *testing.T) {
 	t.Parallel()
 	h := startWith(t, server.Config{Patience: patience})
 	school := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM)

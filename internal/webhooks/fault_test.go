@@ -50,7 +50,7 @@ func (f *faulty) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // An event at which the hub panics is attempted as often as any other, holds up no
 // other event, and ends as a dead letter that can be replayed.
-func TestAPanicEndsAsADeadLetter(t *testing.T) {
+func TestFaultPanicEndsAsADeadLetter(t *testing.T) {
 	t.Parallel()
 	g := newTarget(t)
 	h := newHub(t, g.options)
@@ -100,7 +100,7 @@ func TestAPanicEndsAsADeadLetter(t *testing.T) {
 
 // What a process died over in its last attempt is thrown away by the queue, and
 // becomes a dead letter all the same.
-func TestWhatTheQueueGaveUpIsADeadLetter(t *testing.T) {
+func TestFaultWhatTheQueueGaveUpIsADeadLetter(t *testing.T) {
 	t.Parallel()
 	g := newTarget(t)
 	h := newHub(t, g.options)
@@ -150,7 +150,7 @@ func hijacked(t *testing.T, say func(net.Conn)) func(http.ResponseWriter, *http.
 }
 
 // What is answered is believed only as far as it is HTTP, however it lies.
-func TestAnswersThatLie(t *testing.T) {
+func TestFaultAnswersLie(t *testing.T) {
 	t.Parallel()
 	g := newTarget(t)
 	h := newHub(t, g.options)
@@ -207,7 +207,7 @@ func TestAnswersThatLie(t *testing.T) {
 }
 
 // A certificate that is over is none, whoever signed it; nor is TLS as it was before 1.2.
-func TestTLSThatIsNoGood(t *testing.T) {
+func TestFaultTLSIsNoGood(t *testing.T) {
 	t.Parallel()
 	expired := certificate(t, time.Now().Add(-time.Hour))
 	good := certificate(t, time.Now().Add(time.Hour))

@@ -17,7 +17,7 @@ import (
 )
 
 // Whatever an address does, an attempt ends in time, and says what came of it.
-func TestAddressesThatMisbehave(t *testing.T) {
+func TestFaultAddressesMisbehave(t *testing.T) {
 	t.Parallel()
 	g := newTarget(t)
 	h := newHub(t, g.options)
@@ -104,7 +104,7 @@ func TestAddressesThatMisbehave(t *testing.T) {
 
 // Names that lead to this machine, and certificates of nobody, are found out when
 // the connection is made.
-func TestAddressesThatAreNotReached(t *testing.T) {
+func TestFaultAddressesAreNotReached(t *testing.T) {
 	t.Parallel()
 	g := newTarget(t)
 	h := newHub(t, webhooks.Options{RootCAs: g.options.RootCAs})

@@ -76,7 +76,7 @@ func TestDelivery(t *testing.T) {
 }
 
 // Two processes work on one queue; each event comes once.
-func TestTwoProcesses(t *testing.T) {
+func TestFaultTwoProcesses(t *testing.T) {
 	t.Parallel()
 	g := newTarget(t)
 	first := newHub(t, g.options).start()
