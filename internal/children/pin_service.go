@@ -165,7 +165,7 @@ func (c *curation) recompose(ctx context.Context, child uuid.UUID) error {
 	}
 	for _, e := range next {
 		c.events = append(c.events, events.Event{
-			Kind: irtv1.EventKind_EVENT_KIND_CHILD_UPDATED, Child: child, Agency: c.actor, Audience: events.Involved, Time: e.knownFrom,
+			Kind: irtv1.EventKind_EVENT_KIND_CHILD_UPDATED, Child: child, Agency: c.actor, Time: e.knownFrom,
 		})
 	}
 	if err := c.storeEntries(ctx, next); err != nil {

@@ -155,7 +155,7 @@ func SettleRetention(ctx context.Context, tx pgx.Tx, today, now time.Time, ids .
 	var reasons []string
 	var told []events.Event
 	for _, k := range all {
-		e := events.Event{Child: k.Child, Audience: events.Involved, Time: now}
+		e := events.Event{Child: k.Child, Time: now}
 		switch rest := k.AtRest(today); {
 		case rest && k.Archived.IsZero():
 			_, reason := k.Due()

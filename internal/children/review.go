@@ -171,7 +171,7 @@ func (c *curation) storeReview(ctx context.Context, v *storedReview, kind irtv1.
 	}
 	return events.Append(ctx, c.tx, []events.Event{{
 		Kind: kind, Child: v.child, OtherChild: v.present, Agency: c.actor, Resource: v.name(),
-		Audience: events.DataManagers, Time: c.now,
+		Time: c.now,
 	}})
 }
 

@@ -188,7 +188,7 @@ func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
 		return nil
 	}
 	return events.Append(ctx, tx, []events.Event{{
-		Kind: irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, Child: m.to, Audience: events.Involved, Time: now,
+		Kind: irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, Child: m.to, Time: now,
 	}})
 }
 

@@ -21,7 +21,7 @@ func (w *write) tellOfChildren(next []*entry, before map[uuid.UUID]*entry) {
 		}
 		w.events = append(w.events, events.Event{
 			Kind: kind, Child: e.id, OtherChild: e.mergedInto.UUID, Agency: acts[e.id],
-			Audience: events.Involved, Time: e.knownFrom,
+			Time: e.knownFrom,
 		})
 	}
 	w.tellOfMoves(next, acts)
@@ -85,7 +85,7 @@ func (w *write) tellOfMoves(next []*entry, acts map[uuid.UUID]string) {
 			told[pair] = true
 			w.events = append(w.events, events.Event{
 				Kind: irtv1.EventKind_EVENT_KIND_CHILD_SPLIT, Child: m.from, OtherChild: m.to, Agency: acts[m.from],
-				Audience: events.Involved, Time: left.knownFrom,
+				Time: left.knownFrom,
 			})
 		}
 	}
@@ -96,7 +96,7 @@ func (w *write) tellOfMoves(next []*entry, acts map[uuid.UUID]string) {
 		}
 		w.events = append(w.events, events.Event{
 			Kind: irtv1.EventKind_EVENT_KIND_CHILD_RECORD_MOVED, Child: r.childID, OtherChild: from, Resource: r.name(),
-			Agency: acts[r.childID], Audience: events.Named, Agencies: []string{r.agency}, Time: r.knownFrom,
+			Agency: acts[r.childID], Agencies: []string{r.agency}, Time: r.knownFrom,
 		})
 	}
 }
@@ -108,7 +108,7 @@ func (w *write) tellOfReviews(kind irtv1.EventKind, reviews []review) {
 		r := &reviews[i]
 		w.events = append(w.events, events.Event{
 			Kind: kind, Child: r.record.childID, OtherChild: r.candidate, Resource: "matchReviews/" + r.id().String(),
-			Audience: events.DataManagers, Time: r.record.knownFrom,
+			Time: r.record.knownFrom,
 		})
 	}
 }

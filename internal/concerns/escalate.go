@@ -64,7 +64,7 @@ func (c *change) escalate(ctx context.Context, cur, next *version, before int) e
 func escalation(ctx context.Context, tx pgx.Tx, last *version, now time.Time) ([]events.Event, error) {
 	told := []events.Event{{
 		Kind: irtv1.EventKind_EVENT_KIND_CONCERN_ESCALATED, Child: last.childID, Agency: last.agency,
-		Resource: last.name(), Audience: events.Involved, Time: now,
+		Resource: last.name(), Time: now,
 	}}
 	var led bool
 	// One through what is sensitive by now leads nobody who may not know of it.
@@ -79,7 +79,7 @@ func escalation(ctx context.Context, tx pgx.Tx, last *version, now time.Time) ([
 	if !led {
 		told = append(told, events.Event{
 			Kind: irtv1.EventKind_EVENT_KIND_LEAD_PROFESSIONAL_WANTED, Child: last.childID,
-			Resource: rpc.ChildName(last.childID), Audience: events.DataManagers, Time: now,
+			Resource: rpc.ChildName(last.childID), Time: now,
 		})
 	}
 	return told, nil

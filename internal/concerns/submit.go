@@ -221,7 +221,7 @@ func (c *change) settle(ctx context.Context, cur, next *version, kind irtv1.Even
 	if err := c.put(ctx, cur, next); err != nil {
 		return err
 	}
-	e := events.Event{Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Audience: events.Involved}
+	e := events.Event{Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name()}
 	if next.sensitive {
 		e.Reveals = next.agency
 	}

@@ -40,7 +40,7 @@ func tellOverdue(ctx context.Context, tx pgx.Tx, ids [][16]byte, now time.Time) 
 	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&v.childID), &v.agency, &v.localID}, func() error {
 		told = append(told, events.Event{
 			Kind: irtv1.EventKind_EVENT_KIND_CONCERN_REVIEW_OVERDUE, Child: v.childID, Resource: v.name(),
-			Audience: events.Addressed, Agencies: []string{v.agency}, Time: now,
+			Agencies: []string{v.agency}, Time: now,
 		})
 		return nil
 	})

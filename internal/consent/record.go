@@ -198,7 +198,7 @@ func (c *change) settle(ctx context.Context, cur, next *version, kind irtv1.Even
 			return err
 		}
 	}
-	e := events.Event{Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Audience: events.Involved}
+	e := events.Event{Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name()}
 	if c.s.reveals(next) {
 		e.Reveals = next.agency
 	}

@@ -148,7 +148,6 @@ func (c *change) refuse(ctx context.Context, v *refusal, about asked, anyDay boo
 	}
 	e := events.Event{
 		Kind: irtv1.EventKind_EVENT_KIND_SHARING_REFUSED, Child: v.childID, Agency: v.agency, Resource: v.name(),
-		Audience: events.DataManagers,
 	}
 	if agency, _ := c.s.directory.Get(v.agency); agency.Sensitive {
 		e.Reveals = v.agency

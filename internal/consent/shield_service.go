@@ -86,9 +86,9 @@ func (c *change) propose(ctx context.Context, child uuid.UUID, by, reason string
 	if err := c.putShield(ctx, nil, v); err != nil {
 		return nil, err
 	}
-	c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_PROPOSED, events.DataManagers)
+	c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_PROPOSED)
 	if v.state == provisional {
-		c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, events.Involved)
+		c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED)
 	}
 	return v, nil
 }
@@ -115,9 +115,9 @@ func (c *change) standingShield(ctx context.Context, child uuid.UUID) (*shield, 
 
 // tellOfShield tells that the child is shielded, or is no longer. Who proposed it
 // is nobody's business but the data managers'.
-func (c *change) tellOfShield(v *shield, kind irtv1.EventKind, audience events.Audience) {
-	e := events.Event{Kind: kind, Child: v.childID, Audience: audience}
-	if audience == events.DataManagers {
+func (c *change) tellOfShield(v *shield, kind irtv1.EventKind) {
+	e := events.Event{Kind: kind, Child: v.childID}
+	if kind == irtv1.EventKind_EVENT_KIND_SHIELD_PROPOSED {
 		e.Agency, e.Resource = v.agency, v.name()
 	}
 	c.tell(e)
@@ -206,7 +206,7 @@ func (s *Service) ApproveShield(ctx context.Context, req *irtv1.ApproveShieldReq
 			return err
 		}
 		if v.state == proposed {
-			c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, events.Involved)
+			c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED)
 		}
 		v.state, v.decidedBy, v.decided, v.approveBy = active, by, c.now, time.Time{}
 		return nil
@@ -223,7 +223,7 @@ func (s *Service) RejectShield(ctx context.Context, req *irtv1.RejectShieldReque
 			return err
 		}
 		if v.state == provisional {
-			c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_ENDED, events.Involved)
+			c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_ENDED)
 		}
 		v.state, v.decidedBy, v.decided, v.approveBy = rejected, by, c.now, time.Time{}
 		return nil
@@ -256,7 +256,7 @@ func (s *Service) ProposeShieldLift(ctx context.Context, req *irtv1.ProposeShiel
 			return rpc.Precondition("The shield is not in effect, so there is nothing to lift.")
 		}
 		v.state, v.liftReason, v.liftProposedBy, v.liftProposed = liftProposed, reason, by, c.now
-		c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_PROPOSED, events.DataManagers)
+		c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_PROPOSED)
 		return nil
 	}})
 }
@@ -271,7 +271,7 @@ func (s *Service) ApproveShieldLift(ctx context.Context, req *irtv1.ApproveShiel
 			return err
 		}
 		v.state, v.liftDecidedBy, v.liftDecided = lifted, by, c.now
-		c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_ENDED, events.Involved)
+		c.tellOfShield(v, irtv1.EventKind_EVENT_KIND_SHIELD_ENDED)
 		return nil
 	}})
 }

@@ -83,7 +83,7 @@ func (c *change) hold(ctx context.Context, child uuid.UUID) (err error) {
 // tell tells one agency of something about a request, and nobody else.
 func (c *change) tell(kind irtv1.EventKind, q *request, agency string) {
 	c.events = append(c.events, events.Event{
-		Kind: kind, Child: q.childID, Resource: q.name(), Audience: events.Addressed, Agencies: []string{agency}, Time: c.now,
+		Kind: kind, Child: q.childID, Resource: q.name(), Agencies: []string{agency}, Time: c.now,
 	})
 }
 

@@ -36,7 +36,7 @@ func end(ctx context.Context, tx pgx.Tx, ids [][16]byte, now time.Time) (told []
 			q := &request{childID: child, id: id, agency: asker}
 			told = append(told, events.Event{
 				Kind: irtv1.EventKind_EVENT_KIND_CONTACT_EXPIRED, Child: child, Resource: q.name(),
-				Audience: events.Addressed, Agencies: []string{to}, Time: now,
+				Agencies: []string{to}, Time: now,
 			})
 			return nil
 		})

@@ -76,7 +76,7 @@ func raise(ctx context.Context, pool *pgxpool.Pool, c identity.Caller, access *a
 			}
 			told[i] = events.Event{
 				Kind: irtv1.EventKind_EVENT_KIND_EMERGENCY_ACCESS, Child: child, Agency: c.Agency,
-				Resource: nameOf(id), Audience: events.DataManagers, Time: now,
+				Resource: nameOf(id), Time: now,
 			}
 		}
 		return events.Append(ctx, tx, told)

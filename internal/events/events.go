@@ -15,17 +15,6 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 )
 
-// Audience is who may receive an event.
-type Audience int16
-
-// The audiences.
-const (
-	Involved     Audience = iota + 1 // agencies that work with the child, as policy allows
-	DataManagers                     // data managers of the hub
-	Named                            // the agencies of Event.Agencies
-	Addressed                        // the agencies of Event.Agencies and nobody else: data managers neither
-)
-
 // Event is one change to be told. It holds names of things and nothing that is in
 // them.
 type Event struct {
@@ -34,7 +23,6 @@ type Event struct {
 	OtherChild uuid.UUID // the one merged into or split from, or Nil
 	Agency     string    // the id of the agency whose act it was; "" for the hub's own
 	Resource   string    // the resource name of what changed, or ""
-	Audience   Audience
 	Agencies   []string  // for the audiences Named and Addressed: ids
 	Reveals    string    // the id of the sensitive service that it would give away, or ""
 	Time       time.Time // when the hub came to know it; for one child never before an earlier event's
@@ -52,13 +40,17 @@ func Append(ctx context.Context, tx pgx.Tx, all []Event) error {
 		if err != nil {
 			return fmt.Errorf("events: naming an event: %w", err)
 		}
+		audience, err := audienceOf(e.Kind)
+		if err != nil {
+			return err
+		}
 		agencies := e.Agencies
 		if agencies == nil {
 			agencies = []string{}
 		}
 		rows[i] = []any{
 			[16]byte(id), int16(e.Kind), idOrNull(e.Child), idOrNull(e.OtherChild), //nolint:gosec // kinds are few
-			e.Agency, e.Resource, int16(e.Audience), agencies, e.Reveals, e.Time,
+			e.Agency, e.Resource, int16(audience), agencies, e.Reveals, e.Time,
 		}
 	}
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"event_outbox"}, outboxColumns, pgx.CopyFromRows(rows)); err != nil {

@@ -47,8 +47,9 @@ func dayOf(t time.Time) int32 { return int32(t.Unix() / 86400) } //nolint:gosec 
 // Logged is an event with its place in the log.
 type Logged struct {
 	Event
-	ID uuid.UUID
-	At Position
+	Audience Audience
+	ID       uuid.UUID
+	At       Position
 }
 
 // Querier is a pool, a connection or a transaction.

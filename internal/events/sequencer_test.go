@@ -68,7 +68,7 @@ func appendOne(ctx context.Context, pool *pgxpool.Pool, child uuid.UUID, pauseMi
 		}
 		err = events.Append(ctx, tx, []events.Event{{
 			Kind: irtv1.EventKind_EVENT_KIND_CHILD_UPDATED, Child: child, Agency: "school-1",
-			Resource: revisionName(revision), Audience: events.Involved, Time: now,
+			Resource: revisionName(revision), Time: now,
 		}})
 		if err != nil {
 			return err
@@ -316,7 +316,7 @@ func TestReadAbout(t *testing.T) {
 	err := pg.InTx(t.Context(), pool, func(tx pgx.Tx) error {
 		return events.Append(t.Context(), tx, []events.Event{{
 			Kind: irtv1.EventKind_EVENT_KIND_CHILD_MERGED, Child: children[1], OtherChild: children[0],
-			Audience: events.Involved, Time: time.Now(),
+			Time: time.Now(),
 		}})
 	})
 	if err != nil {

@@ -159,9 +159,6 @@ func (h *hub) happen(all ...events.Event) {
 		if all[i].Time.IsZero() {
 			all[i].Time = time.Now()
 		}
-		if all[i].Audience == 0 {
-			all[i].Audience = events.Involved
-		}
 		if all[i].Kind == 0 {
 			all[i].Kind = irtv1.EventKind_EVENT_KIND_CHILD_UPDATED
 		}

@@ -19,7 +19,7 @@ func TestPlansAreToldToThoseShownThem(t *testing.T) {
 		events.Event{Kind: irtv1.EventKind_EVENT_KIND_PLAN_SUBMITTED, Child: child, Agency: "school", Resource: "agencies/school/plans/1"},
 		events.Event{
 			Kind: irtv1.EventKind_EVENT_KIND_PLAN_CHILD_SEEN, Child: child, Agency: "gp", Resource: "agencies/school/plans/1",
-			Audience: events.Addressed, Agencies: []string{"school"},
+			Agencies: []string{"school"},
 		},
 		events.Event{Child: child, Agency: "school"},
 	)

@@ -43,24 +43,24 @@ func TestWhoIsTold(t *testing.T) {
 		events.Event{Child: first, Agency: "camhs", Resource: "agencies/camhs/involvements/1", Reveals: "camhs"},
 		events.Event{Child: second, Agency: "police", Resource: "agencies/police/involvements/1"},
 		events.Event{Kind: merged, Child: first, OtherChild: second},
-		events.Event{Kind: created, Child: first, Audience: events.DataManagers},
-		events.Event{Kind: created, Audience: events.Named, Agencies: []string{"charity-1"}, Agency: "school"},
+		events.Event{Kind: irtv1.EventKind_EVENT_KIND_EMERGENCY_ACCESS, Child: first},
+		events.Event{Kind: irtv1.EventKind_EVENT_KIND_CHILD_RECORD_MOVED, Agencies: []string{"charity-1"}, Agency: "school"},
 	)
 	end := events.Event{
-		Kind: irtv1.EventKind_EVENT_KIND_CHILD_WITHDRAWN, Audience: events.Named,
+		Kind:     irtv1.EventKind_EVENT_KIND_CHILD_PURGED,
 		Agencies: []string{"school", "gp", "police", "social", "camhs", "charity-1"},
 	}
 	h.happen(end)
 	for name, want := range map[string][]string{
-		"school":    {"CREATED by school of school/childRecords/1", "UPDATED", "MERGED", "WITHDRAWN"},
-		"gp":        {"CREATED by school", "UPDATED", "MERGED", "WITHDRAWN"},
-		"camhs":     {"CREATED by school", "UPDATED by camhs of camhs/childRecords/9", "UPDATED by camhs of camhs/involvements/1", "MERGED", "WITHDRAWN"},
-		"police":    {"UPDATED by police of police/involvements/1", "MERGED", "WITHDRAWN"},
-		"social":    {"UPDATED by police of police/involvements/1", "MERGED", "WITHDRAWN"},
-		"charity-1": {"CREATED by school", "WITHDRAWN"},
+		"school":    {"CREATED by school of school/childRecords/1", "UPDATED", "MERGED", "PURGED"},
+		"gp":        {"CREATED by school", "UPDATED", "MERGED", "PURGED"},
+		"camhs":     {"CREATED by school", "UPDATED by camhs of camhs/childRecords/9", "UPDATED by camhs of camhs/involvements/1", "MERGED", "PURGED"},
+		"police":    {"UPDATED by police of police/involvements/1", "MERGED", "PURGED"},
+		"social":    {"UPDATED by police of police/involvements/1", "MERGED", "PURGED"},
+		"charity-1": {"RECORD_MOVED by school", "PURGED"},
 		"manager": {
 			"CREATED by school of school/childRecords/1", "UPDATED", "UPDATED", "UPDATED by police of police/involvements/1", "MERGED",
-			"CREATED", "CREATED by school", "WITHDRAWN",
+			"EVENT_KIND_EMERGENCY_ACCESS", "RECORD_MOVED by school", "PURGED",
 		},
 	} {
 		if got := told(streams[name].until(len(want))); !slices.Equal(got, want) {

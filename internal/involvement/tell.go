@@ -33,7 +33,7 @@ func (w *write) events() []events.Event {
 // event tells of one version; beside is the one before or after it, or nil.
 func (w *write) event(kind irtv1.EventKind, v, beside *version) events.Event {
 	e := events.Event{
-		Kind: kind, Child: v.childID, Agency: v.agency, Resource: v.name(), Audience: events.Involved,
+		Kind: kind, Child: v.childID, Agency: v.agency, Resource: v.name(),
 		Time: later(w.now, v.knownFrom),
 	}
 	if w.s.sensitive(v) || beside != nil && w.s.sensitive(beside) {
@@ -58,7 +58,7 @@ func (w *write) leadEvents() []events.Event {
 			changed[p.child] = true
 			all = append(all, events.Event{
 				Kind: irtv1.EventKind_EVENT_KIND_LEAD_PROFESSIONAL_SET, Child: p.child, Agency: acts[p.child],
-				Audience: events.Involved, Time: w.now,
+				Time: w.now,
 			})
 		}
 	}

@@ -85,7 +85,7 @@ func (l *Limiter) alert(ctx context.Context, k accountKey) {
 		}
 		return events.Append(ctx, tx, []events.Event{{
 			Kind: irtv1.EventKind_EVENT_KIND_ACCESS_LIMIT_EXCEEDED, Agency: k.agency, Resource: k.resource(),
-			Audience: events.DataManagers, Time: time.Now(),
+			Time: time.Now(),
 		}})
 	})
 	if err != nil {

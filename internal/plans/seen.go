@@ -75,7 +75,7 @@ func tell(ctx context.Context, pool *pgxpool.Pool, caller identity.Caller, seen 
 		for i, v := range found {
 			told[i] = events.Event{
 				Kind: irtv1.EventKind_EVENT_KIND_PLAN_CHILD_SEEN, Child: v.childID, Agency: caller.Agency, Resource: v.name(),
-				Audience: events.Addressed, Agencies: []string{v.agency}, Time: now,
+				Agencies: []string{v.agency}, Time: now,
 			}
 		}
 		return events.Append(ctx, tx, told)

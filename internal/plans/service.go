@@ -88,7 +88,7 @@ func (c *change) settle(ctx context.Context, cur, next *version) error {
 		kind = irtv1.EventKind_EVENT_KIND_PLAN_ENDED
 	}
 	c.events = append(c.events, events.Event{
-		Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Audience: events.Involved, Time: c.now,
+		Kind: kind, Child: next.childID, Agency: next.agency, Resource: next.name(), Time: c.now,
 	})
 	return nil
 }

@@ -94,6 +94,6 @@ func (c *change) hold(ctx context.Context, child uuid.UUID) (err error) {
 func (c *change) tell(kind irtv1.EventKind, v *version, to ...string) {
 	c.events = append(c.events, events.Event{
 		Kind: kind, Child: v.childID, Agency: c.asker.Agency, Resource: v.name(),
-		Audience: events.Addressed, Agencies: to, Time: c.now,
+		Agencies: to, Time: c.now,
 	})
 }

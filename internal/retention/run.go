@@ -248,12 +248,9 @@ func (b *batch) record(ctx context.Context, method string, ids []uuid.UUID) {
 // tellPurged tells data managers, and the agencies whose records went.
 func (b *batch) tellPurged(due []uuid.UUID, p *children.Purged) {
 	for _, id := range due {
-		e := events.Event{Kind: irtv1.EventKind_EVENT_KIND_CHILD_PURGED, Child: id, Audience: events.DataManagers, Time: b.now}
-		b.events = append(b.events, e)
-		if named := p.Agencies[id]; len(named) > 0 {
-			e.Audience, e.Agencies = events.Named, named
-			b.events = append(b.events, e)
-		}
+		b.events = append(b.events, events.Event{
+			Kind: irtv1.EventKind_EVENT_KIND_CHILD_PURGED, Child: id, Agencies: p.Agencies[id], Time: b.now,
+		})
 	}
 }
 
@@ -268,7 +265,7 @@ func remind(ctx context.Context, pool *pgxpool.Pool, _ time.Time, r *Report) err
 			return fmt.Errorf("retention: finding shields to decide on: %w", err)
 		}
 		b.events, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (events.Event, error) {
-			e := events.Event{Kind: irtv1.EventKind_EVENT_KIND_SHIELD_PROPOSED, Audience: events.DataManagers}
+			e := events.Event{Kind: irtv1.EventKind_EVENT_KIND_SHIELD_PROPOSED}
 			var shield uuid.UUID
 			err := row.Scan((*[16]byte)(&e.Child), &shield, &e.Agency, &e.Time)
 			e.Resource = rpc.ChildName(e.Child) + "/shields/" + shield.String()

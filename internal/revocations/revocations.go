@@ -156,7 +156,7 @@ func Revoke(ctx context.Context, pool *pgxpool.Pool, r *irtv1.Revocation, agency
 		}
 		if err := events.Append(ctx, tx, []events.Event{{
 			Kind: irtv1.EventKind_EVENT_KIND_TOKEN_REVOKED, Agency: agency,
-			Audience: events.DataManagers, Time: stored.GetCreateTime().AsTime(),
+			Time: stored.GetCreateTime().AsTime(),
 		}}); err != nil {
 			return err
 		}

@@ -250,7 +250,7 @@ func (h *hub) happen(t *testing.T, id string, n int) {
 	for i := range all {
 		all[i] = events.Event{
 			Kind: irtv1.EventKind_EVENT_KIND_CHILD_UPDATED, Child: uuid.UUID(child), Agency: "school-1",
-			Resource: "agencies/school-1/childRecords/" + id, Audience: events.Involved, Time: time.Now(),
+			Resource: "agencies/school-1/childRecords/" + id, Time: time.Now(),
 		}
 	}
 	if err := pg.InTx(t.Context(), h.pool, func(tx pgx.Tx) error { return events.Append(t.Context(), tx, all) }); err != nil {

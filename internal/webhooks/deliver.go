@@ -249,7 +249,7 @@ func (s *Service) fail(ctx context.Context, sub *subscription) error {
 		}
 		return events.Append(ctx, tx, []events.Event{{
 			Kind: irtv1.EventKind_EVENT_KIND_SUBSCRIPTION_FAILED, Agency: sub.agency, Resource: sub.name(),
-			Audience: events.Named, Agencies: []string{sub.agency}, Time: time.Now(),
+			Agencies: []string{sub.agency}, Time: time.Now(),
 		}})
 	})
 }

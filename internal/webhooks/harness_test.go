@@ -125,7 +125,7 @@ func (h *hub) happen(child uuid.UUID, n int) {
 	all := make([]events.Event, n)
 	for i := range all {
 		all[i] = events.Event{
-			Kind: irtv1.EventKind_EVENT_KIND_CHILD_UPDATED, Child: child, Agency: "gp", Audience: events.Involved, Time: time.Now(),
+			Kind: irtv1.EventKind_EVENT_KIND_CHILD_UPDATED, Child: child, Agency: "gp", Time: time.Now(),
 		}
 	}
 	err := pg.InTx(h.t.Context(), h.pool, func(tx pgx.Tx) error { return events.Append(h.t.Context(), tx, all) })
