@@ -13,6 +13,7 @@ import (
 	"irthub/internal/limits"
 	"irthub/internal/server"
 	"irthub/internal/sharing"
+	"irthub/internal/webhooks"
 )
 
 type serveCommand struct {
@@ -86,7 +87,7 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
 		PoolerURL: os.Getenv(poolerURLVariable),
 		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
-		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert, WebhookAllowPrivate: c.WebhookAllowPrivate,
+		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert, Webhooks: webhooks.Options{AllowPrivate: c.WebhookAllowPrivate},
 		Issuers: issuers, AccessLimits: accessLimits, ConcernWindow: concernWindow, Version: version(), Log: log, AuditEach: c.AuditEach,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone

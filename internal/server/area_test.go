@@ -12,6 +12,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/identity"
+	"irthub/internal/server"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
@@ -47,7 +48,13 @@ var areaAgencies = map[string]irtv1.AgencyKind{
 
 func newArea(t *testing.T) *area {
 	t.Helper()
-	a := &area{hub: start(t)}
+	return newAreaWith(t, server.Config{})
+}
+
+// newAreaWith is newArea with settings.
+func newAreaWith(t *testing.T, c server.Config) *area {
+	t.Helper()
+	a := &area{hub: startWith(t, c)}
 	var all []*irtv1.Agency
 	for id, kind := range areaAgencies {
 		// The hub takes in a new name some seconds later, and would tell first the one

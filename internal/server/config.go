@@ -16,6 +16,7 @@ import (
 	"irthub/internal/identity"
 	"irthub/internal/limits"
 	"irthub/internal/rpc"
+	"irthub/internal/webhooks"
 )
 
 // Config is what a hub is started with.
@@ -43,8 +44,8 @@ type Config struct {
 	// Issuers are the OpenID Connect issuers whose tokens are believed. Without any,
 	// the hub believes tokens signed by its own key in Data.
 	Issuers []identity.Issuer
-	// WebhookAllowPrivate lets webhooks lead into private networks.
-	WebhookAllowPrivate bool
+	// Webhooks say where webhooks may lead.
+	Webhooks webhooks.Options
 	// AuditEach gives every access entry a transaction of its own: for irthub bench
 	// to compare with.
 	AuditEach bool

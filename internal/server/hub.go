@@ -177,7 +177,7 @@ func (h *Hub) startEvents(ctx context.Context, tokens *rpc.PageTokens) error {
 		return err
 	}
 	pool, log := h.Database.Pool, h.config.Log
-	h.Webhooks, err = webhooks.New(pool, h.Directory, tokens, h.audit, key, webhooks.Options{AllowPrivate: h.config.WebhookAllowPrivate}, log)
+	h.Webhooks, err = webhooks.New(pool, h.Directory, tokens, h.audit, key, h.config.Webhooks, log)
 	if err != nil {
 		return err
 	}
