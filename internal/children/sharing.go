@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -55,42 +54,8 @@ func RefreshSharing(ctx context.Context, tx pgx.Tx, ids ...uuid.UUID) error {
 	return nil
 }
 
-const (
-	consentColumns = `consent_id, agency_id, local_id, record_id, record_local_id, scope, categories, recipient_kinds,
-		recipients, given_by, start_date, end_date, state, withdraw_date, create_time`
-	shieldColumns = `state, reason, agency_id, proposed_by, propose_time, approve_by_time, decided_by, decide_time,
+const shieldColumns = `state, reason, agency_id, proposed_by, propose_time, approve_by_time, decided_by, decide_time,
 		lift_reason, lift_proposed_by, lift_propose_time, lift_decided_by, lift_decide_time`
-)
-
-// moveSQL moves those rows of a table with a _history twin that which selects from
-// the child $1 to the child $2, where they are new versions, known from $5 on.
-func moveSQL(table, columns, which string) string {
-	return strings.NewReplacer("TABLE", table, "COLUMNS", columns, "WHICH", which).Replace(`
-	WITH gone AS (
-		DELETE FROM TABLE WHERE child_id = $1::uuid AND WHICH
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO TABLE_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($5::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO TABLE (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($5::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`)
-}
-
-// goesAlong selects what follows the record $3, or all where $4 is set.
-const goesAlong = `($4::bool OR record_id = $3::uuid)`
-
-// What was agreed and refused through a record follows it, as its involvements do.
-var moveConsents = moveSQL("consents", consentColumns, goesAlong)
-
-const concernColumns = `concern_id, agency_id, local_id, record_id, record_local_id, category, level, practitioner_id, start_date,
-	review_date, review_told, state, outcome, end_date, sensitive, create_time`
-
-// A concern that was shared through a record follows it too.
-var moveConcerns = moveSQL("concerns", concernColumns, goesAlong)
-
-const moveRefusals = `UPDATE sharing_refusals SET child_id = $2::uuid
-	WHERE child_id = $1::uuid AND ` + goesAlong
 
 // A child is shielded until a person lifts the shield. So where two become one it
 // has the shields of both; and where records part, those in effect stay and are
@@ -126,69 +91,25 @@ const (
 		AND (t.state IN (2, 3, 4) OR gone.state NOT IN (2, 3, 4)))`
 )
 
-const (
-	contactColumns = `contact_request_id, record_id, agency_id, practitioner_id, involvement_id, audience, state, purpose, reason,
-		create_time, expire_time`
-	contactRouteColumns = `contact_request_id, correspondent_id, agency_id, practitioner_id, involvement_id, state, disclosed,
-		answered_by, answer_time, read_time, expire_time`
-	// contactsThatMove are the requests that go along with a record: those of whose
-	// asker it is, and all where the child moves as a whole.
-	contactsThatMove = `SELECT contact_request_id FROM contact_requests
-		WHERE child_id = $1::uuid AND ` + goesAlong
-)
-
-// A contact request follows its asker's record, with whom it goes to and what was
-// written. A route whose involvement stays behind is no longer of the child that is
-// asked about, and counts no more (package contact).
-var (
-	moveContactMessages = `UPDATE contact_messages SET child_id = $2::uuid
-		WHERE child_id = $1::uuid AND contact_request_id IN (` + contactsThatMove + `)`
-	moveContactRoutes = moveSQL("contact_routes", contactRouteColumns, `contact_request_id IN (`+contactsThatMove+`)`)
-	moveContacts      = moveSQL("contact_requests", contactColumns, goesAlong)
-)
-
-const referralColumns = `referral_id, agency_id, local_id, record_id, record_local_id, recipient_id, service, reason, urgency,
-	basis, state, acknowledge_by_time, overdue_told, decline_reason, outcome, redirected_from, involvement_id, send_time, acknowledge_time, create_time`
-
-// A referral follows its sender's record.
-var moveReferrals = moveSQL("referrals", referralColumns, goesAlong)
-
-const planColumns = `plan_id, agency_id, local_id, record_id, record_local_id, kind, practitioner_id, start_date, end_date, create_time`
-
-// A plan follows the record of the agency that is responsible.
-var movePlans = moveSQL("plans", planColumns, goesAlong)
-
-// moveSharing takes consents, refusals, concerns, contact requests, referrals, plans and shields
-// along with a record that came to another child, and keeps what policy knows of both children true.
-func moveSharing(ctx context.Context, tx pgx.Tx, m move, now time.Time) error {
-	from, to := [16]byte(m.from), [16]byte(m.to)
-	b := &pgx.Batch{}
-	b.Queue(moveConsents, from, to, [16]byte(m.record), m.whole, now)
-	b.Queue(moveRefusals, from, to, [16]byte(m.record), m.whole)
-	b.Queue(moveContactMessages, from, to, [16]byte(m.record), m.whole)
-	for _, sql := range []string{moveConcerns, moveContactRoutes, moveContacts, moveReferrals, movePlans} {
-		b.Queue(sql, from, to, [16]byte(m.record), m.whole, now)
-	}
-	shields := copyShields
+// storeShields takes a child's shields along, or copies them.
+func (w *write) storeShields(ctx context.Context, m move) error {
+	sql := copyShields
 	if m.whole {
-		shields = moveShields
-		// Whether the child that they are one in is archived is a matter of that child.
-		b.Queue(`UPDATE child_sharing SET archive_date = NULL, archive_reason = '', purge_date = NULL WHERE child_id = $1`, from)
+		sql = moveShields
 	}
-	var arrived []int16
-	b.Queue(shields, from, to, now).Query(func(rows pgx.Rows) (err error) {
-		arrived, err = pgx.CollectRows(rows, pgx.RowTo[int16])
-		return err
-	})
-	b.Queue(refreshSharing, uuids([]uuid.UUID{m.from, m.to}))
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("children: moving what may be shared: %w", err)
+	rows, err := w.tx.Query(ctx, sql, [16]byte(m.from), [16]byte(m.to), w.now)
+	if err != nil {
+		return fmt.Errorf("children: moving shields: %w", err)
+	}
+	arrived, err := pgx.CollectRows(rows, pgx.RowTo[int16])
+	if err != nil {
+		return fmt.Errorf("children: moving shields: %w", err)
 	}
 	if !slices.ContainsFunc(arrived, func(state int16) bool { return InEffect(irtv1.ShieldState(state)) }) {
 		return nil
 	}
-	return events.Append(ctx, tx, []events.Event{{
-		Kind: irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, Child: m.to, Time: now,
+	return events.Append(ctx, w.tx, []events.Event{{
+		Kind: irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, Child: m.to, Time: w.now,
 	}})
 }
 

@@ -3,7 +3,6 @@ package children
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -217,7 +216,7 @@ func (p *split) carryOut(ctx context.Context) error {
 	if err := p.store(ctx, p.entries); err != nil {
 		return err
 	}
-	if err := p.returnRest(ctx, mergedAt); err != nil {
+	if err := p.giveBack(ctx, mergedAt); err != nil {
 		return err
 	}
 	return p.decideBetween(ctx, notSameChild, p.from, p.to)
@@ -252,95 +251,6 @@ func (p *split) returnNames(ctx context.Context) error {
 		p.redirect(e, p.entries, p.to)
 	}
 	return nil
-}
-
-// returnRest gives the former child back what hung on it and on no record that
-// comes with it: involvements, consents, referrals and plans by its name alone, records that were withdrawn, and the
-// lead professional that gave way when it was merged. Nominations go with involvements.
-func (p *split) returnRest(ctx context.Context, mergedAt time.Time) error {
-	args := []any{[16]byte(p.from), [16]byte(p.to), mergedAt, p.now}
-	for _, sql := range []string{returnWithdrawn, returnInvolvements, returnConsents, returnRefusals, returnReferrals, returnPlans, returnLeads, returnNominations, restoreLeads} {
-		if _, err := p.tx.Exec(ctx, sql, args...); err != nil {
-			return fmt.Errorf("children: giving back what a child had: %w", err)
-		}
-	}
-	return RefreshSharing(ctx, p.tx, p.from, p.to)
-}
-
-// In these, $1 is the child split, $2 the former one, $3 when they became one and
-// $4 now.
-var (
-	returnInvolvements = returnSQL("involvements", "involvement_id", involvementColumns)
-	returnConsents     = returnSQL("consents", "consent_id", consentColumns)
-	returnReferrals    = returnSQL("referrals", "referral_id", referralColumns)
-	returnPlans        = returnSQL("plans", "plan_id", planColumns)
-	returnRefusals     = `UPDATE sharing_refusals SET child_id = $2::uuid
-		WHERE child_id = $1::uuid AND $3::timestamptz <= $4::timestamptz
-			AND record_id IN (SELECT r.record_id FROM child_records r WHERE r.child_id = $2::uuid)`
-
-	returnNominations = strings.ReplaceAll(moveSQL("lead_nominations", nominationColumns, `$3::timestamptz IS NOT NULL
-		AND involvement_id IN (SELECT i.involvement_id FROM involvements i WHERE i.child_id = $2::uuid)`), "$5", "$4")
-
-	returnWithdrawn = `
-	WITH gone AS (
-		DELETE FROM child_records r WHERE r.child_id = $1::uuid AND r.state <> 1 AND EXISTS (
-			SELECT 1 FROM child_records_history h WHERE h.record_id = r.record_id AND h.child_id = $2::uuid AND h.known_to >= $3::timestamptz)
-		RETURNING ` + recordList + `
-	), kept AS (
-		INSERT INTO child_records_history (` + recordList + `, known_to)
-		SELECT ` + recordList + `, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO child_records (` + recordList + `)
-	SELECT ` + strings.Join(relinkedColumns("$4"), ", ") + ` FROM gone`
-
-	returnLeads = strings.ReplaceAll(`
-	WITH gone AS (
-		DELETE FROM lead_professionals l WHERE l.child_id = $1::uuid AND $3::timestamptz IS NOT NULL AND l.involvement_id IN (
-			SELECT i.involvement_id FROM involvements i WHERE i.child_id = $2::uuid)
-		RETURNING COLUMNS, known_from
-	), kept AS (
-		INSERT INTO lead_professionals_history (child_id, COLUMNS, known_from, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO lead_professionals (child_id, COLUMNS, known_from)
-	SELECT $2::uuid, COLUMNS, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone`,
-		"COLUMNS", leadColumns)
-
-	restoreLeads = strings.NewReplacer("COLUMNS", leadColumns, "HISTORY", columnsOf("h", leadColumns)).Replace(`
-	INSERT INTO lead_professionals (child_id, COLUMNS, known_from)
-	SELECT h.child_id, HISTORY, greatest($4::timestamptz, h.known_to) FROM lead_professionals_history h
-	JOIN involvements i ON i.child_id = $2::uuid AND i.involvement_id = h.involvement_id
-		AND i.practitioner_id = h.practitioner_id AND NOT i.sensitive
-	WHERE h.child_id = $2::uuid AND h.known_to >= $3::timestamptz AND $1::uuid IS NOT NULL
-		AND (i.end_date IS NULL OR i.end_date >= coalesce(h.end_date, 'infinity'))
-		AND NOT EXISTS (SELECT 1 FROM lead_professionals l WHERE l.child_id = $2::uuid
-			AND l.start_date <= coalesce(h.end_date, 'infinity') AND h.start_date <= coalesce(l.end_date, 'infinity'))`)
-)
-
-// returnSQL gives back the rows of a table that stand under no record and stood under
-// the former child when it was merged, and those of records that were given back.
-func returnSQL(table, key, columns string) string {
-	return strings.NewReplacer("TABLE", table, "KEY", key, "COLUMNS", columns).Replace(`
-	WITH gone AS (
-		DELETE FROM TABLE i WHERE i.child_id = $1::uuid AND (i.record_id IS NULL AND EXISTS (
-				SELECT 1 FROM TABLE_history h WHERE h.child_id = $2::uuid AND h.KEY = i.KEY AND h.known_to >= $3::timestamptz)
-			OR i.record_id IN (SELECT r.record_id FROM child_records r WHERE r.child_id = $2::uuid))
-		RETURNING COLUMNS, known_from, revision
-	), kept AS (
-		INSERT INTO TABLE_history (child_id, COLUMNS, known_from, revision, known_to)
-		SELECT $1::uuid, COLUMNS, known_from, revision, greatest($4::timestamptz, known_from + interval '1 microsecond') FROM gone
-	)
-	INSERT INTO TABLE (child_id, COLUMNS, known_from, revision)
-	SELECT $2::uuid, COLUMNS, greatest($4::timestamptz, known_from + interval '1 microsecond'), revision + 1 FROM gone`)
-}
-
-// columnsOf puts an alias before each column of a list.
-func columnsOf(alias, columns string) string {
-	list := strings.Split(columns, ",")
-	for i := range list {
-		list[i] = alias + "." + strings.TrimSpace(list[i])
-	}
-	return strings.Join(list, ", ")
 }
 
 // recordIDOf is the key of a record by its name.

@@ -11,6 +11,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/contact"
+	"irthub/internal/identity"
 	"irthub/internal/standard"
 )
 
@@ -239,6 +240,48 @@ func TestRequestsFollowMergesAndSplits(t *testing.T) {
 		t.Errorf("the clinic still has a request about a child it does not work with: %v", code)
 	}
 	if n := h.count(`SELECT count(*) FROM contact_requests_history`); n != 2 {
+		t.Errorf("%d earlier versions", n)
+	}
+}
+
+// A request that is tied to no record, because its asker works with the child by its name
+// alone, goes back when the child is split off again, with whom it went to and what was
+// written; and what was asked since goes where its asker works.
+func TestRequestsComeBackWhenChildrenArePartedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	kept := h.submit("gp", nhsNumber, "Rosalind", "2015-06-02")
+	gone := h.submit("school", "", "Barnaby", "2012-01-09")
+	h.involve("charity", gone)
+	h.involve("clinic", gone)
+	before := h.ask("charity/ann", gone)
+	if _, err := h.AnswerContactRequest(by(t, "clinic/ann"), &irtv1.AnswerContactRequestRequest{Name: before.GetName(), Text: "Write to me here."}); err != nil {
+		t.Fatal(err)
+	}
+	if h.submit("school", nhsNumber, "Rosalind", "2015-06-02") != kept {
+		t.Fatal("they did not become one")
+	}
+	since := h.ask("charity/ann", kept)
+	ctx := by(t, "school/dan")
+	caller := identity.FromContext(ctx)
+	caller.Role = irtv1.Role_ROLE_DATA_MANAGER
+	if _, err := h.children.SplitChildRecord(identity.NewContext(ctx, caller), &irtv1.SplitChildRecordRequest{
+		Child: kept, ChildRecords: []string{"agencies/school/childRecords/1"}, Reason: "two children",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []*irtv1.ContactRequest{before, since} {
+		for _, person := range []string{"charity/ann", "clinic/ann"} {
+			if seen, code := h.read(person, q.GetName()); code != codes.OK || seen.GetChild() != gone {
+				t.Errorf("%s reads %v, %v; want %s", person, seen.GetChild(), code, gone)
+			}
+		}
+	}
+	list, err := h.ListContactMessages(by(t, "charity/ann"), &irtv1.ListContactMessagesRequest{Parent: before.GetName()})
+	if err != nil || len(list.GetMessages()) != 2 {
+		t.Errorf("what was written: %v, %v", list, err)
+	}
+	if n := h.count(`SELECT count(*) FROM contact_requests_history`); n != 4 {
 		t.Errorf("%d earlier versions", n)
 	}
 }
