@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"irthub/internal/batch"
 	"irthub/internal/events"
 	"irthub/internal/pg"
 )
@@ -35,14 +38,22 @@ type Sweep struct {
 
 // Run settles all that is due by now, or leaves it to the process that is at it.
 func (s Sweep) Run(ctx context.Context, pool *pgxpool.Pool) error {
+	_, err := s.run(ctx, pool)
+	return err
+}
+
+func (s Sweep) run(ctx context.Context, pool *pgxpool.Pool) (settled int, err error) {
 	for {
 		n := 0
 		err := pg.InTxRetry(ctx, pool, func(tx pgx.Tx) (err error) {
 			n, err = s.some(ctx, tx)
 			return err
 		})
-		if err != nil || n < sweptAtOnce {
-			return err
+		if err != nil {
+			return settled, err
+		}
+		if settled += n; n < sweptAtOnce {
+			return settled, nil
 		}
 	}
 }
@@ -89,12 +100,18 @@ func (s Sweep) some(ctx context.Context, tx pgx.Tx) (n int, err error) {
 type Sweeper struct {
 	stop    context.CancelFunc
 	stopped chan struct{}
+
+	mu    sync.Mutex
+	stats []batch.Stats // of each sweep
 }
 
 // StartSweeper runs sweeps every minute until Close.
 func StartSweeper(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, sweeps ...Sweep) *Sweeper {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	w := &Sweeper{stop: stop, stopped: make(chan struct{})}
+	for _, s := range sweeps {
+		w.stats = append(w.stats, batch.Stats{Name: "sweep of " + s.Name})
+	}
 	go func() {
 		defer close(w.stopped)
 		tick := time.NewTicker(sweepEvery)
@@ -105,14 +122,37 @@ func StartSweeper(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, swe
 				return
 			case <-tick.C:
 			}
-			for _, s := range sweeps {
-				if err := s.Run(ctx, pool); err != nil && ctx.Err() == nil {
+			for i, s := range sweeps {
+				start := time.Now()
+				n, err := s.run(ctx, pool)
+				w.count(i, n, time.Since(start), err)
+				if err != nil && ctx.Err() == nil {
 					log.WarnContext(ctx, "what is due was not settled; trying again", "of", s.Name, "error", err)
 				}
 			}
 		}
 	}()
 	return w
+}
+
+func (w *Sweeper) count(sweep, settled int, took time.Duration, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := &w.stats[sweep]
+	s.Inputs += int64(settled)
+	s.Batches++
+	s.Time += took
+	if err != nil {
+		s.Failures++
+	}
+}
+
+// Pipelines are what each sweep of this process has done: a batch is one look for what
+// is due.
+func (w *Sweeper) Pipelines() []batch.Stats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.stats)
 }
 
 // Close waits for the sweep under way.

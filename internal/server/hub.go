@@ -192,9 +192,10 @@ func (h *Hub) startEvents(ctx context.Context, tokens *rpc.PageTokens) error {
 	return nil
 }
 
-// pipelines are what the hub's batchers have done.
+// pipelines are what the hub's batchers and sweeps have done.
 func (h *Hub) pipelines() []batch.Stats {
-	return slices.Concat(h.Children.Pipelines(), h.Involvements.Pipelines(), h.Concerns.Pipelines(), h.Referrals.Pipelines(), h.audit.Pipelines())
+	return slices.Concat(h.Children.Pipelines(), h.Involvements.Pipelines(), h.Concerns.Pipelines(), h.Referrals.Pipelines(),
+		h.audit.Pipelines(), h.sweeper.Pipelines())
 }
 
 // register registers every service. Its one caller each are the gRPC server and

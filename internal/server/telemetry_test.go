@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -67,6 +69,48 @@ func TestMetrics(t *testing.T) {
 		if strings.Contains(got, p) {
 			t.Errorf("the metrics hold %q", p)
 		}
+	}
+}
+
+// Every metric is in docs/OPERATIONS.md with its labels, of which none can have a value
+// for each person or child, and the document names no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	h.rest(t, "POST", "/v1/children:search", search, h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM), map[string]string{"Irt-Purpose": "SAFEGUARDING"})
+	doc, err := os.ReadFile("../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{} // the labels, by name
+	for _, m := range regexp.MustCompile("`(irthub_[a-z_]+)(?:{([a-z,]+)})?`").FindAllStringSubmatch(string(doc), -1) {
+		if documented[m[1]] == "" {
+			documented[m[1]] = m[2]
+		}
+	}
+	got := h.scrape(t)
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (irthub_[a-z_]+) `).FindAllStringSubmatch(got, -1) {
+		name, labels := m[1], []string{}
+		sample := regexp.MustCompile(`(?m)^` + name + `(?:_count)?(?:{(.*)})? `).FindStringSubmatch(got)
+		if sample == nil {
+			t.Fatalf("no sample of %s", name)
+		}
+		for _, l := range regexp.MustCompile(`([a-z]+)="`).FindAllStringSubmatch(sample[1], -1) {
+			labels = append(labels, l[1])
+		}
+		want, known := documented[name]
+		if fields := strings.FieldsFunc(want, func(r rune) bool { return r == ',' }); !known || !slices.Equal(slices.Sorted(slices.Values(fields)), labels) {
+			t.Errorf("%s has the labels %q; docs/OPERATIONS.md has it: %v, with %q", name, labels, known, want)
+		}
+		for _, l := range labels {
+			if !slices.Contains([]string{"code", "method", "pipeline", "state", "version"}, l) {
+				t.Errorf("%s: nobody knows how many values %s may have", name, l)
+			}
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("docs/OPERATIONS.md names %s, which is no metric", name)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // pipelineCollector tells of the batchers: the write pipelines, the read
-// coalescers and the access log's writer.
+// coalescers and the access log's writer; and of the sweeps.
 type pipelineCollector struct {
 	stats                              func() []batch.Stats
 	waiting, inputs, batches, failures *prometheus.Desc
@@ -83,8 +83,8 @@ func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
 }
 
 // backlogCollector tells what waits in the database: entries of the access log
-// without a place in its tree, events not yet put in order, pairs that people
-// must decide. It is the same for all hubs on one database.
+// without a place in its tree, events not yet put in order or sent, pairs that
+// people must decide. It is the same for all hubs on one database.
 type backlogCollector struct {
 	pool  *pgxpool.Pool
 	descs []*prometheus.Desc
@@ -119,6 +119,31 @@ var backlogs = []struct{ name, help, sql string }{
 	{
 		"irthub_events_waiting", "Events without a place in the order of events yet, up to 100,000.",
 		`SELECT count(*) FROM (SELECT 1 FROM event_outbox LIMIT 100000) q`,
+	},
+	{
+		"irthub_webhooks_behind", "Events that have not been looked at for webhooks yet.",
+		`SELECT (SELECT position FROM event_head) - (SELECT position FROM webhook_head)`,
+	},
+	{
+		"irthub_webhooks_waiting", "Messages of webhooks that wait to be sent or to be tried again, up to 100,000.",
+		`SELECT count(*) FROM (SELECT 1 FROM river_job
+			WHERE queue = 'webhooks' AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled') LIMIT 100000) q`,
+	},
+	{
+		"irthub_webhooks_dead_letters", "Events of the last 30 days that could not be sent, up to 100,000.",
+		`SELECT count(*) FROM (SELECT 1 FROM webhook_dead_letters LIMIT 100000) q`,
+	},
+	{
+		"irthub_webhooks_failed", "Subscriptions that the hub disabled because nothing could be sent.",
+		`SELECT count(*) FROM webhook_subscriptions WHERE state = 3`,
+	},
+	{
+		"irthub_match_reviews_waiting", "Pairs that people must decide, up to 100,000.",
+		`SELECT count(*) FROM (SELECT 1 FROM match_reviews WHERE state <> 5 LIMIT 100000) q`,
+	},
+	{
+		"irthub_retention_age_seconds", "Time since a day's run of the retention rules ended; 0 until one has.",
+		`SELECT coalesce(extract(epoch FROM clock_timestamp() - (SELECT max(end_time) FROM retention_runs)), 0)`,
 	},
 }
 
