@@ -59,8 +59,12 @@ func (w *Writer) Pipelines() []batch.Stats { return []batch.Stats{w.batcher.Stat
 func (w *Writer) Close(ctx context.Context) error { return w.batcher.Close(ctx) }
 
 // Do writes what a call is about, whose access is recorded with it; where too much
-// is waiting, the call is refused at once.
-func (w *Writer) Do(ctx context.Context, c *Write) error {
+// is waiting, the call is refused at once. With validateOnly it only finds out whether
+// it would be refused, and the caller's interceptor records the access.
+func (w *Writer) Do(ctx context.Context, c *Write, validateOnly bool) error {
+	if validateOnly {
+		return w.rehearse(ctx, c)
+	}
 	if _, err := w.batcher.TryDo(ctx, c); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (s *Service) SubmitConcern(ctx context.Context, req *irtv1.SubmitConcernReq
 	if err != nil {
 		return nil, err
 	}
-	err = s.writer.Do(ctx, &sub.Write)
+	err = s.writer.Do(ctx, &sub.Write, req.GetValidateOnly())
 	return s.answer(ctx, sub.stored, err)
 }
 

@@ -46,7 +46,7 @@ func (s *Service) SendReferral(ctx context.Context, req *irtv1.SendReferralReque
 	if err != nil {
 		return nil, err
 	}
-	if err := s.writer.Do(ctx, &sub.Write); err != nil {
+	if err := s.writer.Do(ctx, &sub.Write, req.GetValidateOnly()); err != nil {
 		return nil, err
 	}
 	return s.shown(ctx, sub.stored, sender, time.Now()), nil

@@ -205,3 +205,66 @@ func TestOneThatFailsTouchesNoOther(t *testing.T) {
 		t.Errorf("%d events of 99 concerns: %v", told, err)
 	}
 }
+
+// What is only checked is answered as if it were submitted, or refused as it would be:
+// nothing is written, nobody is told, and the access log has it.
+func TestConcernsAndReferralsAreOnlyChecked(t *testing.T) {
+	t.Parallel()
+	h := start(t)
+	school, gp := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM), h.token(t, "gp-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	child, _ := h.call(t, 200, "PUT", "/v1/agencies/school-1/childRecords/1",
+		`{"givenName": "Rosalind", "familyName": "Achterberg", "dateOfBirth": "2015-06-02"}`, school)["child"].(string)
+	concern := func(level string) string {
+		return `{"child": "` + child + `", "category": "ATTENDANCE", "level": "` + level + `", "startDate": "2026-01-05"}`
+	}
+	referral := func(to, more string) string {
+		return `{"child": "` + child + `", "recipient": "agencies/` + to + `", "urgency": "REFERRAL_URGENCY_ROUTINE", ` + more + `}`
+	}
+	h.call(t, 200, "PUT", "/v1/agencies/school-1/concerns/open", concern("UNIVERSAL"), school)
+	h.call(t, 200, "PUT", "/v1/agencies/school-1/concerns/closed", concern("UNIVERSAL"), school)
+	h.call(t, 200, "POST", "/v1/agencies/school-1/concerns/closed:close", `{"outcome": "RESOLVED"}`, school)
+	stored := func() (n int) {
+		t.Helper()
+		if err := h.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM concerns) + (SELECT count(*) FROM concerns_history) + (SELECT count(*) FROM referrals)
+			+ (SELECT count(*) FROM events) + (SELECT count(*) FROM event_outbox)`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := stored()
+	for _, c := range []struct {
+		what, path, body, token string
+		status                  int
+		says                    string
+	}{
+		{"a concern", "concerns/new", concern("ACUTE"), school, 200, "ACUTE"},
+		{"another version", "concerns/open", concern("ACUTE"), school, 200, "ACUTE"},
+		{"no such level", "concerns/new", concern("NONE"), school, 400, "CODE_UNKNOWN"},
+		{"of what is closed", "concerns/closed", concern("ACUTE"), school, 400, "CLOSED"},
+		{"in another's name", "concerns/new", concern("ACUTE"), gp, 403, ""},
+		{"a referral", "referrals/new", referral("gp-1", `"reason": "SAFEGUARDING"`), school, 200, "SENT"},
+		{"to nobody", "referrals/new", referral("none", `"reason": "SAFEGUARDING"`), school, 400, "REFERRAL_RECIPIENT"},
+		{"without a basis", "referrals/new", referral("gp-1", `"reason": "EARLY_HELP"`), school, 400, "REFERRAL_BASIS_REQUIRED"},
+		{"without the consent", "referrals/new", referral("gp-1", `"reason": "EARLY_HELP", "basis": "CONSENT"`), school, 400, "REFERRAL_CONSENT_MISSING"},
+	} {
+		answer := fmt.Sprint(h.call(t, c.status, "PUT", "/v1/agencies/school-1/"+c.path+"?validateOnly=true", c.body, c.token))
+		if !strings.Contains(answer, c.says) {
+			t.Errorf("%s: %s does not say %s", c.what, answer, c.says)
+		}
+	}
+	// Whom it does not concern is told no more than by submitting it.
+	h.call(t, 403, "PUT", "/v1/agencies/gp-1/concerns/new?validateOnly=true", concern("ACUTE"), gp)
+	if after := stored(); after != before {
+		t.Errorf("%d rows were written", after-before)
+	}
+	if m := h.call(t, 200, "GET", "/v1/agencies/school-1/concerns/open", "", school); m["level"] != "UNIVERSAL" {
+		t.Errorf("what was checked is stored: %v", m)
+	}
+	var allowed, refused, about int
+	err := h.pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE decision = 'ALLOWED'), count(*) FILTER (WHERE decision <> 'ALLOWED'),
+			count(*) FILTER (WHERE decision = 'ALLOWED' AND cardinality(children) = 1)
+		FROM audit_entries WHERE query->>'validateOnly' = 'true'`).Scan(&allowed, &refused, &about)
+	if err != nil || allowed != 3 || refused != 7 || about != 3 {
+		t.Errorf("in the access log %d allowed, %d of them about the child, and %d refused: %v", allowed, about, refused, err)
+	}
+}

@@ -31,7 +31,9 @@ const (
 type SubmitConcernRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The concern.
-	Concern       *Concern `protobuf:"bytes,1,opt,name=concern,proto3" json:"concern,omitempty"`
+	Concern *Concern `protobuf:"bytes,1,opt,name=concern,proto3" json:"concern,omitempty"`
+	// Only check: answer as if it were submitted, write nothing and tell nobody.
+	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -73,6 +75,13 @@ func (x *SubmitConcernRequest) GetConcern() *Concern {
 	return nil
 }
 
+func (x *SubmitConcernRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
 // One concern of a stream.
 type SubmitConcernsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -80,7 +89,7 @@ type SubmitConcernsRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The concern.
 	Concern *Concern `protobuf:"bytes,2,opt,name=concern,proto3" json:"concern,omitempty"`
-	// Only check: answer as if it were submitted, and write nothing.
+	// As in SubmitConcernRequest.
 	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -558,9 +567,10 @@ var File_irt_v1_concern_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_concern_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cirt/v1/concern_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"R\n" +
+	"\x1cirt/v1/concern_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\x7f\n" +
 	"\x14SubmitConcernRequest\x12:\n" +
-	"\aconcern\x18\x01 \x01(\v2\x0f.irt.v1.ConcernB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconcern\"\xae\x01\n" +
+	"\aconcern\x18\x01 \x01(\v2\x0f.irt.v1.ConcernB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconcern\x12+\n" +
+	"\rvalidate_only\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xae\x01\n" +
 	"\x15SubmitConcernsRequest\x12,\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12:\n" +

@@ -31,7 +31,10 @@ const (
 type SendReferralRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The referral.
-	Referral      *Referral `protobuf:"bytes,1,opt,name=referral,proto3" json:"referral,omitempty"`
+	Referral *Referral `protobuf:"bytes,1,opt,name=referral,proto3" json:"referral,omitempty"`
+	// Only check, also the basis and the service: answer as if it were sent, write nothing
+	// and tell nobody.
+	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -73,6 +76,13 @@ func (x *SendReferralRequest) GetReferral() *Referral {
 	return nil
 }
 
+func (x *SendReferralRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
 // One referral of a stream.
 type SubmitReferralsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -80,7 +90,7 @@ type SubmitReferralsRequest struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The referral.
 	Referral *Referral `protobuf:"bytes,2,opt,name=referral,proto3" json:"referral,omitempty"`
-	// Only check: answer as if it were submitted, and write nothing.
+	// As in SendReferralRequest.
 	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1127,9 +1137,10 @@ var File_irt_v1_referral_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_referral_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1dirt/v1/referral_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/options.proto\x1a\x15irt/v1/referral.proto\"T\n" +
+	"\x1dirt/v1/referral_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/options.proto\x1a\x15irt/v1/referral.proto\"\x81\x01\n" +
 	"\x13SendReferralRequest\x12=\n" +
-	"\breferral\x18\x01 \x01(\v2\x10.irt.v1.ReferralB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\breferral\"\xb2\x01\n" +
+	"\breferral\x18\x01 \x01(\v2\x10.irt.v1.ReferralB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\breferral\x12+\n" +
+	"\rvalidate_only\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xb2\x01\n" +
 	"\x16SubmitReferralsRequest\x12,\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12=\n" +
