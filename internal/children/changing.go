@@ -2,20 +2,17 @@ package children
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype/zeronull"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"irthub/internal/audit"
 	"irthub/internal/events"
 	"irthub/internal/pg"
-	"irthub/internal/rpc"
 )
 
 // What the features that hang something on a child have in common when they change
@@ -75,32 +72,6 @@ func Clock(ctx context.Context, tx pgx.Tx) (now time.Time, err error) {
 		return now, fmt.Errorf("children: asking the time: %w", err)
 	}
 	return now, nil
-}
-
-// Meant says, without holding it, which child is meant by a child, an agency's record
-// of one, or both; either may be Nil. conflict is the error where they are of two.
-func Meant(ctx context.Context, tx pgx.Tx, child, record uuid.UUID, conflict func() error) (uuid.UUID, error) {
-	if child != uuid.Nil {
-		var err error
-		if child, err = Survivor(ctx, tx, child); err != nil {
-			return uuid.Nil, err
-		}
-	}
-	if record == uuid.Nil {
-		return child, nil
-	}
-	var of uuid.UUID
-	err := tx.QueryRow(ctx, `SELECT child_id FROM child_records WHERE record_id = $1 AND state = 1`, [16]byte(record)).
-		Scan((*zeronull.UUID)(&of))
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return uuid.Nil, rpc.NotFound("child record")
-	case err != nil:
-		return uuid.Nil, fmt.Errorf("children: finding a record: %w", err)
-	case child != uuid.Nil && child != of:
-		return uuid.Nil, conflict()
-	}
-	return of, nil
 }
 
 // After is now, or just after the version before should the clock have been set back:

@@ -24,7 +24,7 @@ type Write struct {
 	ID            uuid.UUID // of the thing
 	Name          string    // of the thing, for the access log
 	Agency        string    // that writes it: each has a turn in every batch
-	Child, Record uuid.UUID // by which its child is meant, as Meant has them; either may be Nil
+	Child, Record uuid.UUID // by which its child is meant, as of Asked; either may be Nil
 	Access        *audit.Entry
 	// Apply writes it, or refuses it with an error that has a status before it has
 	// written anything. It may be called again, after a transaction that came to

@@ -120,12 +120,12 @@ func (s *Service) admit(ctx context.Context, m *irtv1.Concern) (*submission, err
 	if err != nil {
 		return nil, err
 	}
-	about, err := readSubject(agency, given.GetChild(), given.GetChildRecord())
+	about, err := children.ReadAsked("concern", agency, given.GetChild(), given.GetChildRecord())
 	if err != nil {
 		return nil, rpc.Hidden(err)
 	}
 	sub := &submission{Write: children.Write{
-		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.child, Record: about.recordID, Access: audit.FromContext(ctx),
+		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.Child, Record: about.Record, Access: audit.FromContext(ctx),
 	}}
 	fits := func(present string) error { return rpc.CheckEtag(ctx, given.GetEtag(), present) }
 	sub.Apply = func(ctx context.Context, tx pgx.Tx) ([]events.Event, error) {
@@ -168,10 +168,13 @@ func versionOf(m *irtv1.Concern, agency, localID string) (*version, error) {
 }
 
 // submit works out what a concern comes to, and stores it; it refuses it before that.
-func (c *change) submit(ctx context.Context, next *version, about asked, fits func(etag string) error) (*version, error) {
-	sub, err := c.subject(ctx, about)
+func (c *change) submit(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
+	sub, err := about.Hold(ctx, c.tx, c.today, c.hold)
 	if err != nil {
-		return nil, err
+		return nil, rpc.Hidden(err)
+	}
+	if !sub.Works {
+		return nil, rpc.Denied()
 	}
 	cur, err := present(ctx, c.tx, next.id)
 	if err != nil {
@@ -180,11 +183,11 @@ func (c *change) submit(ctx context.Context, next *version, about asked, fits fu
 	if err := maySubmit(cur, sub, fits); err != nil {
 		return nil, err
 	}
-	next.childID, next.recordID, next.recordLocalID = sub.child, sub.recordID, sub.recordLocalID
+	next.childID, next.recordID, next.recordLocalID = sub.Child, sub.Record, sub.RecordLocalID
 	agency, _ := c.s.directory.Get(next.agency)
-	next.sensitive = agency.Sensitive || sub.sensitive
+	next.sensitive = agency.Sensitive || sub.Sensitive
 	if cur != nil {
-		if about.recordID == uuid.Nil && cur.recordID != uuid.Nil {
+		if about.Record == uuid.Nil && cur.recordID != uuid.Nil {
 			next.recordID, next.recordLocalID = cur.recordID, cur.recordLocalID // so that sending it again changes nothing
 		}
 		next.sensitive, next.reviewTold = next.sensitive || cur.sensitive, cur.reviewTold
@@ -192,7 +195,7 @@ func (c *change) submit(ctx context.Context, next *version, about asked, fits fu
 			return cur, nil
 		}
 	}
-	before, err := c.agenciesWorried(ctx, sub.child)
+	before, err := c.agenciesWorried(ctx, sub.Child)
 	if err != nil {
 		return nil, err
 	}
@@ -202,14 +205,14 @@ func (c *change) submit(ctx context.Context, next *version, about asked, fits fu
 	return next, c.escalate(ctx, cur, next, before)
 }
 
-func maySubmit(cur *version, sub *subject, fits func(etag string) error) error {
+func maySubmit(cur *version, sub *children.Subject, fits func(etag string) error) error {
 	if err := fits(etagOf(cur)); err != nil {
 		return err
 	}
 	switch {
 	case cur == nil:
 		return nil
-	case cur.childID != sub.child:
+	case cur.childID != sub.Child:
 		return rpc.Invalid([]standard.Fault{standard.FaultOf("CONCERN_OTHER_CHILD", "concern.child")})
 	}
 	return cur.may(submit)

@@ -67,7 +67,7 @@ func (s *Service) ListConsents(ctx context.Context, req *irtv1.ListConsentsReque
 		return nil, err
 	}
 	q := &question{
-		reading: r, child: r.child, ended: req.GetIncludeEnded(),
+		reading: r, child: r.Child, ended: req.GetIncludeEnded(),
 		size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage)),
 	}
 	if err := q.readTimes(req, s.today()); err != nil {
@@ -172,8 +172,8 @@ func (s *Service) list(ctx context.Context, q *question) (*found, error) {
 		"day": pg.Date(q.day), "ended": q.ended, "known_at": q.knownAt, "majority": pg.Date(neverOfAge),
 		"after_day": pg.Date(q.after.At), "after_id": [16]byte(q.after.ID), "limit": q.size + 1,
 	}
-	if !q.born.IsZero() {
-		args["majority"] = pg.Date(majority(q.born))
+	if !q.Born.IsZero() {
+		args["majority"] = pg.Date(majority(q.Born))
 	}
 	sql := listNow
 	if !q.knownAt.IsZero() {

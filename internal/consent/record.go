@@ -41,7 +41,7 @@ func (s *Service) RecordConsent(ctx context.Context, req *irtv1.RecordConsentReq
 	if err != nil {
 		return nil, err
 	}
-	about, err := readSubject(agency, given.GetChild(), given.GetChildRecord(), "consent")
+	about, err := children.ReadAsked("consent", agency, given.GetChild(), given.GetChildRecord())
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
@@ -91,11 +91,11 @@ func (s *Service) known(ctx context.Context, agency, field string) error {
 }
 
 // record works out what a consent comes to and stores it.
-func (c *change) record(ctx context.Context, next *version, about asked, etag string) (*version, error) {
+func (c *change) record(ctx context.Context, next *version, about children.Asked, etag string) (*version, error) {
 	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
 		return nil, err
 	}
-	sub, err := c.subject(ctx, about, "consent")
+	sub, err := c.subject(ctx, about)
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +106,8 @@ func (c *change) record(ctx context.Context, next *version, about asked, etag st
 	if err := c.mayRecord(ctx, cur, next, sub, etag); err != nil {
 		return nil, err
 	}
-	next.childID, next.recordID, next.recordLocalID = sub.child, sub.recordID, sub.recordLocalID
-	if cur != nil && about.recordID == uuid.Nil && cur.recordID != uuid.Nil {
+	next.childID, next.recordID, next.recordLocalID = sub.Child, sub.Record, sub.RecordLocalID
+	if cur != nil && about.Record == uuid.Nil && cur.recordID != uuid.Nil {
 		next.recordID, next.recordLocalID = cur.recordID, cur.recordLocalID // so that sending it again changes nothing
 	}
 	if cur != nil && next.says(cur) {
@@ -119,34 +119,23 @@ func (c *change) record(ctx context.Context, next *version, about asked, etag st
 // subject finds and holds the child that a request is about, and reads what the
 // agency is to it. To a caller who may not know of the child it is the same as if
 // there were none.
-func (c *change) subject(ctx context.Context, about asked, path string) (*subject, error) {
-	child, err := c.find(ctx, about, path)
+func (c *change) subject(ctx context.Context, about children.Asked) (*children.Subject, error) {
+	sub, err := about.Hold(ctx, c.tx, c.today, c.hold)
 	if err != nil {
 		return nil, hidden(c.caller, err)
 	}
-	if err := c.hold(ctx, child); err != nil {
-		return nil, err
-	}
-	// The record may have gone to another child before that was held.
-	if again, err := c.find(ctx, about, path); err != nil || again != child {
-		return nil, children.ErrMoved
-	}
-	sub, err := standing(ctx, c.tx, child, about.agency, about.recordID, c.today)
-	if err != nil {
-		return nil, err
-	}
-	if !sub.works && !manages(c.caller) {
+	if !sub.Works && !manages(c.caller) {
 		return nil, rpc.Denied()
 	}
 	return sub, nil
 }
 
 // mayRecord says why a consent cannot be recorded.
-func (c *change) mayRecord(ctx context.Context, cur, next *version, sub *subject, etag string) error {
+func (c *change) mayRecord(ctx context.Context, cur, next *version, sub *children.Subject, etag string) error {
 	if err := rpc.CheckEtag(ctx, etag, etagOf(cur)); err != nil {
 		return err
 	}
-	if cur != nil && cur.childID != sub.child {
+	if cur != nil && cur.childID != sub.Child {
 		return rpc.Invalid([]standard.Fault{{
 			Field: "consent.child", RuleID: "CONSENT_OTHER_CHILD", Description: "The consent of that name is about another child.",
 			Action: "Record a consent under a name of its own.",
@@ -162,8 +151,8 @@ func (c *change) mayRecord(ctx context.Context, cur, next *version, sub *subject
 }
 
 // consentFaults are those that only the stored facts show.
-func (c *change) consentFaults(next *version, sub *subject) (faults []standard.Fault) {
-	if next.givenBy == byParent && !sub.born.IsZero() && !next.start.Before(majority(sub.born)) {
+func (c *change) consentFaults(next *version, sub *children.Subject) (faults []standard.Fault) {
+	if next.givenBy == byParent && !sub.Born.IsZero() && !next.start.Before(majority(sub.Born)) {
 		faults = append(faults, standard.Fault{
 			Field: "consent.given_by", RuleID: "CONSENT_GIVER_ADULT",
 			Description: "The young person was of age on the first day, so nobody else can consent.",
@@ -171,7 +160,7 @@ func (c *change) consentFaults(next *version, sub *subject) (faults []standard.F
 		})
 	}
 	agency, _ := c.s.directory.Get(next.agency)
-	if next.scope == irtv1.ConsentScope_CONSENT_SCOPE_SENSITIVE_INVOLVEMENT && !agency.Sensitive && !sub.sensitive {
+	if next.scope == irtv1.ConsentScope_CONSENT_SCOPE_SENSITIVE_INVOLVEMENT && !agency.Sensitive && !sub.Sensitive {
 		faults = append(faults, standard.Fault{
 			Field: "consent.scope", RuleID: "CONSENT_NOT_SENSITIVE",
 			Description: "The agency has no sensitive involvement with the child, so there is nothing that needs consent to be shown.",

@@ -86,7 +86,7 @@ func (s *Service) RecordRefusal(ctx context.Context, req *irtv1.RecordRefusalReq
 	if err != nil {
 		return nil, err
 	}
-	about, err := readSubject(agency, m.GetChild(), m.GetChildRecord(), "refusal")
+	about, err := children.ReadAsked("refusal", agency, m.GetChild(), m.GetChildRecord())
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
@@ -118,15 +118,15 @@ func (s *Service) refusalOf(ctx context.Context, m *irtv1.Refusal, agency, local
 }
 
 // refuse stores a refusal, once. Sent again without its day, it keeps the first.
-func (c *change) refuse(ctx context.Context, v *refusal, about asked, anyDay bool) (*refusal, error) {
+func (c *change) refuse(ctx context.Context, v *refusal, about children.Asked, anyDay bool) (*refusal, error) {
 	if err := children.LockName(ctx, c.tx, lockClass, v.id); err != nil {
 		return nil, err
 	}
-	sub, err := c.subject(ctx, about, "refusal")
+	sub, err := c.subject(ctx, about)
 	if err != nil {
 		return nil, err
 	}
-	v.childID, v.recordID, v.created = sub.child, sub.recordID, c.now
+	v.childID, v.recordID, v.created = sub.Child, sub.Record, c.now
 	stored, err := storedRefusal(ctx, c.tx, v.id)
 	if err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (c *change) refuse(ctx context.Context, v *refusal, about asked, anyDay boo
 	return v, nil
 }
 
-func storedRefusal(ctx context.Context, q querier, id uuid.UUID) (*refusal, error) {
+func storedRefusal(ctx context.Context, q children.Querier, id uuid.UUID) (*refusal, error) {
 	rows, err := q.Query(ctx, `SELECT `+refusalColumns+` FROM sharing_refusals WHERE refusal_id = $1`, [16]byte(id))
 	if err != nil {
 		return nil, fmt.Errorf("consent: getting a refusal: %w", err)

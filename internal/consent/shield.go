@@ -130,7 +130,7 @@ func concerns(c identity.Caller, v *shield) bool {
 }
 
 // storedShield reads a shield of a child that has not been merged; nil where there is none.
-func storedShield(ctx context.Context, q querier, child, id uuid.UUID) (*shield, error) {
+func storedShield(ctx context.Context, q children.Querier, child, id uuid.UUID) (*shield, error) {
 	rows, err := q.Query(ctx, `SELECT `+shieldColumns+` FROM shields WHERE child_id = $1 AND shield_id = $2`, [16]byte(child), [16]byte(id))
 	if err != nil {
 		return nil, fmt.Errorf("consent: getting a shield: %w", err)

@@ -38,17 +38,17 @@ func (s *Service) ProposeShield(ctx context.Context, req *irtv1.ProposeShieldReq
 	if err != nil {
 		return nil, err
 	}
-	about, err := readSubject(caller.Agency, req.GetParent(), "", "parent")
+	about, err := children.ReadAsked("parent", caller.Agency, req.GetParent(), "")
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
 	var stored *shield
 	err = s.inChange(ctx, func() string { return stored.name() }, func(c *change) error {
-		sub, err := c.subject(ctx, about, "parent")
+		sub, err := c.subject(ctx, about)
 		if err != nil {
 			return err
 		}
-		stored, err = c.propose(ctx, sub.child, by, reason)
+		stored, err = c.propose(ctx, sub.Child, by, reason)
 		return err
 	})
 	if err != nil {

@@ -123,7 +123,7 @@ func numbers[E ~int32](list []E) []int16 {
 }
 
 // present reads the present version of a consent, nil where there is none.
-func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
+func present(ctx context.Context, q children.Querier, id uuid.UUID) (*version, error) {
 	rows, err := q.Query(ctx, `SELECT `+columns+` FROM consents WHERE consent_id = $1`, [16]byte(id))
 	if err != nil {
 		return nil, fmt.Errorf("consent: getting one: %w", err)
@@ -136,11 +136,6 @@ func present(ctx context.Context, q querier, id uuid.UUID) (*version, error) {
 		return nil, fmt.Errorf("consent: getting one: %w", err)
 	}
 	return v, nil
-}
-
-type querier interface {
-	rowQuerier
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
 // put stores a new version in the place of the present one, which becomes history.

@@ -2,19 +2,15 @@ package plans
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype/zeronull"
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/children"
 	"irthub/internal/identity"
-	"irthub/internal/pg"
 	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -45,7 +41,7 @@ func (s *Service) SubmitPlan(ctx context.Context, req *irtv1.SubmitPlanRequest) 
 	if err != nil {
 		return nil, err
 	}
-	about, err := readSubject(agency, given.GetChild(), given.GetChildRecord())
+	about, err := children.ReadAsked("plan", agency, given.GetChild(), given.GetChildRecord())
 	if err != nil {
 		return nil, rpc.Hidden(err)
 	}
@@ -91,91 +87,35 @@ func (s *Service) answer(ctx context.Context, v *version, err error) (*irtv1.Pro
 	return m, nil
 }
 
-// asked is how a request names its child.
-type asked struct {
-	child, recordID uuid.UUID
-}
-
-func subjectFault(field, description string) error {
-	return rpc.Invalid([]standard.Fault{{
-		Field: field, RuleID: "SUBJECT_REQUIRED", Description: description,
-		Action: "Send agencies/{agency}/childRecords/{local_id} of the responsible agency, or name the child.",
-	}})
-}
-
-// readSubject reads what names the child in a request.
-func readSubject(agency, child, record string) (a asked, err error) {
-	if record != "" {
-		owner, localID, ok := agencies.ParseChildName(record, "childRecords")
-		if !ok || owner != agency {
-			return a, subjectFault("plan.child_record", "The name is not that of a child record of the same agency.")
-		}
-		a.recordID = standard.RecordID(owner, localID)
-	}
-	if child != "" {
-		a.child, err = rpc.ParseChildName(child)
-	}
-	return a, err
-}
-
-// find says which child is meant, without holding it.
-func (c *change) find(ctx context.Context, a asked) (uuid.UUID, error) {
-	return children.Meant(ctx, c.tx, a.child, a.recordID, func() error {
-		return subjectFault("plan.child", "The child is not the one that child_record belongs to.")
-	})
-}
-
-// standingSQL reads what agency $2 is to child $1 on the day $3, with record $4 or,
-// where that is null, the first of its active records by local id; and whether it has
-// the practitioner $5.
-const standingSQL = `
-	SELECT r.record_id, coalesce(r.local_id, ''),
-		r.record_id IS NOT NULL OR EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = $1 AND i.agency_id = $2
-			AND i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3)),
-		$5 = '' OR EXISTS (SELECT 1 FROM practitioners p WHERE p.agency_id = $2 AND p.practitioner_id = $5)
-	FROM children c
-	LEFT JOIN LATERAL (SELECT r.record_id, r.local_id FROM child_records r
-		WHERE r.child_id = $1 AND r.agency_id = $2 AND r.state = 1 AND ($4::uuid IS NULL OR r.record_id = $4)
-		ORDER BY r.local_id LIMIT 1) r ON true
-	WHERE c.child_id = $1 AND c.merged_into IS NULL`
-
-// subject finds and holds the child that a request is about, and ties the plan to the
-// agency's record of it. To an agency that does not work with it, it is the same as if
-// there were none.
-func (c *change) subject(ctx context.Context, next *version, a asked) error {
-	child, err := c.find(ctx, a)
+// knows refuses a practitioner whom the agency does not have.
+func (c *change) knows(ctx context.Context, agency, practitioner string) error {
+	var known bool
+	err := c.tx.QueryRow(ctx, `SELECT $2 = '' OR EXISTS (SELECT 1 FROM practitioners WHERE agency_id = $1 AND practitioner_id = $2)`, agency, practitioner).
+		Scan(&known)
 	if err != nil {
-		return rpc.Hidden(err)
+		return fmt.Errorf("plans: looking for a practitioner: %w", err)
 	}
-	if err := c.hold(ctx, child); err != nil {
-		return err
-	}
-	// The record may have gone to another child before that was held.
-	if again, err := c.find(ctx, a); err != nil || again != child {
-		return children.ErrMoved
-	}
-	works, known := false, false
-	next.childID = child
-	err = c.tx.QueryRow(ctx, standingSQL, [16]byte(child), next.agency, pg.Date(c.today), zeronull.UUID(a.recordID), next.practitioner).
-		Scan((*zeronull.UUID)(&next.recordID), &next.recordLocalID, &works, &known)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows), err == nil && !works:
-		return rpc.Denied()
-	case err != nil:
-		return fmt.Errorf("plans: reading what an agency is to a child: %w", err)
-	case !known:
+	if !known {
 		return practitionerFault("The agency has no such practitioner.")
 	}
 	return nil
 }
 
-func (c *change) submit(ctx context.Context, next *version, about asked, etag string) (*version, error) {
+func (c *change) submit(ctx context.Context, next *version, about children.Asked, etag string) (*version, error) {
 	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
 		return nil, err
 	}
-	if err := c.subject(ctx, next, about); err != nil {
+	sub, err := about.Hold(ctx, c.tx, c.today, c.hold)
+	if err != nil {
+		return nil, rpc.Hidden(err)
+	}
+	if !sub.Works {
+		return nil, rpc.Denied()
+	}
+	if err := c.knows(ctx, next.agency, next.practitioner); err != nil {
 		return nil, err
 	}
+	next.childID, next.recordID, next.recordLocalID = sub.Child, sub.Record, sub.RecordLocalID
 	cur, err := present(ctx, c.tx, next.id)
 	if err != nil {
 		return nil, err
@@ -187,7 +127,7 @@ func (c *change) submit(ctx context.Context, next *version, about asked, etag st
 		if cur.childID != next.childID {
 			return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("PLAN_OTHER_CHILD", "plan.child")})
 		}
-		if about.recordID == uuid.Nil && cur.recordID != uuid.Nil {
+		if about.Record == uuid.Nil && cur.recordID != uuid.Nil {
 			next.recordID, next.recordLocalID = cur.recordID, cur.recordLocalID // so that sending it again changes nothing
 		}
 		if next.says(cur) {

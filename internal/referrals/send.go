@@ -2,12 +2,8 @@ package referrals
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
-
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -33,11 +29,6 @@ var dueWithin = map[irtv1.ReferralUrgency]time.Duration{
 	irtv1.ReferralUrgency_REFERRAL_URGENCY_ROUTINE:   5 * 24 * time.Hour,
 	irtv1.ReferralUrgency_REFERRAL_URGENCY_URGENT:    24 * time.Hour,
 	irtv1.ReferralUrgency_REFERRAL_URGENCY_IMMEDIATE: time.Hour,
-}
-
-// asked is how a request names its child.
-type asked struct {
-	child, recordID uuid.UUID
 }
 
 // SendReferral implements irt.v1.ReferralService.
@@ -66,81 +57,17 @@ func (s *Service) mayReceive(v *version, to, field string) error {
 	return broken("REFERRAL_RECIPIENT", field)
 }
 
-// readSubject reads what names the child in a request.
-func readSubject(next *version, m *irtv1.Referral) (a asked, err error) {
-	if record := m.GetChildRecord(); record != "" {
-		owner, localID, ok := agencies.ParseChildName(record, "childRecords")
-		if !ok || owner != next.agency {
-			return a, subjectFault("referral.child_record", "The name is not that of a child record of the sender's own.")
-		}
-		a.recordID = standard.RecordID(owner, localID)
-	}
-	if m.GetChild() != "" {
-		a.child, err = rpc.ParseChildName(m.GetChild())
-	}
-	return a, err
-}
-
-func subjectFault(field, description string) error {
-	return rpc.Invalid([]standard.Fault{{
-		Field: field, RuleID: "SUBJECT_REQUIRED", Description: description,
-		Action: "Send agencies/{agency}/childRecords/{local_id} of the sender, or name the child.",
-	}})
-}
-
-// find says which child is meant, without holding it.
-func (c *change) find(ctx context.Context, a asked) (uuid.UUID, error) {
-	return children.Meant(ctx, c.tx, a.child, a.recordID, func() error {
-		return subjectFault("referral.child", "The child is not the one that child_record belongs to.")
-	})
-}
-
-// standingSQL reads what agency $2 is to child $1 on the day $3, with record $4 or,
-// where that is null, the first of its active records by local id.
-const standingSQL = `
-	SELECT r.record_id, coalesce(r.local_id, ''), r.record_id IS NOT NULL
-		OR EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = $1 AND i.agency_id = $2
-			AND i.start_date <= $3 AND (i.end_date IS NULL OR i.end_date >= $3))
-	FROM children c
-	LEFT JOIN LATERAL (SELECT r.record_id, r.local_id FROM child_records r
-		WHERE r.child_id = $1 AND r.agency_id = $2 AND r.state = 1 AND ($4::uuid IS NULL OR r.record_id = $4)
-		ORDER BY r.local_id LIMIT 1) r ON true
-	WHERE c.child_id = $1`
-
-// subject finds and holds the child that a request is about, and ties the referral to
-// the sender's record of it. A sender that does not work with the child is refused as
-// if there were none.
-func (c *change) subject(ctx context.Context, next *version, about asked) error {
-	child, err := c.find(ctx, about)
-	if err != nil {
-		return rpc.Hidden(err)
-	}
-	if err := c.hold(ctx, child); err != nil {
-		return err
-	}
-	// The record may have gone to another child before that was held.
-	if again, err := c.find(ctx, about); err != nil || again != child {
-		return children.ErrMoved
-	}
-	works := false
-	next.childID = child
-	err = c.tx.QueryRow(ctx, standingSQL, [16]byte(child), next.agency, c.s.today(), zeronull.UUID(about.recordID)).
-		Scan((*zeronull.UUID)(&next.recordID), &next.recordLocalID, &works)
-	if err != nil {
-		return fmt.Errorf("referrals: reading what the sender is to a child: %w", err)
-	}
-	if !works {
-		return rpc.Denied()
-	}
-	return nil
-}
-
 // send works out what a referral that is sent comes to, and stores it; it refuses it
 // before that.
-func (c *change) send(ctx context.Context, next *version, about asked, fits func(etag string) error) (*version, error) {
-	if err := c.subject(ctx, next, about); err != nil {
-		return nil, err
+func (c *change) send(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
+	sub, err := about.Hold(ctx, c.tx, c.s.today(), c.hold)
+	if err != nil {
+		return nil, rpc.Hidden(err)
 	}
+	if !sub.Works {
+		return nil, rpc.Denied()
+	}
+	next.childID, next.recordID, next.recordLocalID = sub.Child, sub.Record, sub.RecordLocalID
 	cur, err := present(ctx, c.tx, next.id)
 	if err != nil {
 		return nil, err

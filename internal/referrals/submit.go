@@ -54,12 +54,12 @@ func (s *Service) admit(ctx context.Context, given *irtv1.Referral) (*submission
 	if err := s.mayReceive(next, to, "referral.recipient"); err != nil {
 		return nil, err
 	}
-	about, err := readSubject(next, m)
+	about, err := children.ReadAsked("referral", agency, m.GetChild(), m.GetChildRecord())
 	if err != nil {
-		return nil, err
+		return nil, rpc.Hidden(err)
 	}
 	sub := &submission{Write: children.Write{
-		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.child, Record: about.recordID, Access: audit.FromContext(ctx),
+		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.Child, Record: about.Record, Access: audit.FromContext(ctx),
 	}}
 	asker := s.directory.Asker(ctx)
 	fits := func(present string) error { return rpc.CheckEtag(ctx, m.GetEtag(), present) }
