@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -387,6 +388,25 @@ func TestCommandLine(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(filepath.Join(data, "postgres")); err == nil {
 		t.Errorf("a wrong command line made a database: %v", entries)
+	}
+}
+
+// Every setting of a hub is in docs/OPERATIONS.md.
+func TestSettingsAreDocumented(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, errs, status := output(t, nil, "serve", "--help")
+	settings := regexp.MustCompile(`IRTHUB_[A-Z_]+`).FindAllString(help, -1)
+	if status != 0 || len(settings) < 10 {
+		t.Fatalf("status %d, %q, %s", status, settings, errs)
+	}
+	for _, name := range settings {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("%s is not in the table of settings", name)
+		}
 	}
 }
 
