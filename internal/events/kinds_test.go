@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/events"
 	"irthub/internal/standard"
@@ -51,5 +53,23 @@ func TestKindsAreInTheTable(t *testing.T) {
 	}
 	for kind := range rows {
 		t.Errorf("there is no kind %s", kind)
+	}
+}
+
+// A filter may name every kind.
+func TestAFilterHoldsEveryKind(t *testing.T) {
+	var all []irtv1.EventKind
+	for kind := range irtv1.EventKind_name {
+		if kind != 0 {
+			all = append(all, irtv1.EventKind(kind))
+		}
+	}
+	for _, m := range []proto.Message{&irtv1.WatchRequest{Kinds: all}, &irtv1.ListEventsRequest{Kinds: all}, &irtv1.Subscription{Kinds: all}} {
+		faults, _ := standard.Check(m, standard.Options{})
+		for _, f := range faults {
+			if f.Field == "kinds" {
+				t.Errorf("%T: %v", m, f)
+			}
+		}
 	}
 }
