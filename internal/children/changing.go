@@ -2,6 +2,7 @@ package children
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -98,4 +99,39 @@ func Supersede(ctx context.Context, tx pgx.Tx, table, key, columns string, child
 		return ErrMoved
 	}
 	return nil
+}
+
+// One reads the one row that a statement gives, nil where it gives none.
+func One[T any](ctx context.Context, q Querier, scan func(pgx.CollectableRow) (*T, error), sql string, args ...any) (*T, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("children: reading what hangs on a child: %w", err)
+	}
+	v, err := pgx.CollectOneRow(rows, scan)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil //nolint:nilnil // none is not an error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("children: reading what hangs on a child: %w", err)
+	}
+	return v, nil
+}
+
+// ReadHeld reads a thing with its child held by a function that does so as Hold; nil where
+// there is none. ErrMoved where it came to another child meanwhile.
+func ReadHeld[T any](
+	ctx context.Context, read func() (*T, error), child func(*T) uuid.UUID, hold func(context.Context, uuid.UUID) error,
+) (*T, error) {
+	found, err := read()
+	if err != nil || found == nil {
+		return nil, err
+	}
+	if err := hold(ctx, child(found)); err != nil {
+		return nil, err
+	}
+	cur, err := read()
+	if err == nil && (cur == nil || child(cur) != child(found)) {
+		err = ErrMoved
+	}
+	return cur, err
 }

@@ -86,19 +86,9 @@ func (c *change) held(ctx context.Context, seen *version) (*version, error) {
 	if err := children.LockName(ctx, c.tx, lockClass, seen.id); err != nil {
 		return nil, err
 	}
-	found, err := present(ctx, c.tx, seen.id)
-	if err != nil {
-		return nil, err
-	}
-	if found == nil { // purged since
-		return nil, rpc.NotFound("concern")
-	}
-	if err := c.hold(ctx, found.childID); err != nil {
-		return nil, err
-	}
-	cur, err := present(ctx, c.tx, seen.id)
-	if err == nil && (cur == nil || cur.childID != found.childID) {
-		err = children.ErrMoved
+	cur, err := children.ReadHeld(ctx, func() (*version, error) { return present(ctx, c.tx, seen.id) }, (*version).child, c.hold)
+	if err == nil && cur == nil { // purged since
+		err = rpc.NotFound("concern")
 	}
 	return cur, err
 }

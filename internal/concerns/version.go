@@ -2,7 +2,6 @@ package concerns
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -106,20 +105,11 @@ func (v *version) message(own bool, today time.Time) *irtv1.Concern {
 	return m
 }
 
+func (v *version) child() uuid.UUID { return v.childID }
+
 // present reads the present version of a concern, nil where there is none.
 func present(ctx context.Context, q children.Querier, id uuid.UUID) (*version, error) {
-	rows, err := q.Query(ctx, `SELECT `+shownColumns+` FROM concerns v WHERE v.concern_id = $1`, [16]byte(id))
-	if err != nil {
-		return nil, fmt.Errorf("concerns: getting one: %w", err)
-	}
-	v, err := pgx.CollectExactlyOneRow(rows, scanVersion)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // none is not an error
-	}
-	if err != nil {
-		return nil, fmt.Errorf("concerns: getting one: %w", err)
-	}
-	return v, nil
+	return children.One(ctx, q, scanVersion, `SELECT `+shownColumns+` FROM concerns v WHERE v.concern_id = $1`, [16]byte(id))
 }
 
 // put stores a new version in the place of the present one, which becomes history.

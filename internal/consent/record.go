@@ -245,19 +245,15 @@ func (c *change) withdraw(ctx context.Context, id uuid.UUID, etag string) (*vers
 // held is the present version of a consent that the caller may know of, with its
 // child held.
 func (c *change) held(ctx context.Context, id uuid.UUID) (*version, error) {
-	found, err := present(ctx, c.tx, id)
-	if err != nil {
-		return nil, err
-	}
-	if found == nil || !c.s.mayKnow(c.caller, found) {
-		return nil, rpc.NotFound("consent")
-	}
-	if err := c.hold(ctx, found.childID); err != nil {
-		return nil, err
-	}
-	cur, err := present(ctx, c.tx, id)
-	if err == nil && (cur == nil || cur.childID != found.childID) {
-		err = children.ErrMoved
+	cur, err := children.ReadHeld(ctx, func() (*version, error) {
+		v, err := present(ctx, c.tx, id)
+		if v != nil && !c.s.mayKnow(c.caller, v) {
+			v = nil
+		}
+		return v, err
+	}, (*version).child, c.hold)
+	if err == nil && cur == nil {
+		err = rpc.NotFound("consent")
 	}
 	return cur, err
 }

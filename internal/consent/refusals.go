@@ -2,7 +2,6 @@ package consent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -157,18 +156,7 @@ func (c *change) refuse(ctx context.Context, v *refusal, about children.Asked, a
 }
 
 func storedRefusal(ctx context.Context, q children.Querier, id uuid.UUID) (*refusal, error) {
-	rows, err := q.Query(ctx, `SELECT `+refusalColumns+` FROM sharing_refusals WHERE refusal_id = $1`, [16]byte(id))
-	if err != nil {
-		return nil, fmt.Errorf("consent: getting a refusal: %w", err)
-	}
-	v, err := pgx.CollectExactlyOneRow(rows, scanRefusal)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // none is not an error
-	}
-	if err != nil {
-		return nil, fmt.Errorf("consent: getting a refusal: %w", err)
-	}
-	return v, nil
+	return children.One(ctx, q, scanRefusal, `SELECT `+refusalColumns+` FROM sharing_refusals WHERE refusal_id = $1`, [16]byte(id))
 }
 
 const listRefusals = irtv1.ConsentService_ListRefusals_FullMethodName

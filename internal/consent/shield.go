@@ -2,7 +2,6 @@ package consent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -131,18 +130,7 @@ func concerns(c identity.Caller, v *shield) bool {
 
 // storedShield reads a shield of a child that has not been merged; nil where there is none.
 func storedShield(ctx context.Context, q children.Querier, child, id uuid.UUID) (*shield, error) {
-	rows, err := q.Query(ctx, `SELECT `+shieldColumns+` FROM shields WHERE child_id = $1 AND shield_id = $2`, [16]byte(child), [16]byte(id))
-	if err != nil {
-		return nil, fmt.Errorf("consent: getting a shield: %w", err)
-	}
-	v, err := pgx.CollectExactlyOneRow(rows, scanShield)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // none is not an error
-	}
-	if err != nil {
-		return nil, fmt.Errorf("consent: getting a shield: %w", err)
-	}
-	return v, nil
+	return children.One(ctx, q, scanShield, `SELECT `+shieldColumns+` FROM shields WHERE child_id = $1 AND shield_id = $2`, [16]byte(child), [16]byte(id))
 }
 
 // putShield stores a new version in the place of the present one, which becomes

@@ -95,24 +95,11 @@ func (c *change) held(ctx context.Context, seen *version) (*version, error) {
 	if err := c.s.involvements.Keep(ctx, c.tx, seen.involvement()); err != nil {
 		return nil, err
 	}
-	found, err := present(ctx, c.tx, seen.id)
-	if err != nil {
-		return nil, err
+	cur, err := children.ReadHeld(ctx, func() (*version, error) { return present(ctx, c.tx, seen.id) }, (*version).child, c.hold)
+	if err == nil && cur == nil { // purged meanwhile
+		err = rpc.Denied()
 	}
-	if found == nil { // purged meanwhile
-		return nil, rpc.Denied()
-	}
-	if err := c.hold(ctx, found.childID); err != nil {
-		return nil, err
-	}
-	cur, err := present(ctx, c.tx, seen.id)
-	if err != nil {
-		return nil, err
-	}
-	if cur == nil || cur.childID != found.childID {
-		return nil, children.ErrMoved
-	}
-	return cur, nil
+	return cur, err
 }
 
 // AcceptLeadNomination implements irt.v1.LeadNominationService.

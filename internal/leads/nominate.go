@@ -224,7 +224,7 @@ func (c *change) leadOf(ctx context.Context, child uuid.UUID) (lead uuid.UUID, e
 // standing is the open nomination of the same involvement, where that says the same by
 // the same agency; another one stands in the way.
 func (c *change) standing(ctx context.Context, next *version) (*version, error) {
-	cur, err := one(ctx, c.tx, `SELECT `+columns+` FROM lead_nominations
+	cur, err := children.One(ctx, c.tx, scanVersion, `SELECT `+columns+` FROM lead_nominations
 		WHERE child_id = $1 AND involvement_id = $2 AND state = $3 AND expire_time > $4 ORDER BY nomination_id LIMIT 1`,
 		[16]byte(next.childID), [16]byte(next.involvementID), int16(open), c.now)
 	if err != nil || cur == nil {

@@ -2,7 +2,6 @@ package leads
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -115,25 +114,11 @@ func (v *version) message(now time.Time) *irtv1.LeadNomination {
 	}
 }
 
+func (v *version) child() uuid.UUID { return v.childID }
+
 // present reads the present version of a nomination, nil where there is none.
 func present(ctx context.Context, q children.Querier, id uuid.UUID) (*version, error) {
-	return one(ctx, q, `SELECT `+columns+` FROM lead_nominations WHERE nomination_id = $1`, [16]byte(id))
-}
-
-// one reads the first version that a query gives, nil where it gives none.
-func one(ctx context.Context, q children.Querier, sql string, args ...any) (*version, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, fmt.Errorf("leads: getting a nomination: %w", err)
-	}
-	v, err := pgx.CollectOneRow(rows, scanVersion)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // none is not an error
-	}
-	if err != nil {
-		return nil, fmt.Errorf("leads: getting a nomination: %w", err)
-	}
-	return v, nil
+	return children.One(ctx, q, scanVersion, `SELECT `+columns+` FROM lead_nominations WHERE nomination_id = $1`, [16]byte(id))
 }
 
 // put stores a new version in the place of the present one, which becomes history.

@@ -184,19 +184,9 @@ func (c *change) held(ctx context.Context, id uuid.UUID) (*version, error) {
 	if err := children.LockName(ctx, c.tx, lockClass, id); err != nil {
 		return nil, err
 	}
-	found, err := present(ctx, c.tx, id)
-	if err != nil {
-		return nil, err
-	}
-	if found == nil {
-		return nil, rpc.NotFound("plan")
-	}
-	if err := c.hold(ctx, found.childID); err != nil {
-		return nil, err
-	}
-	cur, err := present(ctx, c.tx, id)
-	if err == nil && (cur == nil || cur.childID != found.childID) {
-		err = children.ErrMoved
+	cur, err := children.ReadHeld(ctx, func() (*version, error) { return present(ctx, c.tx, id) }, (*version).child, c.hold)
+	if err == nil && cur == nil {
+		err = rpc.NotFound("plan")
 	}
 	return cur, err
 }

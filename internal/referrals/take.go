@@ -96,22 +96,12 @@ func (s *Service) mine(ctx context.Context, name string) (*version, side, error)
 // held is the present version of a referral with its child held. Who had a side in it
 // and has none any more, because it was redirected meanwhile, was overtaken.
 func (c *change) held(ctx context.Context, seen *version, by side) (*version, error) {
-	found, err := present(ctx, c.tx, seen.id)
+	cur, err := children.ReadHeld(ctx, func() (*version, error) { return present(ctx, c.tx, seen.id) }, (*version).child, c.hold)
 	if err != nil {
 		return nil, err
 	}
-	if found == nil { // purged meanwhile
+	if cur == nil { // purged meanwhile
 		return nil, rpc.Denied()
-	}
-	if err := c.hold(ctx, found.childID); err != nil {
-		return nil, err
-	}
-	cur, err := present(ctx, c.tx, seen.id)
-	if err != nil {
-		return nil, err
-	}
-	if cur == nil || cur.childID != found.childID {
-		return nil, children.ErrMoved
 	}
 	if cur.sideOf(c.asker) != by {
 		return nil, seen.overtaken()

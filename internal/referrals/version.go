@@ -2,7 +2,6 @@ package referrals
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -121,20 +120,11 @@ func (v *version) message(to side, now time.Time) *irtv1.Referral {
 	return m
 }
 
+func (v *version) child() uuid.UUID { return v.childID }
+
 // present reads the present version of a referral, nil where there is none.
 func present(ctx context.Context, q children.Querier, id uuid.UUID) (*version, error) {
-	rows, err := q.Query(ctx, `SELECT `+columns+` FROM referrals WHERE referral_id = $1`, [16]byte(id))
-	if err != nil {
-		return nil, fmt.Errorf("referrals: getting one: %w", err)
-	}
-	v, err := pgx.CollectExactlyOneRow(rows, scanVersion)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // none is not an error
-	}
-	if err != nil {
-		return nil, fmt.Errorf("referrals: getting one: %w", err)
-	}
-	return v, nil
+	return children.One(ctx, q, scanVersion, `SELECT `+columns+` FROM referrals WHERE referral_id = $1`, [16]byte(id))
 }
 
 // put stores a new version in the place of the present one, which becomes history.
