@@ -26,7 +26,7 @@ func rawGetChild(_ context.Context, l *lab) (operation, error) {
 func rawListInvolvements(_ context.Context, l *lab) (operation, error) {
 	today := standard.Today()
 	return l.rawRead(func() []subject { return l.busy }, len(involved), func(child subject) (string, []any) {
-		return involvement.ListQuery, []any{[][16]byte{child.id}, today, len(involved) + 1, []string{"raw"}}
+		return involvement.ListQuery, []any{[][16]byte{child.id}, today, len(involved) + 1, []string{"raw"}, []bool{false}}
 	}), nil
 }
 

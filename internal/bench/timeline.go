@@ -197,14 +197,14 @@ func (l *lab) timelines(ctx context.Context, pool *pgxpool.Pool) (*timeline.Serv
 	index, with := children.New(pool, directory, tokens, writer), involvement.New(pool, directory, tokens, writer)
 	raised := concerns.New(pool, directory, tokens, writer, concerns.Options{})
 	referred := referrals.New(pool, directory, tokens, writer, with.Involve)
+	agreed, asked := consent.New(pool, directory, tokens), contact.New(pool, directory, tokens)
 	service := timeline.New(timeline.Sources{
-		Children: index, Involvements: with, Concerns: raised, Referrals: referred,
-		Consents: consent.New(pool, directory, tokens), Contacts: contact.New(pool, directory, tokens),
+		Children: index, Involvements: with, Concerns: raised, Referrals: referred, Consents: agreed, Contacts: asked,
 	}, tokens)
 	return service, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), hubStop)
 		defer cancel()
 		defer directory.Close()
-		return errors.Join(referred.Close(ctx), raised.Close(ctx), with.Close(ctx), index.Close(ctx), writer.Close(ctx))
+		return errors.Join(asked.Close(ctx), agreed.Close(ctx), referred.Close(ctx), raised.Close(ctx), with.Close(ctx), index.Close(ctx), writer.Close(ctx))
 	}, nil
 }

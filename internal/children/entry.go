@@ -92,7 +92,7 @@ func newEntryScan() *entryScan {
 	return s
 }
 
-func (s *entryScan) scan(rows pgx.Rows, more ...any) (*entry, error) {
+func (s *entryScan) scan(rows pgx.CollectableRow, more ...any) (*entry, error) {
 	s.e, s.merged = entry{}, nil
 	if err := rows.Scan(append(s.into, more...)...); err != nil {
 		return nil, fmt.Errorf("children: reading a child: %w", err)

@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
@@ -41,7 +42,7 @@ func (s *Service) ListChildRecords(ctx context.Context, req *irtv1.ListChildReco
 		if err != nil {
 			return nil, err
 		}
-		v, err := s.follow(ctx, id)
+		v, err := s.present(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -78,11 +79,14 @@ func (s *Service) ListChildRecords(ctx context.Context, req *irtv1.ListChildReco
 	return out, nil
 }
 
+// recordsSQL lists the records linked to a child.
+var recordsSQL = `SELECT ` + recordList + ` FROM child_records
+	WHERE child_id = @child ORDER BY create_time, record_id LIMIT @limit`
+
 // recordsOfChild lists what the caller may see of the records linked to a child.
 // They are few, so they come in one page.
 func (s *Service) recordsOfChild(ctx context.Context, child uuid.UUID, agency string) (*irtv1.ListChildRecordsResponse, error) {
-	records, err := queryRecords(ctx, s.pool, `SELECT `+recordList+` FROM child_records
-		WHERE child_id = $1 ORDER BY create_time, record_id LIMIT $2`, [16]byte(child), pageMost)
+	records, err := s.records.List(ctx, pgx.NamedArgs{"child": [16]byte(child), "limit": pageMost})
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +142,7 @@ func (s *Service) ListChildVersions(ctx context.Context, req *irtv1.ListChildVer
 		before = int32(binary.BigEndian.Uint32(cursor)) //nolint:gosec // sealed by us
 	}
 	access.AddChild(id)
-	present, err := s.follow(ctx, id)
+	present, err := s.present(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +152,7 @@ func (s *Service) ListChildVersions(ctx context.Context, req *irtv1.ListChildVer
 		return nil, err
 	}
 	size := int(rpc.PageSize(req.GetPageSize(), pageDefault, pageMost))
-	versions, err := s.versions(ctx, id, req, before, size+1)
+	versions, err := s.versionsOf(ctx, id, req, before, size+1)
 	if err != nil {
 		return nil, err
 	}
@@ -181,35 +185,33 @@ type version struct {
 	knownTo *time.Time
 }
 
-func (s *Service) versions(ctx context.Context, id uuid.UUID, req *irtv1.ListChildVersionsRequest, before int32, limit int) ([]version, error) {
-	var at *time.Time
-	if req.GetKnownAt() != nil {
-		t := req.GetKnownAt().AsTime()
-		at = &t
-	}
-	rows, err := s.pool.Query(ctx, `
-		SELECT `+entryList+`, known_to FROM (
-			SELECT `+entryList+`, NULL::timestamptz AS known_to FROM children WHERE child_id = $1
-			UNION ALL
-			SELECT `+entryList+`, known_to FROM children_history WHERE child_id = $1
-		) v
-		WHERE revision < $2 AND ($3::timestamptz IS NULL OR known_from <= $3 AND (known_to IS NULL OR known_to > $3))
-		ORDER BY revision DESC LIMIT $4`, [16]byte(id), before, at, limit)
-	if err != nil {
-		return nil, fmt.Errorf("children: listing versions: %w", err)
-	}
-	defer rows.Close()
+// versionsSQL lists the versions of a child before a revision: those that the hub knew
+// at an instant, or all where that is infinity.
+var versionsSQL = `
+	SELECT ` + entryList + `, known_to FROM (
+		SELECT ` + entryList + `, NULL::timestamptz AS known_to FROM children WHERE child_id = @child
+		UNION ALL
+		SELECT ` + entryList + `, known_to FROM children_history WHERE child_id = @child
+	) v
+	WHERE revision < @before AND (@at = 'infinity' OR known_from <= @at AND (known_to IS NULL OR known_to > @at))
+	ORDER BY revision DESC LIMIT @limit`
+
+func versionScan() func(pgx.CollectableRow) (version, error) {
 	scan := newEntryScan()
-	var all []version
-	for rows.Next() {
-		var v version
-		if v.entry, err = scan.scan(rows, &v.knownTo); err != nil {
-			return nil, err
-		}
-		all = append(all, v)
+	return func(row pgx.CollectableRow) (v version, err error) {
+		v.entry, err = scan.scan(row, &v.knownTo)
+		return v, err
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("children: listing versions: %w", err)
+}
+
+func (s *Service) versionsOf(ctx context.Context, id uuid.UUID, req *irtv1.ListChildVersionsRequest, before int32, limit int) ([]version, error) {
+	at := pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
+	if req.GetKnownAt() != nil {
+		at = pgtype.Timestamptz{Time: req.GetKnownAt().AsTime(), Valid: true}
+	}
+	all, err := s.versions.List(ctx, pgx.NamedArgs{"child": [16]byte(id), "before": before, "at": at, "limit": limit})
+	if err != nil {
+		return nil, err
 	}
 	if len(all) == 0 && req.GetPageToken() == "" {
 		return nil, rpc.NotFound("child")

@@ -41,13 +41,14 @@ var errNoChild = errors.New("children: no such child")
 // ReadQuery is what GetChild costs the database: it reads the children $1 as they
 // are on the day $2, and what policy needs to know of each and the agency at its
 // place in $3, all those of a batch in one go. The part that a caller may be shown
-// is decided afterwards, one caller at a time. LATERAL with OFFSET 0 keeps it
+// is decided afterwards, one caller at a time. The arrays stand in subqueries so that their
+// length is no cause to plan anew each time. LATERAL with OFFSET 0 keeps it
 // nested loops over primary keys, whatever the planner thinks of the size of the
 // tables. It is exported to be measured.
 var ReadQuery = `
 	SELECT ` + entryListOf("c") + `, st_i.known, l.lead_agency, l.lead_local, l.lead_practitioner, l.lead_name,
 		l.lead_telephone, l.lead_email, l.lead_start, l.lead_end, q.asker, ` + StandingColumns("c", "l") + `
-	FROM unnest($1::uuid[], $3::text[]) AS q(wanted_id, asker)
+	FROM unnest((SELECT $1::uuid[]), (SELECT $3::text[])) AS q(wanted_id, asker)
 	CROSS JOIN LATERAL (SELECT ` + entryList + ` FROM children WHERE child_id = q.wanted_id OFFSET 0) c
 	LEFT JOIN LATERAL (
 		SELECT l.agency_id AS lead_agency, i.local_id AS lead_local, l.practitioner_id AS lead_practitioner,
@@ -157,8 +158,8 @@ const mergesAtMost = 16
 
 // follow reads a child, or the one it was merged into, as the caller's agency may
 // see it.
-func (s *Service) follow(ctx context.Context, id uuid.UUID) (*view, error) {
-	asker := s.directory.Asker(ctx).Agency
+func (s *Service) follow(ctx context.Context, asked uuid.UUID) (*view, error) {
+	asker, id := s.directory.Asker(ctx).Agency, asked
 	for range mergesAtMost {
 		v, err := s.reader.Do(ctx, wanted{id, asker})
 		if errors.Is(err, errNoChild) {
@@ -168,11 +169,21 @@ func (s *Service) follow(ctx context.Context, id uuid.UUID) (*view, error) {
 			return nil, err
 		}
 		if !v.entry.mergedInto.Valid {
+			readingOf(ctx).note(asked, asker, v)
 			return v, nil
 		}
 		id = v.entry.mergedInto.UUID
 	}
 	return nil, fmt.Errorf("children: more than %d merges in a row", mergesAtMost)
+}
+
+// present is the child that answers for one, and what policy needs to know of it: a view
+// without what it says.
+func (s *Service) present(ctx context.Context, asked uuid.UUID) (*view, error) {
+	if child, standing := readingOf(ctx).present(asked, s.directory.Asker(ctx).Agency); standing != nil {
+		return &view{entry: &entry{id: child}, standing: standing}, nil
+	}
+	return s.follow(ctx, asked)
 }
 
 // facts are what policy may know of the view, for an asker.

@@ -23,9 +23,10 @@ type standingOf struct {
 
 type readingKey struct{}
 
-// OneReading gives a context in which Survivor and Standings ask the database about a
-// child once, so that all parts of one answer are decided by the same facts. It is for
-// answers that are made at once, and never for what writes.
+// OneReading gives a context in which the database is asked once which child answers for
+// one, and what policy needs to know of it, so that all parts of one answer are decided
+// by the same facts: by GetChild, Survivor or Standings, whichever comes first. It is
+// for answers that are made at once, and never for what writes.
 func OneReading(ctx context.Context) context.Context {
 	return context.WithValue(ctx, readingKey{}, &reading{
 		survivors: map[uuid.UUID]uuid.UUID{}, standings: map[standingOf]*Standing{},
@@ -35,6 +36,28 @@ func OneReading(ctx context.Context) context.Context {
 func readingOf(ctx context.Context) *reading {
 	r, _ := ctx.Value(readingKey{}).(*reading)
 	return r
+}
+
+// note keeps what a point read of a child found.
+func (r *reading) note(asked uuid.UUID, asker string, v *view) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.survivors[asked], r.survivors[v.entry.id] = v.entry.id, v.entry.id
+	r.standings[standingOf{v.entry.id, asker}] = v.standing
+}
+
+// present is what is known by now of the child that answers for one.
+func (r *reading) present(asked uuid.UUID, asker string) (child uuid.UUID, standing *Standing) {
+	if r == nil {
+		return uuid.Nil, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	child = r.survivors[asked]
+	return child, r.standings[standingOf{child, asker}]
 }
 
 // survivor is what find finds, or found before.

@@ -171,28 +171,28 @@ func nonNil(b []byte) []byte {
 
 // scanRecords reads rows of recordColumns.
 func scanRecords(rows pgx.Rows) ([]*record, error) {
-	defer rows.Close()
+	all, err := pgx.CollectRows(rows, recordScan())
+	if err != nil {
+		return nil, fmt.Errorf("children: reading records: %w", err)
+	}
+	return all, nil
+}
+
+// recordScan makes what reads such rows.
+func recordScan() func(pgx.CollectableRow) (*record, error) {
 	scan := newPersonScan(len(recordHead))
-	var all []*record
-	for rows.Next() {
+	return func(row pgx.CollectableRow) (*record, error) {
 		r := &record{person: &irtv1.ChildRecord{}}
 		var state, decision int16
 		into := append([]any{(*[16]byte)(&r.id), &r.agency, &r.localID, (*[16]byte)(&r.childID), &state}, scan.into...)
 		into = append(into, &r.queries, &decision, &r.matched.probability, &r.matched.weight,
 			&r.matched.rule, &r.matched.model, &r.matched.evidence, &r.created, &r.knownFrom, &r.revision, &r.keysOf)
-		if err := rows.Scan(into...); err != nil {
-			return nil, fmt.Errorf("children: reading a record: %w", err)
-		}
-		if err := scan.fill(rows, r.person.ProtoReflect(), recordField); err != nil {
+		if err := row.Scan(into...); err != nil {
 			return nil, err
 		}
 		r.state, r.matched.decision = irtv1.ChildRecordState(state), irtv1.MatchDecision(decision)
-		all = append(all, r)
+		return r, scan.fill(row, r.person.ProtoReflect(), recordField)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("children: reading records: %w", err)
-	}
-	return all, nil
 }
 
 // querier is a pool or a transaction.

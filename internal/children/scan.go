@@ -28,7 +28,7 @@ func newPersonScan(first int) *personScan {
 }
 
 // fill sets the fields of m that are not empty in the present row.
-func (s *personScan) fill(rows pgx.Rows, m protoreflect.Message, field func(*column) protoreflect.FieldDescriptor) error {
+func (s *personScan) fill(rows pgx.CollectableRow, m protoreflect.Message, field func(*column) protoreflect.FieldDescriptor) error {
 	values, described := rows.RawValues(), rows.FieldDescriptions()
 	for i := range personColumns {
 		c := &personColumns[i]

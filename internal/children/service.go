@@ -4,7 +4,8 @@
 // A record travels through the write pipeline (submit.go): many are matched
 // (place.go), linked and stored (store.go) in one transaction, and the children
 // they touch are composed anew (compose.go). Point reads travel through a
-// coalescer (read.go). service.go and lists.go are the RPCs.
+// coalescer (read.go), and short lists about children through one of their own
+// (lister.go), which other features share. service.go and lists.go are the RPCs.
 package children
 
 import (
@@ -46,6 +47,8 @@ type Service struct {
 	writer    *batch.Batcher[*submission, *answer]
 	rehearser *batch.Batcher[*submission, *answer]
 	reader    *batch.Batcher[wanted, *view]
+	versions  *Lister[version]
+	records   *Lister[*record]
 }
 
 // New starts the service's write pipeline and read coalescer; Close ends them.
@@ -62,6 +65,8 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 		Name: "rehearsals", MaxBatch: 512, Timeout: time.Minute, RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, s.rehearseAll)
 	s.reader = batch.New(batch.Options{Name: "child reads", Hopeless: pg.Unavailable}, s.read)
+	s.versions = NewLister(pool, "versions", versionsSQL, nil, versionScan)
+	s.records = NewLister(pool, "records", recordsSQL, nil, recordScan)
 	return s
 }
 
@@ -71,12 +76,12 @@ func laneOf(sub *submission) batch.Lane { return sub.lane }
 
 // Pipelines are what the service's batchers have done.
 func (s *Service) Pipelines() []batch.Stats {
-	return []batch.Stats{s.writer.Stats(), s.rehearser.Stats(), s.reader.Stats()}
+	return append([]batch.Stats{s.writer.Stats(), s.rehearser.Stats(), s.reader.Stats()}, append(s.versions.Pipelines(), s.records.Pipelines()...)...)
 }
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
-	return errors.Join(s.writer.Close(ctx), s.rehearser.Close(ctx), s.reader.Close(ctx))
+	return errors.Join(s.writer.Close(ctx), s.rehearser.Close(ctx), s.reader.Close(ctx), s.versions.Close(ctx), s.records.Close(ctx))
 }
 
 // today is the day in England, by which involvements are in force or not.

@@ -3,6 +3,7 @@ package children
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -67,6 +68,9 @@ func (s *Standing) Scanned() (err error) {
 	s.consents, err = sharing.ParseConsents(s.stored)
 	return err
 }
+
+// Born is the child's date of birth, zero where it is not known.
+func (s *Standing) Born() time.Time { return s.born.Time }
 
 // Facts are what policy may know where an asker asks about the child.
 func (s *Standing) Facts(a agencies.Asker) sharing.Facts {

@@ -3,6 +3,7 @@ package concerns
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -170,7 +171,7 @@ func listSQL(source, condition string) string {
 
 // shownToReader is the rule of who sees a concern, so that pages are counted by what
 // the asker sees. What is sensitive now is hidden in every earlier version too.
-const shownToReader = `(v.agency_id = @agency OR @others AND (@sensitive OR v.agency_id = ANY(@services::text[]) OR NOT ` + isSensitive + `))`
+const shownToReader = `(v.agency_id = @agency OR @others AND (@sensitive OR v.agency_id = ANY(string_to_array(@services, ',')) OR NOT ` + isSensitive + `))`
 
 var (
 	listOfAgency    = listSQL(`concerns`, `v.agency_id = @agency`)
@@ -180,22 +181,19 @@ var (
 
 func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsRequest) ([]*version, error) {
 	sql := listOfAgency
-	switch {
-	case !q.knownAt.IsZero():
+	if !q.knownAt.IsZero() {
 		sql = listOfChildThen
-	case q.child != uuid.Nil:
-		sql = listOfChild
 	}
-	services := q.services
-	if services == nil {
-		services = []string{} // nothing is = ANY(NULL), nor is it not
-	}
-	rows, err := s.pool.Query(ctx, sql, pgx.NamedArgs{
+	args := pgx.NamedArgs{
 		"state": int16(req.GetState()), "overdue": req.GetReviewOverdue(), "today": pg.Date(q.today), //nolint:gosec // states are few
 		"after_day": pg.Date(q.after.At), "after_id": [16]byte(q.after.ID), "agency": q.asker.Agency, "child": [16]byte(q.child),
-		"others": q.others, "sensitive": q.sensitive, "services": services, "limit": q.size + 1,
+		"others": q.others, "sensitive": q.sensitive, "services": strings.Join(q.services, ","), "limit": q.size + 1,
 		"child_then": [16]byte(q.childThen), "known_at": q.knownAt,
-	})
+	}
+	if q.child != uuid.Nil && q.knownAt.IsZero() {
+		return s.ofChild.List(ctx, args)
+	}
+	rows, err := s.pool.Query(ctx, sql, args)
 	if err != nil {
 		return nil, fmt.Errorf("concerns: listing: %w", err)
 	}

@@ -4,6 +4,7 @@ package concerns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -62,6 +63,7 @@ type Service struct {
 	writer    *children.Writer
 	window    int // as of Options
 	today     func() time.Time
+	ofChild   *children.Lister[*version]
 }
 
 // New makes the service and starts its write pipeline; Close ends it.
@@ -69,14 +71,19 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 	return &Service{
 		pool: pool, directory: directory, tokens: tokens, writer: children.NewWriter(pool, access, "concerns", lockClass),
 		window: o.Window, today: standard.Today,
+		ofChild: children.NewLister(pool, "concerns", listOfChild, nil, children.Scans(scanVersion)),
 	}
 }
 
 // Pipelines are what the service's batchers have done.
-func (s *Service) Pipelines() []batch.Stats { return s.writer.Pipelines() }
+func (s *Service) Pipelines() []batch.Stats {
+	return append(s.writer.Pipelines(), s.ofChild.Pipelines()...)
+}
 
 // Close writes what was accepted and refuses what comes after.
-func (s *Service) Close(ctx context.Context) error { return s.writer.Close(ctx) }
+func (s *Service) Close(ctx context.Context) error {
+	return errors.Join(s.writer.Close(ctx), s.ofChild.Close(ctx))
+}
 
 // change is one transaction of this package: it holds the child it is about, and
 // records the access and what is to be told of it.

@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,7 +68,7 @@ func (s *Service) ListConsents(ctx context.Context, req *irtv1.ListConsentsReque
 		return nil, err
 	}
 	q := &question{
-		reading: r, child: r.Child, ended: req.GetIncludeEnded(),
+		reading: r, child: r.child, ended: req.GetIncludeEnded(),
 		size: int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage)),
 	}
 	if err := q.readTimes(req, s.today()); err != nil {
@@ -139,14 +140,18 @@ func pastInstant(at *timestamppb.Timestamp) (time.Time, error) {
 const shownToReader = `(v.agency_id = @reader OR @others AND (NOT (v.scope = 2 OR v.agency_id = ANY(@sensitive::text[]))
 	OR v.scope = 2 AND (v.recipients = '{}' AND v.recipient_kinds = '{}' OR @reader = ANY(v.recipients) OR @kind = ANY(v.recipient_kinds))))`
 
-// listSQL lists the versions that source selects.
+// listSQL lists the versions that source selects, each with whether any of the child's is
+// not shown to the reader: of any day and state, so that asking about one day after
+// another tells nothing. Where nothing is listed there is a row with that alone.
 func listSQL(source string) string {
-	return `SELECT ` + columns + ` FROM (` + source + `) v
+	return `SELECT ` + columns + `, withheld FROM (
+		SELECT EXISTS (SELECT 1 FROM consents v WHERE v.child_id = @child AND NOT ` + shownToReader + `) AS withheld) w
+	LEFT JOIN LATERAL (SELECT ` + columns + ` FROM (` + source + `) v
 	WHERE (@ended OR v.start_date <= @day AND (v.end_date IS NULL OR v.end_date >= @day)
 			AND (v.withdraw_date IS NULL OR v.withdraw_date > @day)
 			AND NOT (v.given_by = 'PARENTAL_RESPONSIBILITY' AND v.scope <> 3 AND @day >= @majority))
 		AND (v.start_date, v.consent_id) > (@after_day, @after_id) AND ` + shownToReader + `
-	ORDER BY v.start_date, v.consent_id LIMIT @limit`
+	ORDER BY v.start_date, v.consent_id LIMIT @limit) v ON true`
 }
 
 var (
@@ -168,31 +173,57 @@ type found struct {
 func (s *Service) list(ctx context.Context, q *question) (*found, error) {
 	args := pgx.NamedArgs{
 		"child": [16]byte(q.child), "reader": q.asker.Agency, "kind": int16(q.asker.Kind), //nolint:gosec // kinds are few
-		"others": q.showsOthers(), "sensitive": listOf(s.directory.Sensitive()),
-		"day": pg.Date(q.day), "ended": q.ended, "known_at": q.knownAt, "majority": pg.Date(neverOfAge),
+		"others": q.showsOthers(), "day": pg.Date(q.day), "ended": q.ended, "majority": pg.Date(neverOfAge),
 		"after_day": pg.Date(q.after.At), "after_id": [16]byte(q.after.ID), "limit": q.size + 1,
 	}
-	if !q.Born.IsZero() {
-		args["majority"] = pg.Date(majority(q.Born))
+	if !q.born.IsZero() {
+		args["majority"] = pg.Date(majority(q.born))
 	}
-	sql := listNow
-	if !q.knownAt.IsZero() {
-		sql = listThen
+	var rows []listed
+	var err error
+	if q.knownAt.IsZero() {
+		rows, err = s.ofChild.List(ctx, args)
+	} else {
+		args["sensitive"], args["known_at"] = listOf(s.directory.Sensitive()), q.knownAt
+		rows, err = s.listThen(ctx, args)
 	}
-	rows, err := s.pool.Query(ctx, sql, args)
+	if err != nil {
+		return nil, err
+	}
+	out := &found{}
+	for _, v := range rows {
+		if out.withheld = v.withheld; v.version != nil {
+			out.versions = append(out.versions, v.version)
+		}
+	}
+	return out, nil
+}
+
+// listed is a row of a list: one of the consents, or nil where there are none.
+type listed struct {
+	*version
+	withheld bool // any of the child's is
+}
+
+func scanListed(row pgx.CollectableRow) (l listed, err error) {
+	row = children.AlsoScan(row, &l.withheld)
+	if row.RawValues()[0] == nil {
+		return l, row.Scan(make([]any, strings.Count(columns, ",")+1)...)
+	}
+	l.version, err = scanVersion(row)
+	return l, err
+}
+
+func (s *Service) listThen(ctx context.Context, args pgx.NamedArgs) ([]listed, error) {
+	rows, err := s.pool.Query(ctx, listThen, args)
 	if err != nil {
 		return nil, fmt.Errorf("consent: listing: %w", err)
 	}
-	out := &found{}
-	if out.versions, err = pgx.CollectRows(rows, scanVersion); err != nil {
+	all, err := pgx.CollectRows(rows, scanListed)
+	if err != nil {
 		return nil, fmt.Errorf("consent: reading a list: %w", err)
 	}
-	// Of any day and state, so that asking about one day after another tells nothing.
-	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM consents v WHERE v.child_id = @child AND NOT `+shownToReader+`)`, args).Scan(&out.withheld)
-	if err != nil {
-		return nil, fmt.Errorf("consent: looking for those withheld: %w", err)
-	}
-	return out, nil
+	return all, nil
 }
 
 // showsOthers tells whether policy shows the reader who else works with the child,

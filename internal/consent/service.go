@@ -17,6 +17,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
@@ -39,12 +40,22 @@ type Service struct {
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
 	today     func() time.Time
+	ofChild   *children.Lister[listed]
 }
 
-// New makes the service.
+// New makes the service; Close ends it.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
-	return &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+	s := &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+	s.ofChild = children.NewLister(pool, "consents", listNow,
+		func() pgx.NamedArgs { return pgx.NamedArgs{"sensitive": listOf(directory.Sensitive())} }, children.Scans(scanListed))
+	return s
 }
+
+// Pipelines are what the service's batchers have done.
+func (s *Service) Pipelines() []batch.Stats { return s.ofChild.Pipelines() }
+
+// Close answers those who have asked and refuses those who come after.
+func (s *Service) Close(ctx context.Context) error { return s.ofChild.Close(ctx) }
 
 // change is one transaction of this package: it holds the child it is about, and
 // records the access and what is to be told of it.

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -18,7 +19,8 @@ func manages(c identity.Caller) bool { return c.Role == irtv1.Role_ROLE_DATA_MAN
 
 // reading is who reads what is agreed about a child, and what policy shows it.
 type reading struct {
-	*children.Subject
+	child uuid.UUID
+	born  time.Time // zero where it is not known
 	asker agencies.Asker
 	shown *sharing.Decision
 }
@@ -29,16 +31,19 @@ type reading struct {
 func (s *Service) readable(ctx context.Context, name string) (*reading, error) {
 	r := &reading{asker: s.directory.Asker(ctx)}
 	caller := r.asker.Caller
-	var err error
-	if r.Subject, err = s.standingOf(ctx, name, r.asker.Agency); err != nil {
-		return nil, hidden(caller, err)
-	}
-	facts, err := s.standingFor(ctx, r.asker, r.Child)
+	asked, err := rpc.ParseChildName(name)
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
-	r.shown = sharing.Decide(sharing.See, facts.Facts(r.asker))
-	if !r.shown.ShowsChild() || !manages(caller) && !r.Works {
+	if r.child, err = s.survivor(ctx, asked); err != nil {
+		return nil, hidden(caller, err)
+	}
+	st, err := s.standingFor(ctx, r.asker, r.child)
+	if err != nil {
+		return nil, hidden(caller, err)
+	}
+	r.born, r.shown = st.Born(), sharing.Decide(sharing.See, st.Facts(r.asker))
+	if !r.shown.ShowsChild() || !manages(caller) && !st.Involved && !st.HoldsRecord {
 		return nil, rpc.Denied()
 	}
 	return r, nil
@@ -51,19 +56,6 @@ func hidden(c identity.Caller, err error) error {
 		return err
 	}
 	return rpc.Hidden(err)
-}
-
-// standingOf reads what an agency is today to the child that answers for the one named.
-func (s *Service) standingOf(ctx context.Context, name, agency string) (*children.Subject, error) {
-	asked, err := rpc.ParseChildName(name)
-	if err != nil {
-		return nil, err
-	}
-	child, err := s.survivor(ctx, asked)
-	if err != nil {
-		return nil, err
-	}
-	return children.SubjectOf(ctx, s.pool, child, agency, uuid.Nil, s.today())
 }
 
 // survivor is the child that answers for one asked about. One of whom policy shows

@@ -93,6 +93,13 @@ func (s *Service) partsIn(ctx context.Context, found [][16]byte, asker agencies.
 	return out, nil
 }
 
+// ofChildSQL lists the requests about a child in which an agency has a part.
+const ofChildSQL = `SELECT r.contact_request_id FROM contact_requests r
+	WHERE r.child_id = @child AND (r.agency_id = @agency OR EXISTS (SELECT 1 FROM contact_routes o
+		JOIN involvements i ON i.child_id = o.child_id AND i.involvement_id = o.involvement_id
+		WHERE o.child_id = @child AND o.contact_request_id = r.contact_request_id AND o.agency_id = @agency))
+	ORDER BY r.contact_request_id DESC LIMIT @limit`
+
 // OfChild lists the contact requests about a child in which the caller's agency has a
 // part, as ListContactRequests shows them, the newest first.
 func (s *Service) OfChild(ctx context.Context, child string) ([]*irtv1.ContactRequest, error) {
@@ -101,15 +108,7 @@ func (s *Service) OfChild(ctx context.Context, child string) ([]*irtv1.ContactRe
 		return nil, err
 	}
 	asker := s.directory.Asker(ctx)
-	rows, err := s.pool.Query(ctx, `SELECT q.contact_request_id FROM contact_requests q
-		WHERE q.child_id = $1 AND (q.agency_id = $2 OR EXISTS (SELECT 1 FROM contact_routes r
-			JOIN involvements i ON i.child_id = r.child_id AND i.involvement_id = r.involvement_id
-			WHERE r.child_id = $1 AND r.contact_request_id = q.contact_request_id AND r.agency_id = $2))
-		ORDER BY q.contact_request_id DESC LIMIT $3`, [16]byte(id), asker.Agency, largestPage)
-	if err != nil {
-		return nil, fmt.Errorf("contact: listing a child's requests: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
+	found, err := s.ofChild.List(ctx, pgx.NamedArgs{"child": [16]byte(id), "agency": asker.Agency, "limit": largestPage})
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

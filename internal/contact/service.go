@@ -15,6 +15,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/rpc"
@@ -47,11 +48,26 @@ type Service struct {
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
 	openFor   time.Duration
+	ofChild   *children.Lister[[16]byte]
 }
 
-// New makes the service.
+// New makes the service; Close ends it.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
-	return &Service{pool: pool, directory: directory, tokens: tokens, openFor: openFor}
+	return &Service{
+		pool: pool, directory: directory, tokens: tokens, openFor: openFor,
+		ofChild: children.NewLister(pool, "contact requests", ofChildSQL, nil, children.Scans(scanID)),
+	}
+}
+
+// Pipelines are what the service's batchers have done.
+func (s *Service) Pipelines() []batch.Stats { return s.ofChild.Pipelines() }
+
+// Close answers those who have asked and refuses those who come after.
+func (s *Service) Close(ctx context.Context) error { return s.ofChild.Close(ctx) }
+
+func scanID(row pgx.CollectableRow) (id [16]byte, err error) {
+	err = row.Scan(&id)
+	return id, err
 }
 
 // change is one transaction of this package, which also records the access and what

@@ -62,7 +62,7 @@ func BenchmarkList(b *testing.B) {
 	ctx := identity.NewContext(b.Context(), identity.Caller{Agency: "gp", Role: system})
 	b.Run("raw", func(b *testing.B) {
 		at256(b, func() error {
-			rows, err := h.pool.Query(b.Context(), involvement.ListQuery, [][16]byte{ids[rand.IntN(len(ids))]}, standard.Today(), involvement.CoalescedRows, []string{"school"})
+			rows, err := h.pool.Query(b.Context(), involvement.ListQuery, [][16]byte{ids[rand.IntN(len(ids))]}, standard.Today(), involvement.CoalescedRows, []string{"school"}, []bool{false})
 			if err != nil {
 				return err
 			}

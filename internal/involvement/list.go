@@ -52,8 +52,8 @@ func (s *Service) ListInvolvements(ctx context.Context, req *irtv1.ListInvolveme
 		return nil, err
 	}
 	var p *page
-	if q.today && q.after == nil {
-		p, err = s.listToday(ctx, q)
+	if q.knownAt.IsZero() && (q.today || q.ended) && q.after == nil {
+		p, err = s.listPresent(ctx, q)
 	} else {
 		p, err = s.listStored(ctx, q)
 	}
@@ -151,12 +151,12 @@ const mergesAtMost = 16
 
 var errMerges = errors.New("involvement: too many merges in a row")
 
-// listToday answers from the read coalescer, which has no room for a child with
+// listPresent answers from the read coalescer, which has no room for a child with
 // very many involvements: those are read by themselves.
-func (s *Service) listToday(ctx context.Context, q *question) (*page, error) {
+func (s *Service) listPresent(ctx context.Context, q *question) (*page, error) {
 	child := q.child
 	for range mergesAtMost {
-		l, err := s.reader.Do(ctx, wanted{child, q.asker.Agency})
+		l, err := s.reader.Do(ctx, wanted{child, q.asker.Agency, q.ended})
 		switch {
 		case err != nil:
 			return nil, err

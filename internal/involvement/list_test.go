@@ -257,12 +257,12 @@ func TestListPlanGoesByKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	for _, sql := range []string{`SET plan_cache_mode = force_generic_plan`, `PREPARE list (uuid[], date, int, text[]) AS ` + involvement.ListQuery} {
+	for _, sql := range []string{`SET plan_cache_mode = force_generic_plan`, `PREPARE list (uuid[], date, int, text[], bool[]) AS ` + involvement.ListQuery} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rows, err := conn.Query(t.Context(), `EXPLAIN EXECUTE list ('{}', '2026-11-23', 201, '{}')`)
+	rows, err := conn.Query(t.Context(), `EXPLAIN EXECUTE list ('{}', '2026-11-23', 201, '{}', '{}')`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,7 @@ import (
 // it reads one more, to know when there are more.
 const coalescedRows = 200
 
-// listing is a child's involvements in force today, the longest-standing first,
-// sensitive ones included: it is never shown as it is. It is shared by the callers
+// listing is a child's involvements, the longest-standing first, sensitive ones included: it is never shown as it is. It is shared by the callers
 // who asked at the same moment, and never changed.
 type listing struct {
 	known      bool
@@ -29,22 +28,25 @@ type listing struct {
 	rows       []*shown
 }
 
-// wanted is what a list read asks for: a child, as one agency may see it.
+// wanted is what a list read asks for: a child, as one agency may see it, and whether
+// with what is not in force today.
 type wanted struct {
 	child uuid.UUID
 	asker string // the agency's id
+	ended bool
 }
 
 // ListQuery is what ListInvolvements costs the database: it reads the involvements
-// in force on the day $2 of the children $1, at most $3 each, and what policy needs
-// to know of each and the agency at its place in $4, in one statement, so that each
-// child is seen at one instant. LATERAL with a bound keeps every look-up a
-// nested loop over a primary key, whatever the planner thinks of the size of the
-// tables. It is exported to be measured.
+// in force on the day $2 of the children $1 (all where it is so at their place in $5),
+// at most $3 each, and what policy needs to know of each and the agency at its place in
+// $4, in one statement, so that each child is seen at one instant. The arrays stand in
+// subqueries so that their length is no cause to plan anew each time. LATERAL with a
+// bound keeps every look-up a nested loop over a primary key, whatever the planner
+// thinks of the size of the tables. It is exported to be measured.
 var ListQuery = `
-	SELECT q.wanted, q.asker, c.merged_into, l.lead, ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `,
+	SELECT q.wanted, q.asker, q.ended, c.merged_into, l.lead, ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `,
 		` + children.StandingColumns("c", "l") + `
-	FROM unnest($1::uuid[], $4::text[]) AS q(wanted, asker)
+	FROM unnest((SELECT $1::uuid[]), (SELECT $4::text[]), (SELECT $5::bool[])) AS q(wanted, asker, ended)
 	CROSS JOIN LATERAL (
 		SELECT merged_into, date_of_birth, date_of_death FROM children WHERE child_id = q.wanted OFFSET 0) c
 	LEFT JOIN LATERAL (
@@ -53,7 +55,7 @@ var ListQuery = `
 	children.StandingSQL("q.wanted", "q.asker", "$2") + `
 	LEFT JOIN LATERAL (
 		SELECT ` + columns + ` FROM involvements
-		WHERE child_id = q.wanted AND start_date <= $2 AND (end_date IS NULL OR end_date >= $2)
+		WHERE child_id = q.wanted AND (q.ended OR start_date <= $2 AND (end_date IS NULL OR end_date >= $2))
 		ORDER BY start_date, involvement_id LIMIT $3) i ON true
 	LEFT JOIN LATERAL (
 		SELECT ` + contactColumns + ` FROM practitioners
@@ -62,14 +64,14 @@ var ListQuery = `
 // read answers many lists with one query.
 func (s *Service) read(ctx context.Context, asked []wanted) ([]batch.Outcome[*listing], error) {
 	listings := make(map[wanted]*listing, len(asked))
-	ids, askers := make([][16]byte, 0, len(asked)), make([]string, 0, len(asked))
+	ids, askers, ended := make([][16]byte, 0, len(asked)), make([]string, 0, len(asked)), make([]bool, 0, len(asked))
 	for _, w := range asked {
 		if listings[w] == nil {
 			listings[w] = &listing{}
-			ids, askers = append(ids, w.child), append(askers, w.asker)
+			ids, askers, ended = append(ids, w.child), append(askers, w.asker), append(ended, w.ended)
 		}
 	}
-	rows, err := s.pool.Query(ctx, ListQuery, ids, s.today(), coalescedRows+1, askers)
+	rows, err := s.pool.Query(ctx, ListQuery, ids, s.today(), coalescedRows+1, askers, ended)
 	if err != nil {
 		return nil, fmt.Errorf("involvement: listing: %w", err)
 	}
@@ -90,7 +92,7 @@ func scanListings(rows pgx.Rows, listings map[wanted]*listing) error {
 		var merged, lead zeronull.UUID
 		v, standing := &shown{}, &children.Standing{}
 		into, done := v.version.scan()
-		into = append([]any{(*[16]byte)(&w.child), &w.asker, &merged, &lead}, append(into, v.contact.scan()...)...)
+		into = append([]any{(*[16]byte)(&w.child), &w.asker, &w.ended, &merged, &lead}, append(into, v.contact.scan()...)...)
 		if err := rows.Scan(append(into, standing.Scan()...)...); err != nil {
 			return fmt.Errorf("involvement: reading a list: %w", err)
 		}
@@ -173,27 +175,30 @@ var (
 // terms are the lead professionals of a child as known at an instant, or now where
 // that is zero, the latest first.
 func (s *Service) terms(ctx context.Context, child uuid.UUID, knownAt time.Time) ([]*term, error) {
-	sql, args := termsNowSQL, pgx.NamedArgs{"child": [16]byte(child), "limit": termsAtMost}
-	if !knownAt.IsZero() {
-		sql, args["known_at"] = termsThenSQL, knownAt
+	args := pgx.NamedArgs{"child": [16]byte(child), "limit": termsAtMost}
+	if knownAt.IsZero() {
+		return s.leads.List(ctx, args)
 	}
-	rows, err := s.pool.Query(ctx, sql, args)
+	args["known_at"] = knownAt
+	rows, err := s.pool.Query(ctx, termsThenSQL, args)
 	if err != nil {
 		return nil, fmt.Errorf("involvement: listing lead professionals: %w", err)
 	}
-	terms, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*term, error) {
-		t := &term{}
-		lead, leadDone := t.period.scan()
-		v, versionDone := t.version.scan()
-		err := row.Scan(append(append(lead, v...), t.contact.scan()...)...)
-		leadDone()
-		versionDone()
-		return t, err
-	})
+	terms, err := pgx.CollectRows(rows, scanTerm)
 	if err != nil {
 		return nil, fmt.Errorf("involvement: reading lead professionals: %w", err)
 	}
 	return terms, nil
+}
+
+func scanTerm(row pgx.CollectableRow) (*term, error) {
+	t := &term{}
+	lead, leadDone := t.period.scan()
+	v, versionDone := t.version.scan()
+	err := row.Scan(append(append(lead, v...), t.contact.scan()...)...)
+	leadDone()
+	versionDone()
+	return t, err
 }
 
 // position is a place in a list: lists are sorted by first day, then by id.

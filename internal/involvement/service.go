@@ -38,6 +38,7 @@ type Service struct {
 
 	writer *batch.Batcher[*change, *answer]
 	reader *batch.Batcher[wanted, *listing]
+	leads  *children.Lister[*term]
 }
 
 // New starts the service's write pipeline and read coalescer, which use up to
@@ -48,6 +49,7 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 		Name: "involvements", RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, s.run)
 	s.reader = batch.New(batch.Options{Name: "involvement reads", Hopeless: pg.Unavailable}, s.read)
+	s.leads = children.NewLister(pool, "lead professionals", termsNowSQL, nil, children.Scans(scanTerm))
 	return s
 }
 
@@ -56,12 +58,12 @@ func laneOf(c *change) batch.Lane { return batch.Lane{Key: c.caller.Agency, Bulk
 
 // Pipelines are what the service's batchers have done.
 func (s *Service) Pipelines() []batch.Stats {
-	return []batch.Stats{s.writer.Stats(), s.reader.Stats()}
+	return append([]batch.Stats{s.writer.Stats(), s.reader.Stats()}, s.leads.Pipelines()...)
 }
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
-	return errors.Join(s.writer.Close(ctx), s.reader.Close(ctx))
+	return errors.Join(s.writer.Close(ctx), s.reader.Close(ctx), s.leads.Close(ctx))
 }
 
 // sensitive tells whether an involvement is withheld from other agencies: by

@@ -117,7 +117,7 @@ func (s *Service) listing(ctx context.Context, req *irtv1.ListReferralsRequest) 
 	asker := s.directory.Asker(ctx)
 	l := &listing{asker: asker, now: time.Now(), sql: receivedSQL, args: pgx.NamedArgs{
 		"reader": asker.Agency, "state": int16(req.GetState()), "overdue": req.GetOverdue(), //nolint:gosec // states are few
-		"sensitive": append([]string{}, s.directory.Sensitive()...), "lead": false,
+		"sensitive": sensitiveOf(s.directory), "lead": false,
 	}}
 	switch {
 	case strings.HasPrefix(req.GetParent(), "children/"):
@@ -164,13 +164,9 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 	l.args["before"], l.args["before_id"] = before.At, [16]byte(before.ID)
 	size := int(rpc.PageSize(req.GetPageSize(), defaultPage, largestPage))
 	l.args["limit"], l.args["now"] = size+1, l.now
-	rows, err := s.pool.Query(ctx, l.sql, l.args)
+	found, err := s.list(ctx, l)
 	if err != nil {
-		return nil, fmt.Errorf("referrals: listing: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, scanVersion)
-	if err != nil {
-		return nil, fmt.Errorf("referrals: reading a list: %w", err)
+		return nil, err
 	}
 	out := &irtv1.ListReferralsResponse{}
 	if len(found) > size {
@@ -187,6 +183,24 @@ func (s *Service) ListReferrals(ctx context.Context, req *irtv1.ListReferralsReq
 	}
 	return out, nil
 }
+
+func (s *Service) list(ctx context.Context, l *listing) ([]*version, error) {
+	if l.sql == ofChildSQL {
+		return s.ofChild.List(ctx, l.args)
+	}
+	rows, err := s.pool.Query(ctx, l.sql, l.args)
+	if err != nil {
+		return nil, fmt.Errorf("referrals: listing: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, scanVersion)
+	if err != nil {
+		return nil, fmt.Errorf("referrals: reading a list: %w", err)
+	}
+	return found, nil
+}
+
+// sensitiveOf are the sensitive services; never nil: nothing is = ANY(NULL), nor is it not.
+func sensitiveOf(d *agencies.Directory) []string { return append([]string{}, d.Sensitive()...) }
 
 // listSQL lists the referrals that a condition selects, the newest first.
 func listSQL(source, condition string) string {

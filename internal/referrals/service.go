@@ -6,6 +6,7 @@ package referrals
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,6 +42,7 @@ type Service struct {
 	involve   Involve
 	writer    *children.Writer
 	today     func() time.Time
+	ofChild   *children.Lister[*version]
 }
 
 // New makes the service and starts its write pipeline; Close ends it.
@@ -48,14 +50,20 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 	return &Service{
 		pool: pool, directory: directory, tokens: tokens, involve: involve, today: standard.Today,
 		writer: children.NewWriter(pool, access, "referrals", lockClass),
+		ofChild: children.NewLister(pool, "referrals", ofChildSQL,
+			func() pgx.NamedArgs { return pgx.NamedArgs{"sensitive": sensitiveOf(directory)} }, children.Scans(scanVersion)),
 	}
 }
 
 // Pipelines are what the service's batchers have done.
-func (s *Service) Pipelines() []batch.Stats { return s.writer.Pipelines() }
+func (s *Service) Pipelines() []batch.Stats {
+	return append(s.writer.Pipelines(), s.ofChild.Pipelines()...)
+}
 
 // Close writes what was accepted and refuses what comes after.
-func (s *Service) Close(ctx context.Context) error { return s.writer.Close(ctx) }
+func (s *Service) Close(ctx context.Context) error {
+	return errors.Join(s.writer.Close(ctx), s.ofChild.Close(ctx))
+}
 
 // change is one transaction of this package: it holds the child it is about, and
 // records the access and what is to be told of it.

@@ -195,7 +195,7 @@ func (h *Hub) startEvents(ctx context.Context, tokens *rpc.PageTokens) error {
 // pipelines are what the hub's batchers and sweeps have done.
 func (h *Hub) pipelines() []batch.Stats {
 	return slices.Concat(h.Children.Pipelines(), h.Involvements.Pipelines(), h.Concerns.Pipelines(), h.Referrals.Pipelines(),
-		h.audit.Pipelines(), h.sweeper.Pipelines())
+		h.Consents.Pipelines(), h.Contacts.Pipelines(), h.audit.Pipelines(), h.sweeper.Pipelines())
 }
 
 // register registers every service. Its one caller each are the gRPC server and
@@ -300,7 +300,8 @@ func (h *Hub) close(ctx context.Context) error {
 	h.keeper.Close()
 	h.sweeper.Close()
 	h.learner.Close()
-	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Concerns.Close(ctx), h.Referrals.Close(ctx), h.Involvements.Close(ctx))
+	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Concerns.Close(ctx), h.Referrals.Close(ctx), h.Involvements.Close(ctx),
+		h.Consents.Close(ctx), h.Contacts.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()
 	err = errors.Join(err, h.Webhooks.Close(ctx), h.audit.Close(ctx))

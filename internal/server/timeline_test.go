@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"context"
 	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +43,43 @@ func TestATimelineHoldsOnlyWhatTheSingleMethodsShow(t *testing.T) {
 	}
 	if compared < 20 {
 		t.Errorf("%d entries in all: the test sees nothing", compared)
+	}
+}
+
+// Many who ask at once share reads of the database, and each is told what it is told
+// when it asks alone.
+func TestTimelinesAskedForAtOnceAreNotMixed(t *testing.T) {
+	t.Parallel()
+	a := newArea(t)
+	r := rand.New(rand.NewPCG(1, 0))
+	type question struct {
+		ctx   context.Context
+		child string
+		alone *irtv1.ListTimelineEntriesResponse // nil where it is refused
+	}
+	client := irtv1.NewTimelineServiceClient(a.conn)
+	var all []question
+	for _, c := range callers(r, 30) {
+		for _, s := range a.children {
+			q := question{ctx: a.as(t, c), child: s.name}
+			q.alone, _ = client.ListTimelineEntries(q.ctx, &irtv1.ListTimelineEntriesRequest{Parent: q.child})
+			all = append(all, q)
+		}
+	}
+	var asking sync.WaitGroup
+	told := atomic.Int64{}
+	for _, q := range all {
+		asking.Go(func() {
+			got, err := client.ListTimelineEntries(q.ctx, &irtv1.ListTimelineEntriesRequest{Parent: q.child})
+			if (err != nil) != (q.alone == nil) || err == nil && !proto.Equal(got, q.alone) {
+				t.Errorf("among others %v (%v), alone %v", got, err, q.alone)
+			}
+			told.Add(int64(len(got.GetEntries())))
+		})
+	}
+	asking.Wait()
+	if told.Load() < 20 {
+		t.Errorf("%d entries in all: the test sees nothing", told.Load())
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,6 +15,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
 	"irthub/internal/redact"
+	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
 
@@ -90,7 +92,8 @@ const (
 	contactRequest = irtv1.TimelineKind_TIMELINE_KIND_CONTACT_REQUEST
 )
 
-// gather asks every method that the caller's role may call. What one refuses is not
+// gather asks every method that the caller's role may call, all at once, so that each
+// shares its reads with those of other callers. What one refuses is not
 // in the timeline; that the child itself is not shown is the answer.
 func (t *timeline) gather(ctx context.Context) error {
 	child, err := t.from.Children.GetChild(ctx, &irtv1.GetChildRequest{Name: t.req.GetParent(), KnownAt: t.req.GetKnownAt()})
@@ -99,19 +102,31 @@ func (t *timeline) gather(ctx context.Context) error {
 	}
 	t.child = child.GetName()
 	t.withheld(ctx, child.GetWithheld())
-	role := identity.FromContext(ctx).Role
-	for _, s := range sources {
-		access, _ := identity.Access(s.method)
-		wanted := slices.ContainsFunc(s.kinds, t.wants)
-		if !wanted || t.req.GetKnownAt() != nil && !s.past || !slices.Contains(access.GetRoles(), role) {
+	parts, errs := make([]timeline, len(sources)), make([]error, len(sources))
+	var gathering sync.WaitGroup
+	for i, s := range sources {
+		if !t.asks(ctx, s) {
 			continue
 		}
-		err := s.gather(t, ctx)
+		parts[i] = timeline{Service: t.Service, req: t.req, child: t.child, out: &irtv1.ListTimelineEntriesResponse{}}
+		gathering.Go(func() { _, errs[i] = rpc.Guard(func() (any, error) { return nil, s.gather(&parts[i], ctx) }) })
+	}
+	gathering.Wait()
+	for i, err := range errs {
 		if code := status.Code(err); err != nil && code != codes.PermissionDenied && code != codes.NotFound {
 			return err
 		}
+		t.entries = append(t.entries, parts[i].entries...)
+		t.withheld(ctx, parts[i].out.GetWithheld())
 	}
 	return nil
+}
+
+// asks tells whether a source has something that the caller asked for and may call for.
+func (t *timeline) asks(ctx context.Context, s source) bool {
+	access, _ := identity.Access(s.method)
+	return slices.ContainsFunc(s.kinds, t.wants) && (s.past || t.req.GetKnownAt() == nil) &&
+		slices.Contains(access.GetRoles(), identity.FromContext(ctx).Role)
 }
 
 // wants tells whether the caller asked for a kind.
