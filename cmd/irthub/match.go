@@ -26,7 +26,7 @@ func (matchCommand) Help() string {
 
   --map givenName=first_name,familyName=surname,dateOfBirth=dob,address=number+street
 
-Fields: givenName preferredGivenName middleName familyName formerFamilyName dateOfBirth sex postcode address telephone email nhsNumber upn, identifier (any other number of the person's own) and other (any other text worth comparing). address, telephone, email, formerFamilyName and other may be given several times. Dates may be written in any usual form; whether the day or the month comes first is read off the file.`
+Fields: givenName preferredGivenName middleName familyName formerFamilyName dateOfBirth sex postcode address telephone email nhsNumber upn, identifier (any other number of the person's own) and other (any other text worth comparing). Without familyName, givenName is read as the whole name, the family name last. address, telephone, email, formerFamilyName and other may be given several times. Dates may be written in any usual form; whether the day or the month comes first is read off the file.`
 }
 
 // matchFile is what all of them read.

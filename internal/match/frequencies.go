@@ -14,6 +14,10 @@ type Frequencies struct {
 	// than chance puts there: the first of January, and what a system writes
 	// when it does not know.
 	Dates map[uint32]float64 `json:"dates,omitempty"`
+	// FullNames holds shares by given and family name of those two together, where
+	// they stand together far more often than each by itself would explain: Mohammed
+	// Ali, or what a system writes for a name.
+	FullNames map[string]map[string]float64 `json:"full_names,omitempty"`
 	// OtherGiven and OtherFamily are the shares of a name not listed.
 	OtherGiven  float64 `json:"other_given"`
 	OtherFamily float64 `json:"other_family"`
@@ -28,6 +32,17 @@ func (t *Frequencies) given(joined string) float64 {
 
 func (t *Frequencies) family(joined string) float64 {
 	return share(t.FamilyNames, joined, t.OtherFamily)
+}
+
+// together notes how common a given and a family name are together.
+func (t *Frequencies) together(given, family string, share float64) {
+	if t.FullNames == nil {
+		t.FullNames = map[string]map[string]float64{}
+	}
+	if t.FullNames[given] == nil {
+		t.FullNames[given] = map[string]float64{}
+	}
+	t.FullNames[given][family] = share
 }
 
 func share(table map[string]float64, joined string, other float64) float64 {

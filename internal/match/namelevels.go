@@ -16,6 +16,10 @@ func (m *Model) compareNames(a, b *Features, c *comparison) {
 		c.levels[FieldMiddleNames] = NotCompared
 	case given > nameExact:
 		m.compareGivenAndMiddle(a, b, c)
+	case given == nameExact && family == nameExact && len(m.frequencies.FullNames) > 0:
+		// Of those who bear the family name, more bear the given name than of all.
+		together := m.frequencies.FullNames[a.Given[0].Joined][a.Family[0].Joined]
+		c.givenShare = max(c.givenShare, min(together/c.familyShare, 1))
 	}
 	if c.levels[FieldFamilyName] == NotCompared && (c.levels[FieldGivenName] == NotCompared || c.levels[FieldGivenName] >= nameSimilar) {
 		m.compareLone(a, b, c)

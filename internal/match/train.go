@@ -113,7 +113,12 @@ func countNames(records []Features, start *Frequencies) Frequencies {
 		}
 	}
 	withText, withDate := 0, 0
+	full, withBoth := map[[2]string]int{}, 0
 	for i := range records {
+		if g, f := records[i].Given, records[i].Family; len(g) > 0 && len(f) > 0 {
+			full[[2]string{g[0].Joined, f[0].Joined}]++
+			withBoth++
+		}
 		if s := records[i].Other; s != "" {
 			texts[s]++
 			withText++
@@ -124,6 +129,9 @@ func countNames(records []Features, start *Frequencies) Frequencies {
 		}
 	}
 	t := Frequencies{Dates: crowded(dates, withDate)}
+	for names, share := range crowded(full, withBoth) {
+		t.together(names[0], names[1], share)
+	}
 	if withText > 0 {
 		t.Texts, t.OtherText = shares(texts, withText, nil)
 	}
@@ -132,14 +140,14 @@ func countNames(records []Features, start *Frequencies) Frequencies {
 	return t
 }
 
-// crowded are the dates that stand in many times more records than the usual
-// date does, and in more than one child's records would explain.
-func crowded(dates map[uint32]int, n int) map[uint32]float64 {
-	usual := float64(n) / float64(max(len(dates), 1))
-	found := map[uint32]float64{}
-	for d, k := range dates {
+// crowded are the dates, or full names, that stand in many times more records than
+// the usual one does, and in more than one child's records would explain.
+func crowded[K comparable](counts map[K]int, n int) map[K]float64 {
+	usual := float64(n) / float64(max(len(counts), 1))
+	found := map[K]float64{}
+	for v, k := range counts {
 		if float64(k) > 4*usual+20 {
-			found[d] = float64(k) / float64(n)
+			found[v] = float64(k) / float64(n)
 		}
 	}
 	return found

@@ -186,6 +186,9 @@ func (t *table) data() (*Data, error) {
 		for _, rule := range t.how.Map {
 			rule.set(&d.People[i], t.joined(row, rule.columns), order)
 		}
+		if !t.how.Map.has("familyName") {
+			splitName(&d.People[i])
+		}
 	}
 	if t.truth < 0 {
 		return d, nil
@@ -198,6 +201,18 @@ func (t *table) data() (*Data, error) {
 		}
 	}
 	return d, nil
+}
+
+// splitName finds the family name in a file that has none of its own: its column of
+// given names holds whole names.
+func splitName(p *match.Person) {
+	words := strings.Fields(p.GivenName)
+	if len(words) < 2 {
+		return
+	}
+	last := len(words) - 1
+	p.GivenName, p.FamilyName = words[0], words[last]
+	p.MiddleNames = strings.TrimSpace(strings.Join(words[1:last], " ") + " " + p.MiddleNames)
 }
 
 // joined puts the columns' values behind each other, a space between.

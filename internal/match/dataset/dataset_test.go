@@ -58,6 +58,24 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A file whose only column of names holds whole ones has family names all the same.
+func TestWholeNames(t *testing.T) {
+	t.Parallel()
+	for mapping, want := range map[string][]match.Person{
+		"givenName=name":                {{GivenName: "Zoë", MiddleNames: "Anne Marie", FamilyName: "Thornley"}, {GivenName: "Ann"}, {}},
+		"givenName=name,familyName=own": {{GivenName: "Zoë Anne  Marie Thornley", FamilyName: "Hill"}, {GivenName: "Ann"}, {}},
+	} {
+		m, err := ParseMapping(mapping)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := Read(strings.NewReader("id,name,own\n1,Zoë Anne  Marie Thornley,Hill\n2,Ann,\n3,,\n"), Reading{Map: m})
+		if err != nil || !reflect.DeepEqual(data.People, want) {
+			t.Errorf("%s: %+v, %v", mapping, data, err)
+		}
+	}
+}
+
 func TestReadOtherEncodings(t *testing.T) {
 	t.Parallel()
 	mapping, _ := ParseMapping("givenName=first")
