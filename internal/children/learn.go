@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,19 +16,22 @@ import (
 	"irthub/internal/pg"
 )
 
-// How common a name is, matching learns from the index itself. Names are counted over
-// its children every six hours, by one process of all that share the database; where
+// How common a name is, and among how many children one is looked for, matching learns
+// from the index itself. Children and names are counted every six hours, and as soon as
+// the index has grown by half, by one process of all that share the database; where
 // they have come to weigh otherwise, they become a new row of match_frequencies and,
 // within a minute, part of every process's model. The model's version names the row
-// ("hand-1+names-3"), and rows are kept: what was decided can be explained and repeated.
+// ("hand-1+index-3"), and rows are kept: what was decided can be explained and repeated.
 
 const (
 	countEvery   = 6 * time.Hour
 	countTimeout = 10 * time.Minute
 	// countLeast is how many children say something about names.
 	countLeast = 500
-	// countNotable is by how many bits an average child's name must weigh otherwise.
+	// countNotable is by how many bits an average child's name must weigh otherwise, and
+	// sizeNotable by how many the number of children.
 	countNotable = 0.1
+	sizeNotable  = 0.25
 	followEvery  = time.Minute
 	followLimit  = 30 * time.Second
 )
@@ -37,7 +41,7 @@ const (
 func (s *Service) model() *match.Model { return s.current.Load() }
 
 // modelQuery reads the newest frequencies that belong to a built-in model.
-const modelQuery = `SELECT frequencies_id, frequencies FROM match_frequencies WHERE model_version = $1 ORDER BY frequencies_id DESC LIMIT 1`
+const modelQuery = `SELECT frequencies_id, children, frequencies FROM match_frequencies WHERE model_version = $1 ORDER BY frequencies_id DESC LIMIT 1`
 
 // loadModel is the built-in model with the newest frequencies of the index.
 func loadModel(ctx context.Context, db Querier) (*match.Model, error) {
@@ -47,14 +51,16 @@ func loadModel(ctx context.Context, db Querier) (*match.Model, error) {
 		return nil, fmt.Errorf("children: reading how common names are: %w", err)
 	}
 	var id int32
+	var n int
 	var stored []byte
 	if _, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		return struct{}{}, row.Scan(&id, &stored)
+		return struct{}{}, row.Scan(&id, &n, &stored)
 	}); errors.Is(err, pgx.ErrNoRows) {
 		return base, nil
 	}
 	p := base.Parameters()
-	p.Version = fmt.Sprintf("%s+names-%d", base.Version, id)
+	p.Version = fmt.Sprintf("%s+index-%d", base.Version, id)
+	p.Expect(n)
 	p.Frequencies = match.Frequencies{}
 	if err == nil {
 		err = json.Unmarshal(stored, &p.Frequencies)
@@ -88,7 +94,7 @@ func (s *Service) newest(ctx context.Context) (string, error) {
 	if id == nil {
 		return base, nil
 	}
-	return fmt.Sprintf("%s+names-%d", base, *id), nil
+	return fmt.Sprintf("%s+index-%d", base, *id), nil
 }
 
 // Learn counts the names of the index and, where they weigh notably otherwise than in
@@ -124,12 +130,14 @@ func learn(ctx context.Context, tx pgx.Tx) (learnt bool, err error) {
 		return false, err
 	}
 	base := match.Default()
-	start, had := base.Parameters().Frequencies, before.Parameters().Frequencies
-	found := start.FromIndex(counts)
-	if found.Apart(&had) < countNotable {
+	found, had := base.Parameters(), before.Parameters()
+	found.Frequencies = found.Frequencies.FromIndex(counts)
+	found.Expect(counts.Children)
+	if found.Frequencies.Apart(&had.Frequencies) < countNotable &&
+		math.Abs(math.Log2(found.Prior[match.SameChild]/had.Prior[match.SameChild])) < sizeNotable {
 		return false, nil
 	}
-	stored, err := json.Marshal(found)
+	stored, err := json.Marshal(found.Frequencies)
 	if err != nil {
 		return false, fmt.Errorf("children: storing how common names are: %w", err)
 	}
@@ -277,11 +285,16 @@ func (l *Learner) look(ctx context.Context) error {
 	return err
 }
 
-// claimCount tells whether it is this process that should count now. One that is
+// claimCount tells whether it is this process that should count now: a count is due
+// every countEvery and, once a minute at most, where there are half as many children
+// again as when names were last learnt, by PostgreSQL's own estimate. One that is
 // claimed and fails is made when the next is due.
 func claimCount(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
 	tag, err := pool.Exec(ctx, `UPDATE match_index SET count_time = now(), count_model = $1
-		WHERE count_time < now() - $2::interval OR count_model <> $1`, match.Default().Version, countEvery)
+		WHERE count_time < now() - $2::interval OR count_model <> $1 OR count_time < now() - $3::interval AND
+			(SELECT reltuples FROM pg_class WHERE oid = 'children'::regclass) > greatest($4, 1.5 * coalesce(
+				(SELECT children FROM match_frequencies WHERE model_version = $1 ORDER BY frequencies_id DESC LIMIT 1), 0))`,
+		match.Default().Version, countEvery, followEvery-followEvery/10, countLeast)
 	if err != nil {
 		return false, fmt.Errorf("children: asking whether names are to be counted: %w", err)
 	}

@@ -52,7 +52,7 @@ func TestNamesAreLearntFromTheIndex(t *testing.T) {
 		t.Fatalf("learnt %v, %v", learnt, err)
 	}
 	after := pair()
-	if before.GetModelVersion() != base || after.GetModelVersion() != base+"+names-1" {
+	if before.GetModelVersion() != base || after.GetModelVersion() != base+"+index-1" {
 		t.Errorf("versions %s and %s", before.GetModelVersion(), after.GetModelVersion())
 	}
 	// A sixth of all children bear it, where one in a thousand was thought to: seven bits each name.
@@ -77,10 +77,10 @@ func TestNamesAreLearntFromTheIndex(t *testing.T) {
 	got, err := other.SubmitChildRecord(system(t, "police"), &irtv1.SubmitChildRecordRequest{
 		ChildRecord: with(freya(), func(r *irtv1.ChildRecord) { r.Name = "agencies/police/childRecords/f" }),
 	})
-	if err != nil || got.GetMatch().GetModelVersion() != base+"+names-1" {
+	if err != nil || got.GetMatch().GetModelVersion() != base+"+index-1" {
 		t.Errorf("the other process: %v, %v", got.GetMatch(), err)
 	}
-	if tally, err := rematch(t.Context(), t, h.pool, children.RematchOptions{}); err != nil || tally.Model != base+"+names-1" {
+	if tally, err := rematch(t.Context(), t, h.pool, children.RematchOptions{}); err != nil || tally.Model != base+"+index-1" {
 		t.Errorf("%+v, %v", tally, err)
 	}
 	// The same names again are nothing new.
@@ -91,7 +91,7 @@ func TestNamesAreLearntFromTheIndex(t *testing.T) {
 	if learnt, err := other.Learn(t.Context()); !learnt || err != nil {
 		t.Errorf("more: %v, %v", learnt, err)
 	}
-	if err := h.LoadModel(t.Context()); err != nil || pair().GetModelVersion() != base+"+names-2" {
+	if err := h.LoadModel(t.Context()); err != nil || pair().GetModelVersion() != base+"+index-2" {
 		t.Errorf("the model is %s, error %v", pair().GetModelVersion(), err)
 	}
 }
@@ -115,7 +115,7 @@ func TestStartLearning(t *testing.T) {
 		l.Close()
 		return said.String()
 	}
-	if said := start(); said != "" || !strings.HasSuffix(pair().GetModelVersion(), "+names-1") {
+	if said := start(); said != "" || !strings.HasSuffix(pair().GetModelVersion(), "+index-1") {
 		t.Errorf("it says %q; the model is %s", said, pair().GetModelVersion())
 	}
 	h.ageKeys()

@@ -10,8 +10,8 @@ import (
 	"irthub/internal/pg/pgtest"
 )
 
-// Of all processes one counts, every six hours or when the model is another; the
-// others take what it found.
+// Of all processes one counts, every six hours, when the model is another or when the
+// index has grown; the others take what it found.
 func TestOneProcessCounts(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -50,23 +50,34 @@ func TestOneProcessCounts(t *testing.T) {
 	all := func(version string) string { return strings.Join([]string{version, version, version}, " ") }
 
 	populate("Zephyrine")
-	if got := strings.Join(look(), " "); got != all("+names-1") {
+	if got := strings.Join(look(), " "); got != all("+index-1") {
 		t.Errorf("first: %q", got)
 	}
 	populate("Peregrine")
-	if got := strings.Join(look(), " "); got != all("+names-1") {
+	if got := strings.Join(look(), " "); got != all("+index-1") {
 		t.Errorf("before it is due: %q", got)
 	}
 	exec(`UPDATE match_index SET count_time = now() - interval '6 hours 1 second'`)
-	if got := strings.Join(look(), " "); got != all("+names-2") {
+	if got := strings.Join(look(), " "); got != all("+index-2") {
 		t.Errorf("when it is due: %q", got)
 	}
 	populate("Ptolemy")
 	exec(`UPDATE match_index SET count_model = 'another'`)
-	if got := strings.Join(look(), " "); got != all("+names-3") {
+	if got := strings.Join(look(), " "); got != all("+index-3") {
 		t.Errorf("with another model: %q", got)
 	}
-	if n := strings.Count(said.String(), "learnt from the index"); n != 3 || strings.Contains(strings.ToLower(said.String()), "quill") {
+	exec(`ANALYZE children`)
+	exec(`UPDATE match_index SET count_time = now() - interval '1 minute'`)
+	if got := strings.Join(look(), " "); got != all("+index-3") {
+		t.Errorf("where it has not grown: %q", got)
+	}
+	populate("Persephone")
+	populate("Philomena")
+	exec(`ANALYZE children`)
+	if got := strings.Join(look(), " "); got != all("+index-4") {
+		t.Errorf("when it has grown: %q", got)
+	}
+	if n := strings.Count(said.String(), "learnt from the index"); n != 4 || strings.Contains(strings.ToLower(said.String()), "quill") {
 		t.Errorf("it was said %d times: %s", n, &said)
 	}
 }

@@ -64,7 +64,7 @@ func (w *write) stripes(pending []int) []int32 {
 			taken[stripeOfRecord(b.other)] = true // two that a person put together must see each other
 		}
 		for _, k := range sub.keys {
-			taken[stripeOf(k)] = true
+			taken[stripeOf(match.KeyHash(k))] = true
 		}
 	}
 	w.held = taken
@@ -93,7 +93,7 @@ func inOrder(taken *[lockStripes]bool) (stripes []int32) {
 	return stripes
 }
 
-func stripeOf(k uint64) uint64 { return k % lockStripes }
+func stripeOf(hash uint64) uint64 { return hash % lockStripes }
 
 func stripeOfRecord(id uuid.UUID) uint64 { return stripeOf(uint64(id[14])<<8 | uint64(id[15])) }
 

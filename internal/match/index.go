@@ -52,6 +52,21 @@ func (t *Frequencies) FromIndex(c *IndexCounts) Frequencies {
 	return out
 }
 
+// builtInIndexed is how many children the starting model takes an index to hold.
+const builtInIndexed = 100_000
+
+// Expect makes the priors those of an index of n children: the more there are, the less
+// likely any one of them is the child that is meant, or its twin or sibling. Of fewer
+// than the starting model takes for granted it goes on expecting as many.
+func (p *Parameters) Expect(n int) {
+	by := builtInIndexed / float64(max(n, builtInIndexed))
+	p.Prior[Stranger] = 1
+	for _, c := range []Class{SameChild, Twin, Sibling} {
+		p.Prior[c] *= by
+		p.Prior[Stranger] -= p.Prior[c]
+	}
+}
+
 // shares joins the counts of one kind of name to the starting table, which counts
 // as builtInChildren more. A rare name is as common as two children with rare names
 // find theirs to be.

@@ -53,3 +53,26 @@ func TestFromIndex(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The more children there are, the less likely is any one of them to be the child that
+// is meant; a small index is not expected to be as small.
+func TestExpect(t *testing.T) {
+	t.Parallel()
+	a := Prepare(Person{GivenName: "Hugo", FamilyName: "Garwood", DateOfBirth: "2022-05-14", Sex: "M", Postcode: "NR24 5BF"})
+	b := Prepare(Person{GivenName: "Hugo", FamilyName: "Foxside", DateOfBirth: "2022-05-14", Sex: "M", Postcode: "NR18 4GD"})
+	weight := func(children int) float64 {
+		p := Default().Parameters()
+		p.Expect(children)
+		m, err := New(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Score(&a, &b).Weight
+	}
+	plain := Default().Score(&a, &b).Weight
+	for children, less := range map[int]float64{0: 0, 1000: 0, 100_000: 0, 200_000: 1, 1_600_000: 4} {
+		if got := plain - weight(children); math.Abs(got-less) > 0.01 {
+			t.Errorf("of %d children the weight is %.2f bits less, want %v", children, got, less)
+		}
+	}
+}

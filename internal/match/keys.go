@@ -8,7 +8,7 @@ import (
 
 // KeyVersion changes whenever Keys may give other values for the same record;
 // stored keys must then be computed anew, which irthub match rematch does.
-const KeyVersion = 3
+const KeyVersion = 4
 
 // Kind is what a blocking key was made of, for reports about full blocks.
 type Kind uint8
@@ -71,10 +71,19 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// KeyKind tells what a key was made of: its upper six bits.
-func KeyKind(key uint64) Kind { return Kind(key >> kindShift) }
+// KeyKind tells what a key was made of: its lower six bits.
+func KeyKind(key uint64) Kind { return Kind(key & (1<<kindBits - 1)) }
 
-const kindShift = 58
+// The bits of a key, from the lowest: its kind, what it is alone of its kind, its
+// place. The highest is zero.
+const (
+	kindBits  = 6
+	ownBits   = 37
+	placeBits = 20
+)
+
+// KeyHash is what of a key is spread evenly, for who parts keys into shares.
+func KeyHash(key uint64) uint64 { return key >> kindBits }
 
 // How many records a key may bring. A narrow block that holds more is cut to as
 // many, and the record's other keys still find its like. A broad block that
@@ -131,8 +140,7 @@ func Likeliest[R comparable](keys []uint64, block func(key uint64) []R, compare 
 // for a record that its narrow keys did not link.
 func (k Kind) Broad() bool { return k >= KindBorn }
 
-// Split parts keys into narrow and broad ones, which Keys lists in this order,
-// and so does a sorted list.
+// Split parts keys into narrow and broad ones, which Keys lists in this order.
 func Split(keys []uint64) (narrow, broad []uint64) {
 	for i, k := range keys {
 		if KeyKind(k).Broad() {
@@ -152,10 +160,14 @@ func Split(keys []uint64) (narrow, broad []uint64) {
 // are mostly over BroadBlockCap and cost no more than a look; in a small one, or
 // for a rare name, they find what a misspelt record hides.
 //
-// A key is the kind in the upper six bits and 58 bits of FNV-1a (64 bits, over
-// kind and parts, each part ended by a zero byte, then mixed by the finaliser
-// of MurmurHash3). It is the same on every machine and in every release of one
-// KeyVersion. As a signed 64-bit number it is never negative.
+// A key begins with its place: 20 bits of what some kinds of one record share (the
+// date of birth, the pair of names, the postcode, a number by itself), so that an
+// ordered index has them side by side: 13 keys are on 7 of its pages, which are read,
+// changed and logged together. Then come 37 bits of the whole and six of the kind.
+// Bits are those of FNV-1a (64 bits, over the parts of the place, the kind, and the
+// parts beside; each part ended by a zero byte, then mixed by the finaliser of
+// MurmurHash3). It is the same on every machine and in every release of
+// one KeyVersion. As a signed 64-bit number it is never negative.
 func Keys(f *Features) []uint64 {
 	k := &keySet{list: make([]uint64, 0, 32)}
 	k.identifiers(f)
@@ -175,53 +187,67 @@ func Keys(f *Features) []uint64 {
 
 type keySet struct{ list []uint64 }
 
-// add appends unless it is there: lists are too short for a map to pay.
-func (k *keySet) add(h hash, kind Kind) {
-	key := uint64(kind)<<kindShift | h.sum()>>(64-kindShift)
-	for _, have := range k.list {
-		if have == key {
-			return
-		}
+// at begins keys at a place.
+func (k *keySet) at(place hash) keysAt { return keysAt{k, place} }
+
+// keysAt are the keys of one place.
+type keysAt struct {
+	*keySet
+
+	place hash
+}
+
+// alone makes the key that is its place and no more.
+func (k keysAt) alone(kind Kind) { k.add(kind, k.place.byte(byte(kind))) }
+
+func (k keysAt) number(kind Kind, n uint64) { k.add(kind, k.place.byte(byte(kind)).number(n)) }
+
+func (k keysAt) text(kind Kind, s string) { k.add(kind, k.place.byte(byte(kind)).text(s)) }
+
+// add appends the key unless it is there: lists are too short for a map to pay.
+func (k keysAt) add(kind Kind, h hash) {
+	key := k.place.sum()>>(64-placeBits)<<(ownBits+kindBits) | h.sum()>>(64-ownBits)<<kindBits | uint64(kind)
+	if !slices.Contains(k.list, key) {
+		k.list = append(k.list, key)
 	}
-	k.list = append(k.list, key)
 }
 
 func (k *keySet) identifiers(f *Features) {
 	if f.NHS != 0 {
-		k.add(start(KindNHSNumber).number(f.NHS), KindNHSNumber)
+		k.at(start.number(f.NHS)).alone(KindNHSNumber)
 	}
 	if f.UPN != "" {
-		k.add(start(KindUPN).text(f.UPN), KindUPN)
+		k.at(start.text(f.UPN)).alone(KindUPN)
 	}
 	if f.Identifier != "" {
-		k.add(start(KindIdentifier).text(f.Identifier), KindIdentifier)
+		k.at(start.text(f.Identifier)).alone(KindIdentifier)
 	}
 	for _, e := range f.Emails {
-		k.add(start(KindEmail).text(e), KindEmail)
+		k.at(start.text(e)).alone(KindEmail)
 	}
 }
 
 // born makes the keys that hold the whole date of birth. All names share one
 // kind, so that crossed names and a child called by a middle name still meet.
 func (k *keySet) born(f *Features) {
-	day := uint64(f.Born.packed())
-	named := start(KindNameBorn).number(day)
+	born := k.at(start.number(uint64(f.Born.packed())))
 	for _, list := range [2][]Name{f.Family, f.Given} {
 		for i := range list {
-			k.add(named.number(list[i].Sound), KindNameBorn)
+			born.number(KindNameBorn, list[i].Sound)
 			for _, w := range list[i].Words {
-				k.add(named.number(sound(w)), KindNameBorn)
+				born.number(KindNameBorn, sound(w))
 			}
 		}
 	}
 	for _, w := range f.Middle {
 		if len(w) > 1 {
-			k.add(named.number(sound(w)), KindNameBorn)
+			born.number(KindNameBorn, sound(w))
 		}
 	}
 	if f.Postcode != "" {
-		k.add(start(KindPostcodeBorn).number(day).text(f.Postcode), KindPostcodeBorn)
-		k.add(start(KindDistrictBorn).number(day).text(outward(f.Postcode)), KindDistrictBorn)
+		born.text(KindDistrictBorn, outward(f.Postcode))
+		home := k.at(start.text(f.Postcode))
+		home.number(KindPostcodeBorn, uint64(f.Born.packed()))
 	}
 }
 
@@ -237,39 +263,43 @@ func (k *keySet) names(f *Features) {
 }
 
 func (k *keySet) bothNames(x, y uint64, f *Features) {
+	names := k.at(start.number(x).number(y))
 	if f.Born.Year != 0 {
-		k.add(start(KindNamesYear).number(x).number(y).number(uint64(f.Born.Year)), KindNamesYear)
+		names.number(KindNamesYear, uint64(f.Born.Year))
 	}
 	if f.Born.full() {
 		day := uint64(f.Born.Month)*100 + uint64(f.Born.Day)
-		k.add(start(KindNamesDay).number(x).number(y).number(day), KindNamesDay)
+		names.number(KindNamesDay, day)
 	}
 	if f.Postcode != "" {
-		k.add(start(KindNamesDistrict).number(x).number(y).text(outward(f.Postcode)), KindNamesDistrict)
+		names.text(KindNamesDistrict, outward(f.Postcode))
 	}
 	if f.Other != "" {
-		k.add(start(KindNamesOther).number(x).number(y).text(f.Other), KindNamesOther)
+		names.text(KindNamesOther, f.Other)
 	}
 }
 
 // household makes the keys of a household and of a child within it, free of
 // its dates.
 func (k *keySet) household(f *Features) {
+	home := k.at(start.text(f.Postcode))
+	house := k.at(start.text(f.Address.Number).text(f.Address.Street))
 	if f.Postcode != "" {
 		for i := range f.Family {
-			k.add(start(KindFamilyPostcode).text(f.Postcode).number(f.Family[i].Sound), KindFamilyPostcode)
+			home.number(KindFamilyPostcode, f.Family[i].Sound)
 		}
 	}
 	for i := range f.Given {
 		initial := uint64(f.Given[i].Joined[0])
 		if f.Postcode != "" {
-			k.add(start(KindPostcodeGiven).text(f.Postcode).number(initial), KindPostcodeGiven)
+			home.number(KindPostcodeGiven, initial)
 		}
 		if f.Address.Number != "" && f.Address.Street != "" {
-			k.add(start(KindAddressGiven).text(f.Address.Number).text(f.Address.Street).number(initial), KindAddressGiven)
+			house.number(KindAddressGiven, initial)
 		}
 		for _, t := range f.Telephones {
-			k.add(start(KindTelephoneGiven).number(t).number(initial), KindTelephoneGiven)
+			called := k.at(start.number(t))
+			called.number(KindTelephoneGiven, initial)
 		}
 	}
 }
@@ -278,22 +308,22 @@ func (k *keySet) household(f *Features) {
 // which fewer keys were made.
 func (k *keySet) broad(f *Features) {
 	if f.Born.full() {
-		k.add(start(KindBorn).number(uint64(f.Born.packed())), KindBorn)
+		k.at(start.number(uint64(f.Born.packed()))).alone(KindBorn)
 	}
 	for i := range f.Given {
 		for j := range f.Family {
 			x, y := f.Given[i].Sound, f.Family[j].Sound
-			k.add(start(KindNames).number(min(x, y)).number(max(x, y)), KindNames)
+			k.at(start.number(min(x, y)).number(max(x, y))).alone(KindNames)
 		}
 	}
 	k.place(f)
 	if f.Postcode == "" {
 		return
 	}
-	k.add(start(KindPostcode).text(f.Postcode), KindPostcode)
+	k.at(start.text(f.Postcode)).alone(KindPostcode)
 	for _, list := range [2][]Name{f.Family, f.Given} {
 		for i := range list {
-			k.add(start(KindNamePlace).number(list[i].Sound).text(outward(f.Postcode)), KindNamePlace)
+			k.at(start.number(list[i].Sound)).text(KindNamePlace, outward(f.Postcode))
 		}
 	}
 }
@@ -301,15 +331,15 @@ func (k *keySet) broad(f *Features) {
 // place makes the keys of an address that need no postcode.
 func (k *keySet) place(f *Features) {
 	if f.Address.Number != "" && f.Address.Street != "" {
-		k.add(start(KindHouse).text(f.Address.Number).text(f.Address.Street), KindHouse)
+		k.at(start.text(f.Address.Number).text(f.Address.Street)).alone(KindHouse)
 	}
 	if f.Address.Town == "" {
 		return
 	}
-	k.add(start(KindStreetTown).text(f.Address.Street).text(f.Address.Town), KindStreetTown)
+	k.at(start.text(f.Address.Street)).text(KindStreetTown, f.Address.Town)
 	for _, list := range [2][]Name{f.Family, f.Given} {
 		for i := range list {
-			k.add(start(KindNamePlace).number(list[i].Sound).text(f.Address.Town), KindNamePlace)
+			k.at(start.number(list[i].Sound)).text(KindNamePlace, f.Address.Town)
 		}
 	}
 }
@@ -329,13 +359,13 @@ func (k *keySet) broadest(f *Features) {
 	}
 	for _, e := range f.Emails {
 		local, _, _ := strings.Cut(e, "@")
-		k.add(start(KindEmailLocal).text(local), KindEmailLocal)
+		k.at(start.text(local)).alone(KindEmailLocal)
 	}
 	if f.Postcode != "" && f.Born.Year != 0 {
-		k.add(start(KindSectorYear).text(sector(f.Postcode)).number(uint64(f.Born.Year)), KindSectorYear)
+		k.at(start.text(sector(f.Postcode))).number(KindSectorYear, uint64(f.Born.Year))
 	}
 	if f.Other != "" && f.Born.Year != 0 {
-		k.add(start(KindOtherYear).text(f.Other).number(uint64(f.Born.Year)), KindOtherYear)
+		k.at(start.text(f.Other)).number(KindOtherYear, uint64(f.Born.Year))
 	}
 }
 
@@ -343,32 +373,32 @@ func (k *keySet) broadest(f *Features) {
 // Owens and Jeremy Owen.
 func (k *keySet) nicknames(given, family *Name) {
 	for _, g := range given.Groups {
-		k.add(start(KindNickname).number(uint64(g|formal)).number(family.Sound), KindNickname)
+		k.at(start.number(uint64(g|formal))).number(KindNickname, family.Sound)
 	}
-	k.add(start(KindNameInitial).number(family.Sound).number(uint64(given.Joined[0])), KindNameInitial)
-	k.add(start(KindNameInitial).number(given.Sound).number(uint64(family.Joined[0])), KindNameInitial)
+	k.at(start.number(family.Sound)).number(KindNameInitial, uint64(given.Joined[0]))
+	k.at(start.number(given.Sound)).number(KindNameInitial, uint64(family.Joined[0]))
 }
 
 func (k *keySet) oneName(n *Name, f *Features) {
 	if f.Other != "" {
-		k.add(start(KindNameOther).number(n.Sound).text(f.Other), KindNameOther)
-		k.add(start(KindInitialOther).number(uint64(n.Joined[0])).text(f.Other), KindInitialOther)
+		k.at(start.number(n.Sound)).text(KindNameOther, f.Other)
+		k.at(start.number(uint64(n.Joined[0]))).text(KindInitialOther, f.Other)
 		for _, g := range n.Groups {
-			k.add(start(KindNameOther).number(uint64(g|formal)).text(f.Other), KindNameOther)
+			k.at(start.number(uint64(g|formal))).text(KindNameOther, f.Other)
 		}
 	}
 	if f.Born.Year != 0 {
-		k.add(start(KindNameYear).number(n.Sound).number(uint64(f.Born.Year)), KindNameYear)
+		k.at(start.number(n.Sound)).number(KindNameYear, uint64(f.Born.Year))
 	}
 	if f.Postcode != "" {
-		k.add(start(KindSectorInitial).text(sector(f.Postcode)).number(uint64(n.Joined[0])), KindSectorInitial)
+		k.at(start.text(sector(f.Postcode))).number(KindSectorInitial, uint64(n.Joined[0]))
 	}
 }
 
 // hash is FNV-1a in the making.
 type hash uint64
 
-func start(kind Kind) hash { return hash(14695981039346656037).byte(byte(kind)) }
+const start hash = 14695981039346656037
 
 func (h hash) byte(b byte) hash { return (h ^ hash(b)) * 1099511628211 }
 

@@ -153,7 +153,7 @@ func TestKeysAreStable(t *testing.T) {
 	if !reflect.DeepEqual(kinds, want) {
 		t.Errorf("got kinds %v, want %v", kinds, want)
 	}
-	if KeyVersion != 3 || sum != 0x747fe6ddafde5fc1 {
+	if KeyVersion != 4 || sum != 0xc5c5c460693d4e84 {
 		t.Errorf("keys changed: %#x", sum)
 	}
 }

@@ -216,10 +216,10 @@ func trainKeys(f *Features) []uint64 {
 func householdKeys(f *Features) []uint64 {
 	var k keySet
 	if f.Postcode != "" && f.Address.Street != "" {
-		k.add(start(KindPostcodeGiven).text(f.Postcode).text(f.Address.Number), KindPostcodeGiven)
+		k.at(start.text(f.Postcode)).text(KindPostcodeGiven, f.Address.Number)
 	}
 	for _, t := range f.Telephones {
-		k.add(start(KindTelephoneGiven).number(t), KindTelephoneGiven)
+		k.at(start.number(t)).alone(KindTelephoneGiven)
 	}
 	return k.list
 }

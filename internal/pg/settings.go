@@ -26,7 +26,7 @@ cluster_name = 'irthub'
 %s
 
 # Memory
-shared_buffers = %dMB               # a quarter of the machine's, 2 GB at most: the hub runs beside it
+shared_buffers = %dMB               # a quarter of the machine's: the keys and records of a million children are 3 GB
 effective_cache_size = %dMB         # half: what the system's file cache may hold
 work_mem = 16MB
 maintenance_work_mem = %dMB         # index builds and vacuum after bulk loads
@@ -71,7 +71,7 @@ max_connections = 400               # many test processes, each test with its ow
 
 func settings(disposable bool, compression string) string {
 	memory := machineMemory()
-	shared := min(max(memory/4, 64*mib), 2*gib)
+	shared := min(max(memory/4, 64*mib), 8*gib)
 	durability := durableSettings
 	if disposable {
 		shared, durability = 256*mib, disposableSettings
