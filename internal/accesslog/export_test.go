@@ -40,7 +40,7 @@ func Integrate(t testing.TB, pool *pgxpool.Pool, keys *Keys) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.integrateAll(context.Background()); err != nil {
+	if _, err := l.integrateAll(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 }

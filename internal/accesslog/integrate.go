@@ -66,12 +66,13 @@ func registerVerifier(ctx context.Context, conn *pgx.Conn, keys *Keys) error {
 	return nil
 }
 
-// integrateAll makes leaves until nothing waits.
-func (l *leader) integrateAll(ctx context.Context) error {
+// integrateAll makes leaves until nothing waits, and returns how many.
+func (l *leader) integrateAll(ctx context.Context) (made int, err error) {
 	for {
 		n, err := l.integrate(ctx)
+		made += n
 		if err != nil || n < batchSize {
-			return err
+			return made, err
 		}
 	}
 }

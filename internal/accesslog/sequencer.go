@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"irthub/internal/pg"
 )
 
 const (
@@ -21,6 +23,9 @@ const (
 	batchTimeout = 30 * time.Second
 	// closeTimeout bounds the last look before the end.
 	closeTimeout = 5 * time.Second
+	// shrinkEvery is how often, with nothing to integrate, the queue is given the size
+	// that it needs.
+	shrinkEvery = time.Minute
 	// partitionsEvery is how often partitions are looked to.
 	partitionsEvery = time.Hour
 	// sameWarning is how often one trouble is told again.
@@ -160,7 +165,7 @@ func elect(ctx context.Context, conn *pgx.Conn) (elected bool, err error) {
 
 // sequence integrates what comes, until ctx ends; then once more.
 func (s *Sequencer) sequence(ctx context.Context, l *leader) error {
-	var looked time.Time
+	var looked, shrunk time.Time
 	for {
 		if time.Since(looked) > partitionsEvery {
 			looked = time.Now()
@@ -169,13 +174,19 @@ func (s *Sequencer) sequence(ctx context.Context, l *leader) error {
 				looked = looked.Add(sameWarning - partitionsEvery)
 			}
 		}
-		if err := l.integrateAll(ctx); err != nil && ctx.Err() == nil {
+		n, err := l.integrateAll(ctx)
+		if err != nil && ctx.Err() == nil {
 			return err
+		}
+		if n == 0 && time.Since(shrunk) > shrinkEvery {
+			shrunk = time.Now()
+			_ = pg.Shrink(ctx, s.pool, "audit_queue") // or the next time
 		}
 		if !pause(ctx, sequenceEvery) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 			defer cancel()
-			return l.integrateAll(last)
+			_, err := l.integrateAll(last)
+			return err
 		}
 	}
 }

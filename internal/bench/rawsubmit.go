@@ -197,6 +197,9 @@ func onlyRecords(ctx context.Context, tx pgx.Tx) (children, records [][16]byte, 
 			ORDER BY entry_id DESC LIMIT 10 * $1) e) called
 		JOIN children c USING (child_id) JOIN child_records r USING (child_id)
 		WHERE c.revision = 1 AND r.revision = 1 ORDER BY c.child_id DESC LIMIT $1`, examplesAtMost)
+	if err != nil {
+		return nil, nil, err
+	}
 	var child, record [16]byte
 	_, err = pgx.ForEachRow(rows, []any{&child, &record}, func() error {
 		children, records = append(children, child), append(records, record)

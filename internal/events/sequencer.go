@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"irthub/internal/pg"
 )
 
 const (
@@ -30,6 +32,9 @@ const (
 	// vacuumAfter is how many events are moved between two clean-ups of the outbox,
 	// which would otherwise be read over the rows that have gone from it.
 	vacuumAfter = 10_000
+	// shrinkEvery is how often, with nothing to move, the outbox is given the size that
+	// it needs.
+	shrinkEvery = time.Minute
 	// keepUpEvery is how often partitions are made and dropped.
 	keepUpEvery = time.Hour
 	// sameWarning is how often one trouble is told again.
@@ -57,6 +62,7 @@ type Sequencer struct {
 	total   atomic.Int64
 
 	sinceVacuum int64
+	shrunk      time.Time
 	keptUp      time.Time
 	warned      string
 	warnedAt    time.Time
@@ -98,6 +104,9 @@ func (s *Sequencer) run(ctx context.Context) {
 				busyUntil = now.Add(busyFor)
 			}
 			wait = roundEvery
+		}
+		if wait == idleEvery {
+			s.shrink(ctx)
 		}
 		if rung(ctx, bell, wait) {
 			busyUntil = time.Now().Add(busyFor)
@@ -187,6 +196,17 @@ func (s *Sequencer) vacuum(ctx context.Context) {
 	}
 	s.sinceVacuum = 0
 	_, _ = s.pool.Exec(ctx, `VACUUM (SKIP_LOCKED, TRUNCATE off) event_outbox`)
+}
+
+// shrink does for the idle what vacuum must not do while transactions write.
+func (s *Sequencer) shrink(ctx context.Context) {
+	if time.Since(s.shrunk) < shrinkEvery {
+		return
+	}
+	s.shrunk = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
+	defer cancel()
+	_ = pg.Shrink(ctx, s.pool, "event_outbox") // or the next time
 }
 
 const eventColumns = `event_id, kind, child_id, other_child_id, agency_id, resource, audience, agencies, reveals, event_time`
