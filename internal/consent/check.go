@@ -13,6 +13,7 @@ import (
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
+	"irthub/internal/standard"
 )
 
 // inquiry is a question whether something may be shared: about which child, with
@@ -129,7 +130,7 @@ func (s *Service) standingFor(ctx context.Context, a agencies.Asker, child uuid.
 // there is reasonable cause to suspect significant harm.
 func (s *Service) onReasonableCause(ctx context.Context, q *inquiry) (cause bool, err error) {
 	err = s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM involvements WHERE child_id = $1 AND agency_id = $2
-			AND sensitive_basis = 'SIGNIFICANT_HARM' AND start_date <= $3 AND (end_date IS NULL OR end_date >= $3))`,
+			AND sensitive_basis = '`+standard.SignificantHarm+`' AND start_date <= $3 AND (end_date IS NULL OR end_date >= $3))`,
 		[16]byte(q.child), q.caller.Agency, s.today()).Scan(&cause)
 	if err != nil {
 		return false, fmt.Errorf("consent: looking for reasonable cause: %w", err)

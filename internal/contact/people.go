@@ -29,7 +29,7 @@ type worker struct {
 func (w *worker) name() string { return agencies.Name(w.agency) + "/involvements/" + w.localID }
 
 const workersSQL = `
-	SELECT i.involvement_id, i.agency_id, i.local_id, i.practitioner_id, i.sensitive, i.sensitive_basis = 'SIGNIFICANT_HARM',
+	SELECT i.involvement_id, i.agency_id, i.local_id, i.practitioner_id, i.sensitive, i.sensitive_basis = '` + standard.SignificantHarm + `',
 		p.display_name, p.job_title, p.telephone, p.email
 	FROM involvements i
 	LEFT JOIN practitioners p ON p.agency_id = i.agency_id AND p.practitioner_id = i.practitioner_id

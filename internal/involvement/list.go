@@ -227,7 +227,7 @@ func (s *Service) decide(ctx context.Context, a agencies.Asker, st *children.Sta
 		sensitive = owner.Sensitive
 	}
 	if sensitive {
-		return sharing.Decide(sharing.See, st.Sensitive(a, v.agency, v.basis == basisHarm)), true, nil
+		return sharing.Decide(sharing.See, st.Sensitive(a, v.agency, v.basis == standard.SignificantHarm)), true, nil
 	}
 	return sharing.Decide(sharing.See, st.Said(a, v.agency)), false, nil
 }
@@ -237,7 +237,3 @@ func (s *Service) visible(ctx context.Context, a agencies.Asker, st *children.St
 	d, sensitive, err := s.decide(ctx, a, st, v)
 	return err == nil && d.Shows(involvementCategory) && (!sensitive || d.Shows(sensitiveCategory)), err
 }
-
-// basisHarm is the basis of a sensitive involvement that is recorded on reasonable
-// cause to suspect significant harm (code list sensitive-basis).
-const basisHarm = "SIGNIFICANT_HARM"

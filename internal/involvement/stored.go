@@ -12,6 +12,7 @@ import (
 	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
+	"irthub/internal/standard"
 )
 
 // listStored answers any question by queries of its own: about other days, about
@@ -73,7 +74,7 @@ func (s *Service) answering(ctx context.Context, q *question) (uuid.UUID, error)
 // counted by what the caller sees: those of the services @shown, those recorded on
 // reasonable cause where that is enough (@cause), or all. What is found to be
 // sensitive now is hidden in every earlier version too.
-const notHidden = `(@all_sensitive OR i.agency_id = ANY(@shown::text[]) OR @cause AND i.sensitive_basis = '` + basisHarm + `'
+const notHidden = `(@all_sensitive OR i.agency_id = ANY(@shown::text[]) OR @cause AND i.sensitive_basis = '` + standard.SignificantHarm + `'
 	OR NOT (i.sensitive OR i.agency_id = ANY(@sensitive::text[])
 		OR EXISTS (SELECT 1 FROM involvements n WHERE n.involvement_id = i.involvement_id AND n.sensitive)))`
 

@@ -20,10 +20,6 @@ import (
 	"irthub/internal/standard"
 )
 
-// basisHarm is the basis of a sensitive involvement that is recorded on reasonable
-// cause to suspect significant harm (code list sensitive-basis).
-const basisHarm = "SIGNIFICANT_HARM"
-
 // NominateLeadProfessional implements irt.v1.LeadNominationService.
 func (s *Service) NominateLeadProfessional(ctx context.Context, req *irtv1.NominateLeadProfessionalRequest) (*irtv1.LeadNomination, error) {
 	named, err := rpc.ParseChildName(req.GetChild())
@@ -190,7 +186,7 @@ func (i *involvement) visible(a agencies.Asker, st *children.Standing) bool {
 	if !i.sensitive {
 		return sharing.Decide(sharing.See, st.Said(a, i.agency)).Shows(irtv1.Category_CATEGORY_INVOLVEMENT)
 	}
-	d := sharing.Decide(sharing.See, st.Sensitive(a, i.agency, i.basis == basisHarm))
+	d := sharing.Decide(sharing.See, st.Sensitive(a, i.agency, i.basis == standard.SignificantHarm))
 	return d.Shows(irtv1.Category_CATEGORY_INVOLVEMENT) && d.Shows(irtv1.Category_CATEGORY_SENSITIVE)
 }
 

@@ -119,10 +119,7 @@ func (s *Service) AcceptReferral(ctx context.Context, req *irtv1.AcceptReferralR
 	return s.take(ctx, accept, req, func(c *change, next *version) error {
 		a, _ := s.directory.Get(next.recipient)
 		if a.Sensitive && req.GetSensitiveBasis() == "" {
-			return rpc.Invalid([]standard.Fault{{
-				Field: "sensitive_basis", RuleID: "SENSITIVE_BASIS_REQUIRED",
-				Description: "A sensitive involvement needs its basis.", Action: "Send sensitive_basis: CONSENT or SIGNIFICANT_HARM.",
-			}})
+			return broken("SENSITIVE_BASIS_REQUIRED", "sensitive_basis")
 		}
 		next.involvement = "referral-" + hex.EncodeToString(next.id[4:])
 		inv := &irtv1.Involvement{

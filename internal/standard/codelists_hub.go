@@ -12,12 +12,16 @@ var omissionReasons = newCodeList(codeList{
 	},
 })
 
+// SignificantHarm is the basis of a sensitive involvement that is recorded on reasonable
+// cause to suspect significant harm: a code of the list sensitive-basis.
+const SignificantHarm = "SIGNIFICANT_HARM"
+
 var sensitiveBases = newCodeList(codeList{
 	id: "sensitive-basis", title: "Basis for recording a sensitive involvement", version: Version,
 	source: "SI 2007/2182 (sensitive services); codes of this hub",
 	codes: []code{
 		{code: "CONSENT", display: "Consent of the child or, where the child cannot give it, of a parent"},
-		{code: "SIGNIFICANT_HARM", display: "Reasonable cause to suspect that the child suffers or may suffer significant harm"},
+		{code: SignificantHarm, display: "Reasonable cause to suspect that the child suffers or may suffer significant harm"},
 	},
 })
 
