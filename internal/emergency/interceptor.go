@@ -16,69 +16,42 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
+	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
-	"irthub/internal/pg"
-	"irthub/internal/rpc"
 )
-
-// searches list children who may be meant. They show no more in an emergency than
-// otherwise: see the fact searching of the policies.
-var searches = map[string]bool{
-	irtv1.ChildService_SearchChildren_FullMethodName: true,
-	irtv1.MatchService_MatchChild_FullMethodName:     true,
-}
 
 // Unary raises an emergency access for each child that an answer to a read with the
 // purpose EMERGENCY is about, before the answer leaves. If that cannot be done the
 // caller gets UNAVAILABLE and nothing else.
 func Unary(pool *pgxpool.Pool) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		resp, err := handler(ctx, req)
-		caller := identity.FromContext(ctx)
-		if err != nil || caller.Purpose != irtv1.Purpose_PURPOSE_EMERGENCY || searches[info.FullMethod] {
-			return resp, err
-		}
-		access := audit.FromContext(ctx)
-		if method, _ := identity.Access(info.FullMethod); !method.GetPurposeRequired() || len(access.Children()) == 0 {
-			return resp, nil
-		}
-		if err := raise(ctx, pool, caller, access, path.Base(info.FullMethod)); err != nil {
-			return nil, rpc.Unavailable(err, "The hub cannot record this emergency access just now, and discloses nothing that it cannot record. Send it again.")
-		}
-		return resp, nil
-	}
+	emergency := func(c identity.Caller) bool { return c.Purpose == irtv1.Purpose_PURPOSE_EMERGENCY }
+	return children.BeforeAnswer(emergency, func(ctx context.Context, method string, about []uuid.UUID) error {
+		return raise(ctx, pool, path.Base(method), about)
+	}, "The hub cannot record this emergency access just now, and discloses nothing that it cannot record. Send it again.")
 }
 
-// raise stores the emergency accesses of a call and tells the data managers. The
-// rows of the children are locked, because their events must be in order.
-func raise(ctx context.Context, pool *pgxpool.Pool, c identity.Caller, access *audit.Entry, method string) error {
-	return pg.InTx(ctx, pool, func(tx pgx.Tx) error {
-		var ids [][16]byte
-		for _, id := range access.Children() {
-			ids = append(ids, id)
-		}
-		if _, err := tx.Exec(ctx, `SELECT 1 FROM children WHERE child_id = ANY($1::uuid[]) ORDER BY child_id FOR UPDATE`, ids); err != nil {
-			return fmt.Errorf("emergency: locking children: %w", err)
-		}
-		now := time.Now()
-		told := make([]events.Event, len(ids))
-		for i, child := range ids {
+// raise stores the emergency accesses of a call and tells the data managers.
+func raise(ctx context.Context, pool *pgxpool.Pool, method string, about []uuid.UUID) error {
+	c, access := identity.FromContext(ctx), audit.FromContext(ctx).ID()
+	return children.TellOf(ctx, pool, about, func(tx pgx.Tx, now time.Time) ([]events.Event, error) {
+		told := make([]events.Event, len(about))
+		for i, child := range about {
 			id, err := uuid.NewV7()
 			if err != nil {
-				return fmt.Errorf("emergency: naming an access: %w", err)
+				return nil, fmt.Errorf("emergency: naming an access: %w", err)
 			}
 			if err := insert(ctx, tx, &row{
-				child: child, id: id, access: access.ID(), agency: c.Agency, practitioner: c.Practitioner,
+				child: child, id: id, access: access, agency: c.Agency, practitioner: c.Practitioner,
 				onBehalfOf: c.OnBehalfOf, reason: c.Reason, method: method, accessTime: now,
 			}); err != nil {
-				return err
+				return nil, err
 			}
 			told[i] = events.Event{
 				Kind: irtv1.EventKind_EVENT_KIND_EMERGENCY_ACCESS, Child: child, Agency: c.Agency,
 				Resource: nameOf(id), Time: now,
 			}
 		}
-		return events.Append(ctx, tx, told)
+		return told, nil
 	})
 }
