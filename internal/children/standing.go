@@ -3,6 +3,7 @@ package children
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +29,7 @@ type Standing struct {
 	born                   pgtype.Date
 	leadAgency, leadPerson pgtype.Text
 	stored                 []byte
-	consents               []sharing.ConsentFact
+	consents               []sharing.ConsentFact // in force today
 }
 
 // StandingSQL reads a Standing: joins to put behind what gives the expressions of
@@ -66,6 +67,8 @@ func (s *Standing) Scan() []any {
 // Scanned takes in what a row brought.
 func (s *Standing) Scanned() (err error) {
 	s.consents, err = sharing.ParseConsents(s.stored)
+	today := standard.Today()
+	s.consents = slices.DeleteFunc(s.consents, func(c sharing.ConsentFact) bool { return !c.InForce(today, s.born.Time) })
 	return err
 }
 
@@ -86,10 +89,8 @@ func (s *Standing) Facts(a agencies.Asker) sharing.Facts {
 
 // consented are the categories that consents in force let the asker have.
 func (s *Standing) consented(a agencies.Asker) (set sharing.Categories) {
-	today := standard.Today()
 	for i := range s.consents {
-		c := &s.consents[i]
-		if c.InForce(today, s.born.Time) && c.Covers(a.Agency, a.Kind) {
+		if c := &s.consents[i]; c.Covers(a.Agency, a.Kind) {
 			set |= c.Shared()
 		}
 	}
@@ -109,10 +110,9 @@ func (s *Standing) Said(a agencies.Asker, agencyID string) sharing.Facts {
 func (s *Standing) Sensitive(a agencies.Asker, agencyID string, cause bool) sharing.Facts {
 	f := s.Said(a, agencyID)
 	f.Cause = cause
-	today := standard.Today()
 	for i := range s.consents {
 		c := &s.consents[i]
-		if c.ShowsInvolvement(agencyID) && c.InForce(today, s.born.Time) && c.Covers(a.Agency, a.Kind) {
+		if c.ShowsInvolvement(agencyID) && c.Covers(a.Agency, a.Kind) {
 			f.Consented |= sharing.SetOf(irtv1.Category_CATEGORY_SENSITIVE, irtv1.Category_CATEGORY_INVOLVEMENT)
 		}
 	}

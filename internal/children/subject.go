@@ -90,7 +90,7 @@ func (a Asked) Hold(ctx context.Context, tx pgx.Tx, day time.Time, hold func(con
 	if again, err := a.find(ctx, tx); err != nil || again != child {
 		return nil, ErrMoved
 	}
-	return SubjectOf(ctx, tx, child, a.Agency, a.Record, day)
+	return subjectOf(ctx, tx, child, a.Agency, a.Record, day)
 }
 
 // Subject is the child that a thing is about, and what the agency whose it is is to it.
@@ -116,9 +116,9 @@ const subjectSQL = `
 		ORDER BY r.local_id LIMIT 1) r ON true
 	WHERE c.child_id = $1 AND c.merged_into IS NULL`
 
-// SubjectOf reads what an agency is on a day to a child that has not been merged, by
+// subjectOf reads what an agency is on a day to a child that has not been merged, by
 // the record or, where that is Nil, by any; NOT_FOUND where there is no such child.
-func SubjectOf(ctx context.Context, q rowQuerier, child uuid.UUID, agency string, record uuid.UUID, day time.Time) (*Subject, error) {
+func subjectOf(ctx context.Context, q rowQuerier, child uuid.UUID, agency string, record uuid.UUID, day time.Time) (*Subject, error) {
 	s := &Subject{Child: child}
 	var born pgtype.Date
 	err := q.QueryRow(ctx, subjectSQL, [16]byte(child), agency, pg.Date(day), zeronull.UUID(record)).

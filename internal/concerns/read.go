@@ -161,22 +161,28 @@ func (s *Service) aboutChild(ctx context.Context, q *listing, req *irtv1.ListCon
 	return nil
 }
 
-// listSQL lists the versions that source selects, as far as a condition goes.
-func listSQL(source, condition string) string {
-	return `SELECT ` + shownColumns + ` FROM ` + source + ` v WHERE
+// listSQL lists columns of the versions v that source selects, as far as a condition goes.
+func listSQL(columns, source, condition string) string {
+	return `SELECT ` + columns + ` FROM ` + source + ` v WHERE
 	(@state = 0 OR v.state = @state) AND (NOT @overdue OR v.state = 1 AND v.review_date < @today)
 	AND (v.start_date, v.concern_id) < (@after_day, @after_id) AND ` + condition + `
 	ORDER BY v.start_date DESC, v.concern_id DESC LIMIT @limit`
 }
 
+// ofChild are a child's concerns, few enough to be found by the child alone, each with
+// whether it is sensitive by what is known now.
+func ofChild(source string) string {
+	return `(SELECT ` + shownColumns + ` FROM ` + source + ` OFFSET 0)`
+}
+
 // shownToReader is the rule of who sees a concern, so that pages are counted by what
 // the asker sees. What is sensitive now is hidden in every earlier version too.
-const shownToReader = `(v.agency_id = @agency OR @others AND (@sensitive OR v.agency_id = ANY(string_to_array(@services, ',')) OR NOT ` + isSensitive + `))`
+const shownToReader = `(v.agency_id = @agency OR @others AND (@sensitive OR v.agency_id = ANY(string_to_array(@services, ',')) OR NOT v.sensitive))`
 
 var (
-	listOfAgency    = listSQL(`concerns`, `v.agency_id = @agency`)
-	listOfChild     = listSQL(`concerns`, `v.child_id = @child AND `+shownToReader)
-	listOfChildThen = listSQL(`(`+children.VersionsAt("concerns", columns, "@child_then", "@known_at")+`)`, shownToReader)
+	listOfAgency    = listSQL(shownColumns, `concerns`, `v.agency_id = @agency`)
+	listOfChild     = listSQL(columns, ofChild(`concerns v WHERE v.child_id = @child`), shownToReader)
+	listOfChildThen = listSQL(columns, ofChild(`(`+children.VersionsAt("concerns", columns, "@child_then", "@known_at")+`) v`), shownToReader)
 )
 
 func (s *Service) list(ctx context.Context, q *listing, req *irtv1.ListConcernsRequest) ([]*version, error) {

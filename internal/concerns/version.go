@@ -51,7 +51,7 @@ const columns = `child_id, concern_id, agency_id, local_id, record_id, record_lo
 // shownColumns are those of v with whether it is sensitive by what is known now: the
 // agency may have become a sensitive service, or its involvement sensitive, since.
 const shownColumns = `v.child_id, v.concern_id, v.agency_id, v.local_id, v.record_id, v.record_local_id, v.category, v.level,
-	v.practitioner_id, v.start_date, v.review_date, v.review_told, v.state, v.outcome, v.end_date, ` + isSensitive + `, v.create_time, v.known_from, v.revision`
+	v.practitioner_id, v.start_date, v.review_date, v.review_told, v.state, v.outcome, v.end_date, ` + isSensitive + ` AS sensitive, v.create_time, v.known_from, v.revision`
 
 const isSensitive = `(v.sensitive OR EXISTS (SELECT 1 FROM agencies a WHERE a.agency_id = v.agency_id AND a.sensitive)
 	OR EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = v.child_id AND i.agency_id = v.agency_id AND i.sensitive))`

@@ -155,7 +155,7 @@ func listSQL(source string) string {
 }
 
 var (
-	listNow  = listSQL(`SELECT ` + columns + ` FROM consents WHERE child_id = @child`)
+	listNow  = listSQL(`SELECT ` + columns + ` FROM consents WHERE child_id = @child OFFSET 0`)
 	listThen = listSQL(`SELECT ` + columns + ` FROM consents WHERE child_id = @child AND known_from <= @known_at
 		UNION ALL SELECT ` + columns + ` FROM consents_history WHERE child_id = @child AND known_from <= @known_at AND known_to > @known_at`)
 )

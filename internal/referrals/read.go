@@ -214,7 +214,7 @@ func listSQL(source, condition string) string {
 var (
 	receivedSQL    = listSQL(`referrals`, `recipient_id = @reader`)
 	sentSQL        = listSQL(`referrals`, `agency_id = @reader`)
-	ofChildSQL     = listSQL(`referrals`, `child_id = @child AND `+shownToReader)
+	ofChildSQL     = listSQL(`(SELECT `+columns+` FROM referrals WHERE child_id = @child OFFSET 0) r`, shownToReader)
 	ofChildThenSQL = listSQL(`(`+children.VersionsAt("referrals", columns, "@child_then", "@now")+`) r`, shownToReader)
 )
 
