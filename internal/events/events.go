@@ -25,11 +25,12 @@ type Event struct {
 	Resource   string    // the resource name of what changed, or ""
 	Agencies   []string  // for the audiences Named and Addressed: ids
 	Reveals    string    // the id of the sensitive service that it would give away, or ""
-	Time       time.Time // when the hub came to know it; for one child never before an earlier event's
+	Time       time.Time // when the hub came to know it, as its clock had it
 }
 
 // Append puts events into the outbox, in their order, as part of the transaction
-// that makes the changes. The locks that order changes of one child must be held.
+// that makes the changes. The locks that order changes of one child must be held: under
+// them each event takes its number in the outbox, which is its place in a round.
 func Append(ctx context.Context, tx pgx.Tx, all []Event) error {
 	if len(all) == 0 {
 		return nil

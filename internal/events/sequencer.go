@@ -49,9 +49,11 @@ const (
 //
 // What that gives: a round sees all that was committed before it began. If a change
 // of a child waited for the locks of another one, whoever sees its event sees the
-// other's too; so within a round, sorted by time, and from round to round events of
-// one child stand in the order of the changes. A transaction that commits late
-// comes into a later round: nobody has been told a position beyond it.
+// other's too, and its number in the outbox is the higher one, for it was taken under
+// the locks; so within a round, sorted by that number, and from round to round events
+// of one child stand in the order of the changes, whatever the clocks do. A
+// transaction that commits late comes into a later round: nobody has been told a
+// position beyond it.
 type Sequencer struct {
 	pool  *pgxpool.Pool
 	log   *slog.Logger
@@ -218,11 +220,11 @@ WITH head AS (
     SELECT position, greatest(day, (clock_timestamp() AT TIME ZONE 'UTC')::date) AS day FROM event_head
 ), moved AS (
     DELETE FROM event_outbox WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM event_outbox ORDER BY event_time, event_id LIMIT $1))
-    RETURNING ` + eventColumns + `
+        SELECT ctid FROM event_outbox ORDER BY seq LIMIT $1))
+    RETURNING seq, ` + eventColumns + `
 ), logged AS (
     INSERT INTO events (day, position, ` + eventColumns + `)
-    SELECT head.day, head.position + row_number() OVER (ORDER BY moved.event_time, moved.event_id), ` + eventColumns + `
+    SELECT head.day, head.position + row_number() OVER (ORDER BY moved.seq), ` + eventColumns + `
     FROM moved CROSS JOIN head
 )
 UPDATE event_head SET day = head.day, position = head.position + (SELECT count(*) FROM moved)

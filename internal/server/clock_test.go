@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +78,53 @@ func TestFaultClockStepsBack(t *testing.T) {
 		}
 	}
 	a.versionsFollow(t)
+}
+
+// Between two changes of a child the clock is set back by an hour, and one round tells
+// of both: in the order in which they were made.
+func TestFaultClockStepsBackWithinARound(t *testing.T) {
+	t.Parallel()
+	a := newArea(t)
+	child := a.children[0].name
+	school := a.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	const involvement = "agencies/school-1/involvements/iAqschool-1"
+	listener := identity.Caller{Agency: "school-1", Role: irtv1.Role_ROLE_AGENCY_SYSTEM, Purpose: irtv1.Purpose_PURPOSE_SAFEGUARDING}
+	from := a.cursor(t, listener)
+	round, err := a.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = round.Rollback(t.Context()) }()
+	if _, err := round.Exec(t.Context(), `SELECT FROM event_head FOR UPDATE`); err != nil { // no round runs
+		t.Fatal(err)
+	}
+	for _, role := range []string{"CLASS_TEACHER", "HEAD_TEACHER"} {
+		a.exec(t, `UPDATE event_outbox SET event_time = event_time + interval '1 hour'`)
+		a.call(t, 200, "PUT", "/v1/"+involvement, `{"child": "`+child+`", "role": "`+role+`", "startDate": "2026-01-05"}`, school)
+	}
+	a.exec(t, `UPDATE event_outbox SET event_time = event_time + interval '1 hour'`)
+	a.call(t, 200, "PUT", "/v1/"+involvement,
+		`{"child": "`+child+`", "role": "HEAD_TEACHER", "startDate": "2026-01-05", "endDate": "2026-02-05"}`, school)
+	if err := round.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []irtv1.EventKind
+	var times []int64
+	for _, e := range a.after(t, listener, from, irtv1.EventKind_EVENT_KIND_INVOLVEMENT_ENDED).GetEvents() {
+		if e.GetResource() == involvement {
+			kinds, times = append(kinds, e.GetKind()), append(times, e.GetEventTime().GetSeconds())
+		}
+	}
+	if len(kinds) > 3 { // what the area's making told of it
+		kinds, times = kinds[len(kinds)-3:], times[len(times)-3:]
+	}
+	submitted := irtv1.EventKind_EVENT_KIND_INVOLVEMENT_SUBMITTED
+	if want := []irtv1.EventKind{submitted, submitted, irtv1.EventKind_EVENT_KIND_INVOLVEMENT_ENDED}; !slices.Equal(kinds, want) {
+		t.Errorf("told were %v", kinds)
+	}
+	if !slices.IsSortedFunc(times, func(a, b int64) int { return cmp.Compare(b, a) }) {
+		t.Errorf("the clock did not step back: %v", times)
+	}
 }
 
 // cursor is where the log of events ends.
