@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -80,9 +81,9 @@ const (
 
 	ofTheRecordsThere = `record_id IN (SELECT r.record_id FROM child_records r WHERE r.child_id = @to::uuid)`
 
-	// The former child @to became one with @from at the instant @merged_at.
+	// The child @former became one with @from at the instant @merged_at.
 	hadBefore = `(` + ofTheRecordsThere + ` OR record_id IS NULL AND EXISTS (
-			SELECT 1 FROM TABLE_history h WHERE h.child_id = @to::uuid AND h.KEY = t.KEY AND h.known_to >= @merged_at::timestamptz))`
+			SELECT 1 FROM TABLE_history h WHERE h.child_id = @former::uuid AND h.KEY = t.KEY AND h.known_to >= @merged_at::timestamptz))`
 
 	referred = `(record_id IS NULL AND EXISTS (SELECT 1 FROM referrals r WHERE r.child_id = @to::uuid
 			AND r.recipient_id = t.agency_id AND r.involvement_id = t.local_id AND r.known_from >= @now::timestamptz))`
@@ -130,7 +131,7 @@ func moveWithdrawn(which string) string {
 var (
 	moveAllWithdrawn = moveWithdrawn(`record_id <> @record::uuid`)
 	returnWithdrawn  = moveWithdrawn(`state <> 1 AND EXISTS (
-			SELECT 1 FROM child_records_history h WHERE h.record_id = r.record_id AND h.child_id = @to::uuid AND h.known_to >= @merged_at::timestamptz)`)
+			SELECT 1 FROM child_records_history h WHERE h.record_id = r.record_id AND h.child_id = @former::uuid AND h.known_to >= @merged_at::timestamptz)`)
 )
 
 const (
@@ -173,10 +174,10 @@ var moveLeads = strings.ReplaceAll(`
 // restoreLeads gives back the lead professional that gave way when a child was merged.
 var restoreLeads = strings.NewReplacer("COLUMNS", leadColumns, "HISTORY", columnsOf("h", leadColumns)).Replace(`
 	INSERT INTO lead_professionals (child_id, COLUMNS, known_from)
-	SELECT h.child_id, HISTORY, greatest(@now::timestamptz, h.known_to) FROM lead_professionals_history h
+	SELECT @to::uuid, HISTORY, greatest(@now::timestamptz, h.known_to) FROM lead_professionals_history h
 	JOIN involvements i ON i.child_id = @to::uuid AND i.involvement_id = h.involvement_id
 		AND i.practitioner_id = h.practitioner_id AND NOT i.sensitive
-	WHERE h.child_id = @to::uuid AND h.known_to >= @merged_at::timestamptz
+	WHERE h.child_id = @former::uuid AND h.known_to >= @merged_at::timestamptz
 		AND (i.end_date IS NULL OR i.end_date >= coalesce(h.end_date, 'infinity'))
 		AND NOT EXISTS (SELECT 1 FROM lead_professionals l WHERE l.child_id = @to::uuid
 			AND l.start_date <= coalesce(h.end_date, 'infinity') AND h.start_date <= coalesce(l.end_date, 'infinity'))`)
@@ -213,20 +214,22 @@ func (w *write) storeMoves(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return w.returnRest(ctx)
 }
 
-// giveBack gives the former child of a split back what hung on it and on no record that
-// comes with it.
-func (p *split) giveBack(ctx context.Context, mergedAt time.Time) error {
-	args := pgx.NamedArgs{"from": [16]byte(p.from), "to": [16]byte(p.to), "merged_at": mergedAt, "whole": false, "now": p.now}
-	if err := goAlong(ctx, p.tx, append([]string{returnWithdrawn}, returns...), args); err != nil {
+// giveBack gives the child that a former one is now what hung on the former one and on
+// no record that comes with it.
+func (w *write) giveBack(ctx context.Context, from, to, former uuid.UUID, mergedAt time.Time) error {
+	args := pgx.NamedArgs{
+		"from": [16]byte(from), "to": [16]byte(to), "former": [16]byte(former), "merged_at": mergedAt, "whole": false, "now": w.now,
+	}
+	if err := goAlong(ctx, w.tx, append([]string{returnWithdrawn}, returns...), args); err != nil {
 		return err
 	}
-	if _, err := p.tx.Exec(ctx, restoreLeads, args); err != nil {
+	if _, err := w.tx.Exec(ctx, restoreLeads, args); err != nil {
 		return fmt.Errorf("children: giving back a lead professional: %w", err)
 	}
-	return RefreshSharing(ctx, p.tx, p.from, p.to)
+	return RefreshSharing(ctx, w.tx, from, to)
 }
 
 // goAlong moves what the first statements move, what follows that by the rules, and what

@@ -147,7 +147,8 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 		found = w.decide(sub, true)
 	}
 	d := &found.Decision
-	if err := w.heed(ctx, d); err != nil {
+	err := w.heed(ctx, d)
+	if err != nil {
 		return nil, err
 	}
 	stays := w.stays(sub, old)
@@ -155,8 +156,7 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 	switch {
 	case confirmed:
 		d.Band, d.Rule, d.SuspectedDuplicate = match.BandLink, ruleConfirmed, false
-		fresh.childID = with
-		w.leave(old, fresh)
+		err = w.bring(ctx, old, fresh, with)
 	case stays && d.Band != match.BandLink:
 		fresh.childID = old.childID
 	case stays && uuid.UUID(d.Child) != old.childID && len(without(w.members[old.childID], sub.id)) > 0:
@@ -165,12 +165,12 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 		fresh.childID = old.childID
 		d.Band, d.SuspectedDuplicate, d.RunnerUp.Child = match.BandReview, false, d.Child
 	case d.Band == match.BandLink:
-		fresh.childID = d.Child
-		w.leave(old, fresh)
+		err = w.bring(ctx, old, fresh, d.Child)
 	default:
-		fresh.childID = standard.NewChildID()
-		w.created[fresh.childID] = true
-		w.leave(old, fresh)
+		err = w.bring(ctx, old, fresh, uuid.Nil)
+	}
+	if err != nil {
+		return nil, err
 	}
 	why := explain(d, w.model.Version, sub.explain)
 	why.Narrowed = found.narrowed
@@ -282,18 +282,45 @@ func (w *write) stays(sub *submission, old *record) bool {
 	return len(others) == 0 || w.model.Decide(&sub.features, others).Band != match.BandNew
 }
 
-// leave moves a record out of its old child. A child that nobody else speaks of
-// becomes one with the new one, and its name leads there from now on.
-func (w *write) leave(old, fresh *record) {
-	if old == nil || old.childID == fresh.childID {
-		return
+// bring puts a record under a child; where that is Nil, under one of its own. An old
+// child that nobody else speaks of becomes one with the new one, and its name leads
+// there from now on.
+func (w *write) bring(ctx context.Context, old, fresh *record, to uuid.UUID) error {
+	var alone bool
+	var former uuid.UUID
+	if old != nil && old.childID != to {
+		others := without(w.members[old.childID], fresh.id)
+		if alone = len(others) == 0; !alone {
+			var err error
+			if former, err = w.parting(ctx, old, others); err != nil {
+				return err
+			}
+		}
 	}
-	alone := len(without(w.members[old.childID], fresh.id)) == 0
+	switch {
+	case to != uuid.Nil:
+		if former != uuid.Nil && former != to {
+			w.merged[former] = to
+		}
+	case former != uuid.Nil:
+		to = former
+	default:
+		to = standard.NewChildID()
+		w.created[to] = true
+	}
+	fresh.childID = to
+	if old == nil || old.childID == to {
+		return nil
+	}
 	if alone {
-		w.merged[old.childID] = fresh.childID
+		w.merged[old.childID] = to
 	}
-	w.moves = append(w.moves, move{record: fresh.id, from: old.childID, to: fresh.childID, whole: alone})
+	if former != uuid.Nil {
+		w.formers[former], w.touched[former] = old.childID, true
+	}
+	w.moves = append(w.moves, move{record: fresh.id, from: old.childID, to: to, whole: alone})
 	w.movedFrom[fresh.id] = old.childID
+	return nil
 }
 
 // explain puts a decision into the standard's words.

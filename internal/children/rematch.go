@@ -276,7 +276,7 @@ func (w *write) count(todo []int) *RematchTally {
 			t.Same++
 		case whole[w.subs[i].id]:
 			t.Merged++
-		case w.created[a.record.childID]:
+		case w.created[a.record.childID] || w.formers[a.record.childID] != uuid.Nil:
 			t.Parted++
 		default:
 			t.Moved++

@@ -3,10 +3,10 @@ package children
 import (
 	"context"
 	"fmt"
-	"time"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
@@ -117,7 +117,8 @@ func (p *split) target(ctx context.Context) error {
 	if p.to != uuid.Nil {
 		return nil
 	}
-	former, err := p.formerChildren(ctx)
+	formers, err := formersOf(ctx, p.tx, idsOf(p.records), p.from)
+	former := slices.Compact(slices.SortedFunc(maps.Values(formers), compareIDs))
 	switch {
 	case err != nil:
 		return err
@@ -129,21 +130,6 @@ func (p *split) target(ctx context.Context) error {
 		return rpc.Precondition("The records come from several former children. Split them off one child at a time, name into_child, or ask for new_child.")
 	}
 	return nil
-}
-
-// formerChildren are those that the records were of last and that lead to the
-// present child now.
-func (p *split) formerChildren(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := p.tx.Query(ctx, `
-		SELECT DISTINCT last.child_id FROM unnest($1::uuid[]) AS q(id)
-		CROSS JOIN LATERAL (
-			SELECT h.child_id FROM child_records_history h JOIN children c ON c.child_id = h.child_id
-			WHERE h.record_id = q.id AND c.merged_into = $2 ORDER BY h.revision DESC LIMIT 1) last`,
-		uuids(idsOf(p.records)), [16]byte(p.from))
-	if err != nil {
-		return nil, fmt.Errorf("children: looking for former children: %w", err)
-	}
-	return pgx.CollectRows(rows, scanUUID)
 }
 
 func idsOf(records []*record) []uuid.UUID {
@@ -192,65 +178,23 @@ func (p *split) carryOut(ctx context.Context) error {
 		p.moves = append(p.moves, move{record: r.id, from: p.from, to: p.to})
 	}
 	p.touched[p.from], p.touched[p.to] = true, true
-	former := p.entries[p.to]
-	if former == nil {
+	since := p.now
+	if former := p.entries[p.to]; former == nil {
 		p.created[p.to] = true
-		if err := p.returnPins(ctx, p.from, p.to, taken, p.now, p.person()); err != nil {
+	} else {
+		p.formers[p.to] = p.from
+		var err error
+		if since, err = mergedAt(ctx, p.tx, former); err != nil {
 			return err
 		}
-		if err := p.store(ctx, p.entries); err != nil {
-			return err
-		}
-		return p.decideBetween(ctx, notSameChild, p.from, p.to)
 	}
-	mergedAt, err := p.mergedAt(ctx, former)
-	if err != nil {
-		return err
-	}
-	if err := p.returnPins(ctx, p.from, p.to, taken, mergedAt, p.person()); err != nil {
-		return err
-	}
-	if err := p.returnNames(ctx); err != nil {
+	if err := p.returnPins(ctx, p.from, p.to, taken, since, p.person()); err != nil {
 		return err
 	}
 	if err := p.store(ctx, p.entries); err != nil {
 		return err
 	}
-	if err := p.giveBack(ctx, mergedAt); err != nil {
-		return err
-	}
 	return p.decideBetween(ctx, notSameChild, p.from, p.to)
-}
-
-// mergedAt is when a former child became one with another, the last time it did.
-func (p *split) mergedAt(ctx context.Context, former *entry) (at time.Time, err error) {
-	err = p.tx.QueryRow(ctx, `
-		SELECT coalesce(min(known_from), $2) FROM children_history h WHERE child_id = $1 AND state = 3
-			AND known_from > coalesce((SELECT max(known_from) FROM children_history WHERE child_id = $1 AND state <> 3), '-infinity')`,
-		[16]byte(former.id), former.knownFrom).Scan(&at)
-	if err != nil {
-		return at, fmt.Errorf("children: looking for a merge: %w", err)
-	}
-	return at, nil
-}
-
-// returnNames makes the names that led to the present child through the former one
-// lead there again.
-func (p *split) returnNames(ctx context.Context) error {
-	rows, err := p.tx.Query(ctx, `SELECT `+entryList+` FROM children c WHERE merged_into = $1 AND child_id <> $2
-		AND EXISTS (SELECT 1 FROM children_history h WHERE h.child_id = c.child_id AND h.merged_into = $2)
-		ORDER BY child_id FOR UPDATE`, [16]byte(p.from), [16]byte(p.to))
-	if err != nil {
-		return fmt.Errorf("children: looking for redirects: %w", err)
-	}
-	leading, err := scanEntries(rows)
-	if err != nil {
-		return err
-	}
-	for _, e := range leading {
-		p.redirect(e, p.entries, p.to)
-	}
-	return nil
 }
 
 // recordIDOf is the key of a record by its name.

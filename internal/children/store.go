@@ -119,7 +119,7 @@ func (w *write) lockTouched(ctx context.Context) (map[uuid.UUID]*entry, error) {
 	}
 	for id := range stored {
 		e := entries[id]
-		if e == nil || e.mergedInto.Valid || !sameVersions(members[id], w.used[id]) {
+		if e == nil || e.mergedInto.UUID != w.formers[id] || !sameVersions(members[id], w.used[id]) {
 			return nil, errStale
 		}
 	}
@@ -171,6 +171,9 @@ func sameVersions(a, b []*record) bool {
 // events that tell of it all.
 func (w *write) store(ctx context.Context, entries map[uuid.UUID]*entry) error {
 	if err := w.shortenRedirects(ctx, entries); err != nil {
+		return err
+	}
+	if err := w.partFormers(ctx, entries); err != nil {
 		return err
 	}
 	for _, m := range w.moves {

@@ -140,8 +140,11 @@ type write struct {
 	open    map[uuid.UUID]bool // those of reviews that wait for an answer already
 	events  []events.Event
 	merged  map[uuid.UUID]uuid.UUID
-	touched map[uuid.UUID]bool
-	created map[uuid.UUID]bool
+	formers map[uuid.UUID]uuid.UUID // that had become one with the child that the last of their records leaves; see former.go
+
+	mergedAt map[uuid.UUID]time.Time // when they had
+	touched  map[uuid.UUID]bool
+	created  map[uuid.UUID]bool
 
 	deep      int                     // how many writes of this transaction led to it; see reunite
 	movedFrom map[uuid.UUID]uuid.UUID // by record: the child it stood under before
@@ -308,7 +311,8 @@ func (w *write) rehearse(ctx context.Context) error {
 // begin empties what a write comes to.
 func (w *write) begin() {
 	w.merged, w.touched, w.created = map[uuid.UUID]uuid.UUID{}, map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
-	w.movedFrom = map[uuid.UUID]uuid.UUID{}
+	w.movedFrom, w.formers = map[uuid.UUID]uuid.UUID{}, map[uuid.UUID]uuid.UUID{}
+	w.mergedAt = map[uuid.UUID]time.Time{}
 }
 
 func (w *write) placeAll(ctx context.Context, pending []int) error {

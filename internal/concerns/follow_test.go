@@ -36,8 +36,8 @@ func TestConcernsFollowMergeAndSplit(t *testing.T) {
 	}
 	h.wantChild(c.GetName(), kept)
 	parted := h.correct("social", "1", "", "Barnaby", "2012-01-09")
-	if parted == kept {
-		t.Fatal("the records did not part")
+	if parted != gone {
+		t.Fatalf("the record that left is of %s, and was of %s", parted, gone)
 	}
 	h.wantChild(c.GetName(), parted)
 	h.wantChild("agencies/school/concerns/c1", kept)

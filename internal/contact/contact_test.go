@@ -228,18 +228,25 @@ func TestRequestsFollowMergesAndSplits(t *testing.T) {
 	if n := h.count(`SELECT count(*) FROM contact_messages m JOIN contact_requests q USING (child_id, contact_request_id)`); n != 1 {
 		t.Error("the message did not follow")
 	}
-	// The school's record leaves, and with it the request; the clinic stays.
+	// The school's record leaves, and with it all that came with it; the charity stays,
+	// and no longer has what the school asked.
+	h.involve("charity", kept)
+	later := h.ask("school/ann", kept)
 	other := h.submit("school", otherChild, "Barnaby", "2012-01-09")
-	if other == kept {
-		t.Fatal("they did not part")
+	if other != gone {
+		t.Fatalf("the record that left is of %s, and was of %s", other, gone)
 	}
-	if seen, code := h.read("school/ann", q.GetName()); code != codes.OK || seen.GetChild() != other {
-		t.Errorf("after the split the asker reads %v, %v", seen.GetChild(), code)
+	for _, name := range []string{q.GetName(), later.GetName()} {
+		for _, person := range []string{"school/ann", "clinic/ann"} {
+			if seen, code := h.read(person, name); code != codes.OK || seen.GetChild() != other {
+				t.Errorf("after the split %s reads %v, %v", person, seen.GetChild(), code)
+			}
+		}
 	}
-	if _, code := h.read("clinic/ann", q.GetName()); code != codes.PermissionDenied {
-		t.Errorf("the clinic still has a request about a child it does not work with: %v", code)
+	if _, code := h.read("charity/ann", later.GetName()); code != codes.PermissionDenied {
+		t.Errorf("the charity still has a request about a child it does not work with: %v", code)
 	}
-	if n := h.count(`SELECT count(*) FROM contact_requests_history`); n != 2 {
+	if n := h.count(`SELECT count(*) FROM contact_requests_history`); n != 3 {
 		t.Errorf("%d earlier versions", n)
 	}
 }
