@@ -28,7 +28,7 @@ type Standing struct {
 
 	born                   pgtype.Date
 	leadAgency, leadPerson pgtype.Text
-	stored                 []byte
+	stored                 pgtype.DriverBytes    // of the row, until Scanned
 	consents               []sharing.ConsentFact // in force today
 }
 
@@ -56,7 +56,8 @@ func StandingColumns(child, lead string) string {
 		lead + `.lead_agency, ` + lead + `.lead_practitioner, st_s.consents`
 }
 
-// Scan is where the columns of a row go. Scanned must be called then.
+// Scan is where the columns of a row go. Scanned must be called then, before the next
+// row is read.
 func (s *Standing) Scan() []any {
 	return []any{
 		&s.Known, &s.Involved, &s.HoldsRecord, &s.Shielded, &s.Archived,
@@ -67,6 +68,7 @@ func (s *Standing) Scan() []any {
 // Scanned takes in what a row brought.
 func (s *Standing) Scanned() (err error) {
 	s.consents, err = sharing.ParseConsents(s.stored)
+	s.stored = nil
 	today := standard.Today()
 	s.consents = slices.DeleteFunc(s.consents, func(c sharing.ConsentFact) bool { return !c.InForce(today, s.born.Time) })
 	return err

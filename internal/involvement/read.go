@@ -87,10 +87,12 @@ func (s *Service) read(ctx context.Context, asked []wanted) ([]batch.Outcome[*li
 
 func scanListings(rows pgx.Rows, listings map[wanted]*listing) error {
 	defer rows.Close()
+	var standing children.Standing // every row of a child has it, and the first is enough
 	for rows.Next() {
+		standing = children.Standing{}
 		var w wanted
 		var merged, lead zeronull.UUID
-		v, standing := &shown{}, &children.Standing{}
+		v := &shown{}
 		into, done := v.version.scan()
 		into = append([]any{(*[16]byte)(&w.child), &w.asker, &w.ended, &merged, &lead}, append(into, v.contact.scan()...)...)
 		if err := rows.Scan(append(into, standing.Scan()...)...); err != nil {
@@ -102,7 +104,7 @@ func scanListings(rows pgx.Rows, listings map[wanted]*listing) error {
 			if err := standing.Scanned(); err != nil {
 				return err
 			}
-			l.standing = standing
+			l.standing = new(standing)
 		}
 		l.known, l.mergedInto = true, uuid.UUID(merged)
 		if v.id != uuid.Nil {

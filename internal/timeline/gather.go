@@ -35,6 +35,11 @@ type entry struct {
 	place []byte
 }
 
+const (
+	whichLength = 16
+	placeLength = len(time.DateOnly) + 1 + whichLength
+)
+
 // add adds an entry, unless the caller asked for what had begun before its day.
 // which tells it apart from others of its kind.
 func (t *timeline) add(e *irtv1.TimelineEntry, which string) {
@@ -42,8 +47,9 @@ func (t *timeline) add(e *irtv1.TimelineEntry, which string) {
 		return
 	}
 	sum := sha256.Sum256([]byte(which))
-	place := append([]byte(e.GetStartDate()), byte(e.GetKind())) //nolint:gosec // kinds are few
-	t.entries = append(t.entries, entry{e, append(place, sum[:16]...)})
+	place := make([]byte, 0, placeLength)
+	place = append(append(place, e.GetStartDate()...), byte(e.GetKind())) //nolint:gosec // kinds are few
+	t.entries = append(t.entries, entry{e, append(place, sum[:whichLength]...)})
 }
 
 // page keeps those that come after the cursor, the newest first, and gives the
