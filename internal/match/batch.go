@@ -62,19 +62,27 @@ func (m *Model) runBatch(records []Labelled, a *Accuracy) {
 	a.BestPairs = bestOf(records, list, a.TruePairs)
 }
 
-// fit reports that the mean probability over all pairs of records across two
-// clusters is at least Confirm.
+// fit reports that the records of two clusters are one child's: that on the mean
+// each fits the other cluster as a whole with a probability of at least Confirm.
 func (m *Model) fit(records []Labelled, xs, ys []int) bool {
 	if len(xs) == 1 && len(ys) == 1 {
 		return true
 	}
+	return m.meanFit(records, xs, ys) >= Confirm && m.meanFit(records, ys, xs) >= Confirm
+}
+
+func (m *Model) meanFit(records []Labelled, xs, ys []int) float64 {
 	sum := 0.0
 	for _, x := range xs {
+		var all together
 		for _, y := range ys {
-			sum += m.Score(&records[x].Features, &records[y].Features).Probability
+			c := m.compare(&records[x].Features, &records[y].Features)
+			all.add(m, &c)
 		}
+		r := all.result(m, &Result{})
+		sum += r.Probability
 	}
-	return sum >= Confirm*float64(len(xs)*len(ys))
+	return sum / float64(len(xs))
 }
 
 // decideOn decides about one record and one cluster.

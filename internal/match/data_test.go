@@ -97,11 +97,18 @@ func fake1000(row map[string]string) (Person, string) {
 	}, row["cluster"]
 }
 
-func historical(row map[string]string) (Person, string) {
-	return Person{
-		GivenName: row["first_name"], FamilyName: row["surname"], DateOfBirth: row["dob"],
-		Postcode: row["postcode_fake"], Sex: row["gender"], Other: row["birth_place"],
-	}, row["cluster"]
+// historicalWith reads the columns given as other text.
+func historicalWith(columns ...string) func(map[string]string) (Person, string) {
+	return func(row map[string]string) (Person, string) {
+		var other []string
+		for _, c := range columns {
+			other = append(other, list(row[c])...)
+		}
+		return Person{
+			GivenName: row["first_name"], FamilyName: row["surname"], DateOfBirth: row["dob"],
+			Postcode: row["postcode_fake"], Sex: row["gender"], Other: strings.Join(other, " "),
+		}, row["cluster"]
+	}
 }
 
 func ukkids(row map[string]string) (Person, string) {

@@ -94,7 +94,8 @@ type Decision struct {
 	// Member is the index in the candidates of the record that gave the
 	// evidence; -1 when there was none to compare.
 	Member int `json:"member"`
-	// Result explains that comparison, also for BandNew: why not.
+	// Result explains that comparison, or that with all records of the child, also
+	// for BandNew: why not.
 	Result Result `json:"result"`
 	// RunnerUp is the second-best child.
 	RunnerUp Alternative `json:"runner_up"`
@@ -110,19 +111,22 @@ type Decision struct {
 // evidence is what a child's records together say.
 type evidence struct {
 	child   ChildKey
-	best    int // index of the best member
-	result  Result
+	best    int    // index of the best member
+	result  Result // of the best member, or of all together
 	members int
-	veto    string // rule of a member that forbids linking
-	sameNHS bool   // some member holds the record's NHS number
-	excused bool   // a person ruled the child out
+	scored  comparison // of the first member, until there is a second
+	all     together   // of two members or more
+	whole   bool       // the result is that of all together
+	veto    string     // rule of a member that forbids linking
+	sameNHS bool       // some member holds the record's NHS number
+	excused bool       // a person ruled the child out
 	band    Band
 	rule    string
 }
 
 // Decide compares a record with every member record of every candidate child.
-// A child is as near as its best record, and is ruled out of linking by the
-// veto of any. Deterministic: ties go to the child with more records, then to
+// A child is as near as its records together, or, where these are sure enough, as
+// its best record, and is ruled out of linking by the veto of any. Deterministic: ties go to the child with more records, then to
 // the one listed first.
 func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	children, compared := m.gather(record, candidates)
@@ -154,7 +158,11 @@ func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	if d.Band != BandNew {
 		d.Child = first.child
 	}
-	d.Result = m.Explain(record, candidates[first.best].Features)
+	if first.whole {
+		d.Result = first.all.explain(m, &first.result)
+	} else {
+		d.Result = m.Explain(record, candidates[first.best].Features)
+	}
 	return d
 }
 
@@ -191,8 +199,10 @@ func (m *Model) gather(record *Features, candidates []Candidate) (children []evi
 		if e.excused = e.excused || c.DoNotMatch; e.excused {
 			continue
 		}
-		r := m.Score(record, c.Features)
+		found := m.compare(record, c.Features)
+		r := m.result(&found)
 		compared++
+		e.take(m, &found)
 		if e.best < 0 || r.Weight > e.result.Weight {
 			e.best, e.result = i, r
 		}
@@ -203,10 +213,35 @@ func (m *Model) gather(record *Features, candidates []Candidate) (children []evi
 	}
 	for i := range children {
 		if e := &children[i]; !e.excused {
+			e.agree(m)
 			e.band, e.rule = m.settle(e, record, candidates[e.best].Features)
 		}
 	}
 	return children, compared
+}
+
+// take adds what one member's comparison says to what all say.
+func (e *evidence) take(m *Model, c *comparison) {
+	if e.members == 1 {
+		e.scored = *c
+		return
+	}
+	if e.members == 2 {
+		e.all.add(m, &e.scored)
+	}
+	e.all.add(m, c)
+}
+
+// agree makes the evidence that of all members together, unless that is sure
+// enough to leave the word to the one that is surest.
+func (e *evidence) agree(m *Model) {
+	if e.members < 2 {
+		return
+	}
+	r := e.all.result(m, &e.result)
+	if e.whole = r.Probability < sureEnough || r.Weight > e.result.Weight; e.whole {
+		e.result = r
+	}
 }
 
 // childOf finds or adds a child; candidates are few, so it looks along the list.
@@ -331,8 +366,9 @@ func alikeButForNumber(r *Result) bool {
 	return there && given != NotCompared && given <= nameSlip && family <= nameFormer && born == bornSame
 }
 
-// sureEnough is how probable it must be that two children are one for a
-// record that fits both to be linked to either.
+// sureEnough is how probable it must be that two children are one for a record
+// that fits both to be linked to either, and by all records of a child for one of
+// them to decide.
 const sureEnough = 0.9
 
 // weighSecond looks at the second-best child. A record that fits two is

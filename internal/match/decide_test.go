@@ -2,7 +2,9 @@ package match
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -316,5 +318,43 @@ func TestDecideIgnoresOrderOfChildren(t *testing.T) {
 	y := m.Decide(&record, append(append([]Candidate{}, b...), a...))
 	if x.Band != y.Band || x.Child != y.Child || !reflect.DeepEqual(x.Result, y.Result) {
 		t.Errorf("%v %v against %v %v", x.Band, x.Child, y.Band, y.Child)
+	}
+}
+
+// One odd record of a child does not bring in its like: the others have a say, and
+// the explanation is of what they say together.
+func TestAChildIsComparedAsAWhole(t *testing.T) {
+	t.Parallel()
+	m := Default()
+	known := append(slices.Repeat([]Person{jack(nil)}, 9), jack(func(p *Person) { p.GivenName = "Peregrine" }))
+	stranger := Prepare(Person{GivenName: "Peregrine", FamilyName: "Thornley", Sex: "M"})
+	var list []Candidate
+	for i := range known {
+		f := Prepare(known[i])
+		list = append(list, Candidate{Child: childKey(1), Features: &f})
+	}
+	odd := m.Decide(&stranger, list[9:])
+	d := m.Decide(&stranger, list)
+	if odd.Result.Probability < sureEnough || d.Result.Probability >= sureEnough || d.Result.Weight >= odd.Result.Weight-3 {
+		t.Errorf("alone %v at %.1f bits, among others %v at %.1f", odd.Band, odd.Result.Weight, d.Band, d.Result.Weight)
+	}
+	sum := d.Result.PriorWeight
+	for _, f := range d.Result.Fields {
+		sum += f.Weight
+	}
+	if math.Abs(sum-d.Result.Weight) > 1e-9 || len(d.Result.Fields) != 3 || d.Result.Fields[2] != (FieldWeight{"given_name", "same", d.Result.Fields[2].Weight}) {
+		t.Errorf("%+v adds up to %v, weight is %v", d.Result.Fields, sum, d.Result.Weight)
+	}
+	slices.Reverse(list)
+	if back := m.Decide(&stranger, list); back.Band != d.Band || math.Abs(back.Result.Weight-d.Result.Weight) > 1e-9 {
+		t.Errorf("in another order %v at %v, was %v at %v", back.Band, back.Result.Weight, d.Band, d.Result.Weight)
+	}
+
+	// Each record lacks what the other has: together they say more than either.
+	born, address := jack(func(p *Person) { p.AddressLines, p.Postcode = nil, "" }), jack(func(p *Person) { p.DateOfBirth = "" })
+	x, y, whole := Prepare(born), Prepare(address), Prepare(jack(nil))
+	parts := []Candidate{{Child: childKey(1), Features: &x}, {Child: childKey(1), Features: &y}}
+	if all := m.Decide(&whole, parts); all.Result.Weight <= max(m.Decide(&whole, parts[:1]).Result.Weight, m.Decide(&whole, parts[1:]).Result.Weight) {
+		t.Errorf("together %.1f bits, no more than either", all.Result.Weight)
 	}
 }

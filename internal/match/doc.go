@@ -14,6 +14,8 @@
 // class. The posterior over the four classes is the answer. What a field says
 // about strangers is adjusted by how common the shared name is.
 //
+// A child of several records is compared as a whole (see together).
+//
 // On top stand a few hard rules (see Decide): different NHS numbers never
 // link, names that could be a twin's never link without an identifier.
 //

@@ -67,7 +67,8 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 			d = m.Decide(&records[i].Features, list)
 		}
 		compared += len(list)
-		if d.Band == BandReview {
+		reviewed := d.Band == BandReview
+		if reviewed {
 			reviews++
 		}
 		if d.Rule != "" {
@@ -78,7 +79,7 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 		}
 		child := ix.put(i, &d)
 		ix.members[child] = append(ix.members[child], i)
-		if d.SuspectedDuplicate && !a.AutoLinkOnly {
+		if !a.AutoLinkOnly && (d.SuspectedDuplicate || reviewed && d.Band == BandLink && d.RunnerUp.Probability >= Confirm) {
 			other := ix.standing(childNumber(d.RunnerUp.Child))
 			if child != other && m.fit(records, ix.members[child], ix.members[other]) {
 				ix.merge(child, other)

@@ -162,9 +162,13 @@ func (m *Model) result(c *comparison) Result {
 			m.add(&bits, c, f)
 		}
 	}
-	r := Result{Weight: weightOf(&bits), Levels: c.levels}
+	return resultOf(&bits, c.levels)
+}
+
+func resultOf(bits *[classes]float64, levels [numFields]Level) Result {
+	r := Result{Weight: weightOf(bits), Levels: levels}
 	r.Probability = 1 / (1 + math.Exp2(-r.Weight))
-	r.Posterior, r.Class = posterior(&bits)
+	r.Posterior, r.Class = posterior(bits)
 	return r
 }
 
