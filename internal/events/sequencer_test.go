@@ -261,7 +261,8 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// What is thirty days old goes, a day at a time, and the log says from where it is kept.
+// What is thirty days old goes, a day at a time, and the log says from where it is kept
+// and can be resumed from.
 func TestOldDaysAreDropped(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -298,7 +299,26 @@ func TestOldDaysAreDropped(t *testing.T) {
 	}
 	page, err := events.Read(t.Context(), pool, events.Position{}, 100)
 	if err != nil || len(page) != 10 || page[0].At.N != 21 {
-		t.Errorf("%d events are left: %v", len(page), err)
+		t.Fatalf("%d events are left: %v", len(page), err)
+	}
+	kept, other := page[3].At, page[3].At
+	other.Mark++
+	for _, tt := range []struct {
+		name  string
+		after events.Position
+		whole bool
+	}{
+		{"the next has gone", events.Position{Day: kept.Day - 3, N: 19, Mark: 1}, false},
+		{"only it has gone", events.Position{Day: kept.Day - 3, N: 20, Mark: 1}, true},
+		{"it is kept", kept, true},
+		{"without a mark", events.Position{Day: kept.Day, N: kept.N}, true},
+		{"another is there", other, false},
+		{"it is of another day", events.Position{Day: kept.Day + 1, N: kept.N, Mark: kept.Mark}, false},
+		{"beyond the end", events.Position{Day: kept.Day, N: 31}, false},
+	} {
+		if end, whole, err := events.Resume(t.Context(), pool, tt.after); err != nil || end.N != 30 || whole != tt.whole {
+			t.Errorf("%s: %v, up to %d, %v", tt.name, whole, end.N, err)
+		}
 	}
 }
 

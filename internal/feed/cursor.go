@@ -27,31 +27,34 @@ const (
 	now                 // after the newest
 )
 
-// begin opens a cursor, and makes sure that nothing after it has gone.
+// begin opens a cursor, and makes sure that the log goes on from it.
 func (s *Service) begin(ctx context.Context, cursor string, without start) (at events.Position, err error) {
-	end, keptFrom, err := events.Head(ctx, s.pool)
-	if err != nil {
-		return at, err
-	}
-	switch {
-	case cursor != "":
-	case without == now:
-		return end, nil
-	default:
-		return events.Position{N: keptFrom - 1}, nil
+	if cursor == "" {
+		end, keptFrom, err := events.Head(ctx, s.pool)
+		if without == oldest {
+			end = events.Position{N: keptFrom - 1}
+		}
+		return end, err
 	}
 	plain, err := s.tokens.Decode(cursors, &irtv1.WatchRequest{}, cursor)
 	if err != nil {
 		return at, errCursor()
 	}
 	at, ok := events.ParsePosition(plain)
-	switch {
-	case !ok:
+	if !ok {
 		return at, errCursor()
-	case at.N+1 < keptFrom, at.N > end.N: // or the database was set back to before it
-		return at, errTooOld()
 	}
-	return at, nil
+	_, err = s.resume(ctx, at)
+	return at, err
+}
+
+// resume is where the log ends, for who has read up to a position from which it goes on.
+func (s *Service) resume(ctx context.Context, after events.Position) (end events.Position, err error) {
+	end, whole, err := events.Resume(ctx, s.pool, after)
+	if err == nil && !whole {
+		err = errTooOld()
+	}
+	return end, err
 }
 
 func errCursor() error {
@@ -61,5 +64,6 @@ func errCursor() error {
 
 func errTooOld() error {
 	return rpc.Error(codes.OutOfRange, irtv1.ErrorReason_ERROR_REASON_CURSOR_TOO_OLD,
-		"Events after this cursor are no longer kept: some were missed. Begin again without a cursor, and read anew what you keep of the hub.")
+		"The log does not go on from this cursor, and some events were missed: they are no longer kept, or the hub's database was put back to before them. "+
+			"Begin again without a cursor, and read anew what you keep of the hub.")
 }

@@ -149,11 +149,8 @@ func (s *Service) past(ctx context.Context, to Receiver, f *Filter, after events
 	case <-ctx.Done():
 		return nil, end, ctx.Err()
 	}
-	if end, _, err = events.Head(ctx, s.pool); err != nil {
+	if end, err = s.resume(ctx, after); err != nil {
 		return nil, end, err
-	}
-	if end.N < after.N {
-		end = after
 	}
 	logged, err := s.logged(ctx, to, f, after)
 	if err != nil {

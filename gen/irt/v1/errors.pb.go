@@ -81,8 +81,9 @@ const (
 	// The client certificate is of no agency, of another than the token, or not the
 	// one the token is bound to (UNAUTHENTICATED, 401).
 	ErrorReason_ERROR_REASON_CERTIFICATE_REFUSED ErrorReason = 41
-	// The cursor is of events that are no longer kept, which were missed: begin
-	// without one, and read what matters anew (OUT_OF_RANGE, 400).
+	// The log does not go on from the cursor or page, and events were missed: they are
+	// no longer kept, or the hub's database was put back to before them. Begin without
+	// a cursor, and read what matters anew (OUT_OF_RANGE, 400).
 	ErrorReason_ERROR_REASON_CURSOR_TOO_OLD ErrorReason = 50
 	// The cursor is damaged, or of another hub (INVALID_ARGUMENT, 400).
 	ErrorReason_ERROR_REASON_CURSOR_INVALID ErrorReason = 51
