@@ -221,7 +221,8 @@ type Learner struct {
 
 // StartLearning takes the newest frequencies into use and looks for newer ones every
 // minute until Close, counting them itself when it is due. It says in the log when
-// blocking keys are of another version than this program's.
+// blocking keys are of another version than this program's, and refuses to start where
+// that version has no key in common with this one.
 func (s *Service) StartLearning(ctx context.Context, log *slog.Logger) (*Learner, error) {
 	if err := s.LoadModel(ctx); err != nil {
 		return nil, err
@@ -231,6 +232,9 @@ func (s *Service) StartLearning(ctx context.Context, log *slog.Logger) (*Learner
 		return nil, err
 	}
 	if stale {
+		if err := findable(ctx, s.pool); err != nil {
+			return nil, err
+		}
 		warnOfKeys(ctx, log)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -287,13 +291,13 @@ func (l *Learner) look(ctx context.Context) error {
 
 // claimCount tells whether it is this process that should count now: a count is due
 // every countEvery and, once a minute at most, where there are half as many children
-// again as when names were last learnt, by PostgreSQL's own estimate. One that is
-// claimed and fails is made when the next is due.
+// again as at the last one, by PostgreSQL's own estimate. One that is claimed and fails
+// is made when the next is due.
 func claimCount(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
-	tag, err := pool.Exec(ctx, `UPDATE match_index SET count_time = now(), count_model = $1
-		WHERE count_time < now() - $2::interval OR count_model <> $1 OR count_time < now() - $3::interval AND
-			(SELECT reltuples FROM pg_class WHERE oid = 'children'::regclass) > greatest($4, 1.5 * coalesce(
-				(SELECT children FROM match_frequencies WHERE model_version = $1 ORDER BY frequencies_id DESC LIMIT 1), 0))`,
+	tag, err := pool.Exec(ctx, `UPDATE match_index SET count_time = now(), count_model = $1, count_children = present.n
+		FROM (SELECT reltuples AS n FROM pg_class WHERE oid = 'children'::regclass) present
+		WHERE count_time < now() - $2::interval OR count_model <> $1
+			OR count_time < now() - $3::interval AND present.n > greatest($4, 1.5 * count_children)`,
 		match.Default().Version, countEvery, followEvery-followEvery/10, countLeast)
 	if err != nil {
 		return false, fmt.Errorf("children: asking whether names are to be counted: %w", err)

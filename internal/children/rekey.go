@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,9 @@ var errOlderHub = errors.New("children: records with keys of another version kee
 
 // rekeyLock is the advisory lock of the process that makes keys anew.
 const rekeyLock = 0x6972745f6b657973 // "irt_keys"
+
+// rekeyWait is how long it is tried for.
+const rekeyWait = 5 * time.Second
 
 // keysAreStale tells whether there are records with blocking keys of another version
 // than this program's. An index that is all of this version, such as an empty one,
@@ -56,6 +60,20 @@ func oneNumber(ctx context.Context, db Querier, sql string, args ...any) (int, e
 func warnOfKeys(ctx context.Context, log *slog.Logger) {
 	log.WarnContext(ctx, "records have blocking keys of another version, and matching does not find all of them: "+
 		"run irthub match rematch, beside this hub or without it", "key_version", match.KeyVersion)
+}
+
+// ErrOtherKeys says that records have blocking keys of a version in which none is as
+// it is in this program's: a hub would find nobody, and make every child anew.
+var ErrOtherKeys = errors.New("children: the records' blocking keys are all others than those of this release, so that no child would be found by them: " +
+	"end the hubs of other releases, run irthub match rematch, and start this hub then")
+
+// findable is ErrOtherKeys where there are such records.
+func findable(ctx context.Context, db Querier) error {
+	n, err := oneNumber(ctx, db, `SELECT count(*) FROM (SELECT FROM child_records WHERE match_key_version < $1 LIMIT 1) one`, match.KeysAlikeSince)
+	if err == nil && n > 0 {
+		err = ErrOtherKeys
+	}
+	return err
 }
 
 // rekey makes the keys of all records anew whose keys are of another version, in
@@ -112,14 +130,24 @@ func (r *rematch) elected(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("children: connecting to make keys anew: %w", err)
 	}
-	var mine bool
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(rekeyLock)).Scan(&mine); err != nil {
-		return conn, fmt.Errorf("children: making keys anew: %w", err)
+	// The server may take a moment to find out that a process before this one has ended.
+	for since := time.Now(); ; {
+		var mine bool
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(rekeyLock)).Scan(&mine); err != nil {
+			return conn, fmt.Errorf("children: making keys anew: %w", err)
+		}
+		switch {
+		case mine:
+			return conn, nil
+		case time.Since(since) > rekeyWait:
+			return conn, errors.New("children: another process is making keys anew: wait for it to end")
+		}
+		select {
+		case <-ctx.Done():
+			return conn, ctx.Err()
+		case <-time.After(rekeyWait / 20):
+		}
 	}
-	if !mine {
-		return conn, errors.New("children: another process is making keys anew: wait for it to end")
-	}
-	return conn, nil
 }
 
 func (r *rematch) stale(ctx context.Context) (n int, err error) {

@@ -3,6 +3,7 @@ package children_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -14,13 +15,52 @@ import (
 	"irthub/internal/standard"
 )
 
-// ageKeys makes the index as an earlier release left it, which made a name's keys
-// otherwise: half of all keys are others.
+// ageKeys makes the index as another release left it, which made some keys otherwise:
+// half of them are others.
 func (h *hub) ageKeys() {
 	h.t.Helper()
 	h.exec(`UPDATE match_keys SET key = key # 1 WHERE key % 2 = 0`)
-	h.exec(`UPDATE child_records SET match_key_version = $1`, match.KeyVersion-1)
-	h.exec(`UPDATE match_index SET key_version = $1`, match.KeyVersion-1)
+	h.keysOf(match.KeyVersion + 1)
+}
+
+// keysOf has all keys said to be of a version.
+func (h *hub) keysOf(version int) {
+	h.t.Helper()
+	h.exec(`UPDATE child_records SET match_key_version = $1`, version)
+	h.exec(`UPDATE match_index SET key_version = $1`, version)
+}
+
+// A hub does not start on an index in which it would find nobody, and does once keys
+// have been made anew; where most keys are alike it starts.
+func TestNoStartOverOtherKeys(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	start := func() error {
+		l, err := h.StartLearning(t.Context(), slog.New(slog.DiscardHandler))
+		if err == nil {
+			l.Close()
+		}
+		return err
+	}
+	h.exec(`UPDATE match_index SET key_version = $1`, match.KeysAlikeSince-1)
+	if err := start(); err != nil {
+		t.Errorf("over an empty index: %v", err)
+	}
+	h.send("school", "a", people()[0])
+	h.keysOf(match.KeysAlikeSince - 1)
+	if err := start(); !errors.Is(err, children.ErrOtherKeys) {
+		t.Errorf("over other keys: %v", err)
+	}
+	if _, err := rematch(t.Context(), t, h.pool, children.RematchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(); err != nil {
+		t.Errorf("over its own: %v", err)
+	}
+	h.keysOf(match.KeysAlikeSince)
+	if err := start(); err != nil {
+		t.Errorf("over keys that are mostly alike: %v", err)
+	}
 }
 
 // keys are all there are, as text.

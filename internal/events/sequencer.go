@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +66,7 @@ type Sequencer struct {
 
 	sinceVacuum int64
 	shrunk      time.Time
+	shrinking   sync.WaitGroup
 	keptUp      time.Time
 	warned      string
 	warnedAt    time.Time
@@ -95,6 +97,7 @@ func (s *Sequencer) Moved() int64 { return s.total.Load() }
 
 func (s *Sequencer) run(ctx context.Context) {
 	defer close(s.stopped)
+	defer s.shrinking.Wait()
 	bell := appended.listen()
 	defer appended.leave(bell)
 	var busyUntil time.Time
@@ -206,9 +209,11 @@ func (s *Sequencer) shrink(ctx context.Context) {
 		return
 	}
 	s.shrunk = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
-	defer cancel()
-	_ = pg.Shrink(ctx, s.pool, "event_outbox") // or the next time
+	s.shrinking.Go(func() { // beside the rounds: other processes may write, and hold it up
+		ctx, cancel := context.WithTimeout(ctx, roundTimeout)
+		defer cancel()
+		_ = pg.Shrink(ctx, s.pool, "event_outbox") // or the next time
+	})
 }
 
 const eventColumns = `event_id, kind, child_id, other_child_id, agency_id, resource, audience, agencies, reveals, event_time`

@@ -10,6 +10,10 @@ import (
 // stored keys must then be computed anew, which irthub match rematch does.
 const KeyVersion = 4
 
+// KeysAlikeSince is the oldest KeyVersion with most of whose keys those of this one
+// agree, so that a hub can be at work while keys are made anew.
+const KeysAlikeSince = 4
+
 // Kind is what a blocking key was made of, for reports about full blocks.
 type Kind uint8
 

@@ -14,8 +14,9 @@ const shrinkAbove = 1 << 20
 
 // Shrink gives back the pages that a queue's table took up when it was long. Its rows
 // have gone, but whoever looks what waits reads over their pages each time. It is for
-// when nothing waits: beside writers it may take five seconds, and then gives up. db is
-// a pool or a connection; table is no user's input.
+// when nothing waits: beside writers it may take five seconds, and then gives up; to a
+// table that is being cleaned up already it does nothing. db is a pool or a connection;
+// table is no user's input.
 func Shrink(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
