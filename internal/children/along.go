@@ -21,8 +21,9 @@ import (
 //   - Where a child that had become one with another is split off again, what it had
 //     before goes back to it.
 //   - The involvement that a referral made goes where the referral goes.
-//   - All else goes where the agency whose it is works with the child: along, if it has
-//     neither record nor involvement left where it was; otherwise it stays.
+//   - All else goes where the agency whose it is works with the child: along, if a record
+//     or an involvement of that agency's goes there now and it has neither left where it
+//     was; otherwise it stays, as does what was said by who never worked with the child.
 //
 // What hangs on another thing (a lead professional on an involvement, a message on a
 // request) goes with that.
@@ -88,9 +89,13 @@ const (
 	referred = `(record_id IS NULL AND EXISTS (SELECT 1 FROM referrals r WHERE r.child_id = @to::uuid
 			AND r.recipient_id = t.agency_id AND r.involvement_id = t.local_id AND r.known_from >= @now::timestamptz))`
 
+	// That the agency works with the child @to does not do: it may have nothing to do with
+	// what moves, and have spoken of another child.
 	withAgency = `(record_id IS NULL
-		AND (EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = @to::uuid AND i.agency_id = t.agency_id)
-			OR EXISTS (SELECT 1 FROM child_records r WHERE r.child_id = @to::uuid AND r.agency_id = t.agency_id AND r.state = 1))
+		AND (EXISTS (SELECT 1 FROM involvements i JOIN involvements_history h USING (involvement_id)
+				WHERE i.child_id = @to::uuid AND i.agency_id = t.agency_id AND h.child_id = @from::uuid AND h.known_to >= @now::timestamptz)
+			OR EXISTS (SELECT 1 FROM child_records r JOIN child_records_history h USING (record_id)
+				WHERE r.child_id = @to::uuid AND r.agency_id = t.agency_id AND r.state = 1 AND h.child_id = @from::uuid AND h.known_to >= @now::timestamptz))
 		AND NOT EXISTS (SELECT 1 FROM involvements i WHERE i.child_id = @from::uuid AND i.agency_id = t.agency_id)
 		AND NOT EXISTS (SELECT 1 FROM child_records r WHERE r.child_id = @from::uuid AND r.agency_id = t.agency_id AND r.state = 1))`
 )

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/identity"
 )
 
 // correct has an agency correct a record, so that it is matched again.
@@ -110,5 +111,34 @@ func TestShieldStaysOnBothSidesOfASplit(t *testing.T) {
 	lift(shield.GetName())
 	if h.known(child).shielded {
 		t.Error("the child is shielded still")
+	}
+}
+
+// What a data manager recorded about a child with whom the agency does not work stays
+// there when another agency's record leaves for a child with whom it does: the consent
+// was not given for that child.
+func TestAnotherAgencysRecordTakesNoConsentAlong(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	theirs := h.correct("social", "1", "", "Barnaby", "2012-01-09")
+	child := h.correct("school", "1", "9434765870", "Rosalind", "2015-06-02")
+	if child == theirs || h.correct("gp", "1", "9434765870", "Rosalind", "2015-06-02") != child {
+		t.Fatal("they are not two children")
+	}
+	manager := call(t, identity.Caller{Agency: "social", Practitioner: "meg", Role: irtv1.Role_ROLE_DATA_MANAGER})
+	if _, err := h.RecordConsent(manager, &irtv1.RecordConsentRequest{Consent: agreed("social", "c1", child)}); err != nil {
+		t.Fatal(err)
+	}
+	if h.correct("gp", "1", "", "Barnaby", "2012-01-09") != theirs {
+		t.Fatal("the record did not move")
+	}
+	if names, _ := h.consents("social", &irtv1.ListConsentsRequest{Parent: theirs}); names != "" {
+		t.Errorf("the other child has the consents %q", names)
+	}
+	if k := h.known(theirs); k.row {
+		t.Errorf("policy knows of the other child %+v", k)
+	}
+	if k := h.known(child); len(k.consents) != 1 {
+		t.Errorf("policy knows of the child %+v", k)
 	}
 }

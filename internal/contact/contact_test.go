@@ -293,6 +293,28 @@ func TestRequestsComeBackWhenChildrenArePartedAgain(t *testing.T) {
 	}
 }
 
+// A request about a child with whom its asker does not work stays there when another
+// agency's record leaves for a child with whom the asker does.
+func TestAnotherAgencysRecordTakesNoRequestAlong(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	theirs := h.submit("school", "", "Barnaby", "2012-01-09")
+	child := h.submit("gp", nhsNumber, "Rosalind", "2015-06-02")
+	if child == theirs || h.submit("charity", nhsNumber, "Rosalind", "2015-06-02") != child {
+		t.Fatal("they are not two children")
+	}
+	h.involve("clinic", child)
+	q := h.ask("school/ann", child)
+	if h.submit("charity", "", "Barnaby", "2012-01-09") != theirs {
+		t.Fatal("the record did not move")
+	}
+	for _, person := range []string{"school/ann", "clinic/ann"} {
+		if seen, code := h.read(person, q.GetName()); code != codes.OK || seen.GetChild() != child {
+			t.Errorf("%s reads %v, %v", person, seen.GetChild(), code)
+		}
+	}
+}
+
 // What nobody answers ends, and the asker is told; what was written is purged a
 // year later.
 func TestRequestsExpire(t *testing.T) {
