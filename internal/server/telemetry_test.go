@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +19,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/pg/pgtest"
+	"irthub/internal/telemetry"
 )
 
 // What a search asks for, which must stand in no metric and no trace.
@@ -111,6 +115,38 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	for name := range documented {
 		t.Errorf("docs/OPERATIONS.md names %s, which is no metric", name)
+	}
+}
+
+// The age of the last run of the retention rules grows also where there never was one,
+// or none that ended, so that an alarm on it fires.
+func TestRetentionAgeGrowsUntilARunEnds(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	for _, step := range []struct {
+		what, sql string
+		hours     float64
+	}{
+		{"no run since the database was made", `UPDATE goose_db_version SET tstamp = now() AT TIME ZONE 'UTC' - interval '50 hours'`, 50},
+		{
+			"a run that does not end",
+			`INSERT INTO retention_runs (run_id, today, start_time) VALUES (gen_random_uuid(), current_date, now() - interval '40 hours')`,
+			50,
+		},
+		{"one that ended", `UPDATE retention_runs SET end_time = now() - interval '30 hours'`, 30},
+	} {
+		if _, err := pool.Exec(t.Context(), step.sql); err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		telemetry.New("test", pool, nil).Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+		sample := regexp.MustCompile(`(?m)^irthub_retention_age_seconds (.*)$`).FindStringSubmatch(w.Body.String())
+		if sample == nil {
+			t.Fatalf("%s: no age", step.what)
+		}
+		if age, err := strconv.ParseFloat(sample[1], 64); err != nil || age < step.hours*3600 || age > (step.hours+1)*3600 {
+			t.Errorf("%s: the age is %s seconds, want %v hours: %v", step.what, sample[1], step.hours, err)
+		}
 	}
 }
 

@@ -142,8 +142,9 @@ var backlogs = []struct{ name, help, sql string }{
 		`SELECT count(*) FROM (SELECT 1 FROM match_reviews WHERE state <> 5 LIMIT 100000) q`,
 	},
 	{
-		"irthub_retention_age_seconds", "Time since a day's run of the retention rules ended; 0 until one has.",
-		`SELECT coalesce(extract(epoch FROM clock_timestamp() - (SELECT max(end_time) FROM retention_runs)), 0)`,
+		"irthub_retention_age_seconds", "Time since a day's run of the retention rules ended; until one has, since the database was made.",
+		`SELECT extract(epoch FROM clock_timestamp() - coalesce((SELECT max(end_time) FROM retention_runs),
+			(SELECT min(tstamp) FROM goose_db_version) AT TIME ZONE 'UTC'))`,
 	},
 }
 
