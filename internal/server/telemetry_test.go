@@ -116,6 +116,25 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for name := range documented {
 		t.Errorf("docs/OPERATIONS.md names %s, which is no metric", name)
 	}
+	pipelinesAreDocumented(t, got, string(doc))
+}
+
+// pipelinesAreDocumented fails unless docs/OPERATIONS.md names every pipeline that the
+// metrics tell of, once, and no other.
+func pipelinesAreDocumented(t *testing.T, got, doc string) {
+	t.Helper()
+	named := func(pattern, in string) (names []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(in, -1) {
+			names = append(names, m[1])
+		}
+		slices.Sort(names)
+		return names
+	}
+	list := regexp.MustCompile(`(?m)^The pipelines are [^.]*\.`).FindString(doc)
+	told, documented := named(`(?m)^irthub_pipeline_waiting{pipeline="(.*)"} `, got), named("`([^`]+)`", list)
+	if len(told) == 0 || !slices.Equal(told, documented) {
+		t.Errorf("the metrics tell of the pipelines %q; docs/OPERATIONS.md has %q", told, documented)
+	}
 }
 
 // The age of the last run of the retention rules grows also where there never was one,
