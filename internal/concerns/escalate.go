@@ -23,8 +23,10 @@ import (
 // after a day. Those of sensitive services are not counted: what follows from the number
 // would tell of them.
 func worriedSQL(child, after string) string {
-	return `(SELECT count(DISTINCT v.agency_id) FROM concerns v
-		WHERE v.child_id = ` + child + ` AND v.state = 1 AND v.start_date > ` + after + ` AND NOT ` + isSensitive + `)`
+	// Which agencies they are first: what is sensitive need not be asked of each concern.
+	return `(SELECT count(*) FROM (SELECT DISTINCT v.child_id, v.agency_id, false AS sensitive FROM concerns v
+			WHERE v.child_id = ` + child + ` AND v.state = 1 AND v.start_date > ` + after + ` AND NOT v.sensitive) v
+		WHERE NOT ` + isSensitive + `)`
 }
 
 // since is the day after which what began is within a window of so many days.
