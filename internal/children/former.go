@@ -15,15 +15,22 @@ import (
 // force leaves that, it is a child of its own again or, where the record comes to a third
 // child, leads there: with its names, and with what hung on it.
 
+// mergeInstant is when the former child c became one with another, the last time it did.
+const mergeInstant = `coalesce((
+	SELECT min(m.known_from) FROM children_history m WHERE m.child_id = c.child_id AND m.state = 3 AND m.known_from > coalesce((
+		SELECT max(b.known_from) FROM children_history b WHERE b.child_id = c.child_id AND b.state <> 3), '-infinity')), c.known_from)`
+
 // formersOf are, by record, the children that records were of last and that lead to a
-// child now.
+// child now. A record that had left one before that became one with another was found not
+// to be of it, and does not come from there.
 func formersOf(ctx context.Context, q Querier, records []uuid.UUID, child uuid.UUID) (map[uuid.UUID]uuid.UUID, error) {
 	//nolint:rowserrcheck // ForEachRow does
 	rows, err := q.Query(ctx, `
 		SELECT q.id, last.child_id FROM unnest($1::uuid[]) AS q(id)
 		CROSS JOIN LATERAL (
 			SELECT h.child_id FROM child_records_history h JOIN children c ON c.child_id = h.child_id
-			WHERE h.record_id = q.id AND c.merged_into = $2 ORDER BY h.revision DESC LIMIT 1) last`,
+			WHERE h.record_id = q.id AND c.merged_into = $2 AND h.known_to >= `+mergeInstant+`
+			ORDER BY h.revision DESC LIMIT 1) last`,
 		uuids(records), [16]byte(child))
 	if err != nil {
 		return nil, fmt.Errorf("children: looking for former children: %w", err)
@@ -56,12 +63,9 @@ func (w *write) parting(ctx context.Context, leaving *record, others []*record) 
 	return former, nil
 }
 
-// mergedAt is when a former child became one with another, the last time it did.
-func mergedAt(ctx context.Context, q rowQuerier, former *entry) (at time.Time, err error) {
-	err = q.QueryRow(ctx, `
-		SELECT coalesce(min(known_from), $2) FROM children_history h WHERE child_id = $1 AND state = 3
-			AND known_from > coalesce((SELECT max(known_from) FROM children_history WHERE child_id = $1 AND state <> 3), '-infinity')`,
-		[16]byte(former.id), former.knownFrom).Scan(&at)
+// mergedAt is when a former child became one with another.
+func mergedAt(ctx context.Context, q rowQuerier, former uuid.UUID) (at time.Time, err error) {
+	err = q.QueryRow(ctx, `SELECT `+mergeInstant+` FROM children c WHERE child_id = $1`, [16]byte(former)).Scan(&at)
 	if err != nil {
 		return at, fmt.Errorf("children: looking for a merge: %w", err)
 	}
@@ -76,7 +80,7 @@ func (w *write) partFormers(ctx context.Context, entries map[uuid.UUID]*entry) e
 		if err := w.returnNames(ctx, entries, from, former); err != nil {
 			return err
 		}
-		at, err := mergedAt(ctx, w.tx, entries[former])
+		at, err := mergedAt(ctx, w.tx, former)
 		if err != nil {
 			return err
 		}

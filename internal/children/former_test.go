@@ -6,6 +6,13 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 )
 
+// chidi is a child with nothing in common with jennifer or freya.
+func chidi() *irtv1.ChildRecord {
+	return &irtv1.ChildRecord{
+		GivenName: "Chidi", FamilyName: "Okafor", DateOfBirth: "2016-08-01", Sex: "F", AddressLines: []string{"9 Quay"}, Postcode: "NR3 1AB",
+	}
+}
+
 // A record that says by mistake that it is of another child, and is corrected, leaves
 // everything as it was: its child is the one that it was, by its name, with what hung on
 // it by that name alone, its pins and the names that led to it.
@@ -14,11 +21,9 @@ func TestACorrectionIsUndoneByAnother(t *testing.T) {
 	h := newHub(t)
 	a := h.send("school", "p1", jennifer()).GetChild()
 	b := h.send("gp", "77", freya()).GetChild()
-	led := h.send("charity", "c", with(freya(), func(r *irtv1.ChildRecord) {
-		r.GivenName, r.FamilyName, r.DateOfBirth, r.Postcode, r.AddressLines = "Chidi", "Okafor", "2016-08-01", "NR3 1AB", []string{"9 Quay"}
-	})).GetChild()
-	h.send("charity", "c", jennifer())
-	h.withdraw("charity", "c") // so that a name leads to a, and a withdrawn record stands there
+	led := h.send("charity-1", "c", chidi()).GetChild()
+	h.send("charity-1", "c", jennifer())
+	h.withdraw("charity-1", "c") // so that a name leads to a, and a withdrawn record stands there
 	h.works("school", "i1", "p1", a, "teacher")
 	h.works("police", "i2", "", a, "")
 	h.works("gp", "i3", "77", b, "doctor")
@@ -47,11 +52,6 @@ func TestACorrectionToAThirdChild(t *testing.T) {
 	h := newHub(t)
 	a := h.send("school", "p1", jennifer()).GetChild()
 	b := h.send("gp", "77", freya()).GetChild()
-	chidi := func() *irtv1.ChildRecord {
-		return with(freya(), func(r *irtv1.ChildRecord) {
-			r.GivenName, r.FamilyName, r.DateOfBirth, r.Postcode, r.AddressLines = "Chidi", "Okafor", "2016-08-01", "NR3 1AB", []string{"9 Quay"}
-		})
-	}
 	c := h.send("police", "x", chidi()).GetChild()
 	h.works("charity", "i1", "", a, "")
 	h.works("charity", "i2", "", b, "")
@@ -71,4 +71,54 @@ func TestACorrectionToAThirdChild(t *testing.T) {
 		}
 	}
 	h.checkInvariants()
+}
+
+// A record that left a child by itself, before that child became one with another, was
+// found not to be of it: that it stands with the other too makes no difference to what
+// becomes of the child, and the child is not revived for it.
+func TestARecordThatHadLeftDoesNotComeFromThere(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T) (h *hub, former, child string) {
+		t.Helper()
+		h = newHub(t)
+		former = h.send("school", "p1", jennifer()).GetChild()
+		if h.send("police", "o", jennifer()).GetChild() != former {
+			t.Fatal("they were never one child")
+		}
+		child = h.send("gp", "77", freya()).GetChild()
+		h.works("charity-1", "i1", "", former, "")
+		if h.send("school", "p1", freya()).GetChild() != child || h.child(former).GetName() != former {
+			t.Fatal("the record did not leave alone")
+		}
+		if h.send("police", "o", freya()).GetChild() != child || h.child(former).GetName() != child {
+			t.Fatal("they did not become one")
+		}
+		return h, former, child
+	}
+	t.Run("the child's own record leaves", func(t *testing.T) {
+		t.Parallel()
+		h, former, child := begin(t)
+		if got := h.send("police", "o", chidi()).GetChild(); got != former {
+			t.Errorf("the record is of %s, and was of %s", got, former)
+		}
+		if n := h.count(`SELECT count(*) FROM involvements WHERE child_id = $1`, idOf(t, former)); n != 1 || h.child(child).GetName() != child {
+			t.Errorf("%d involvements came back", n)
+		}
+		h.checkInvariants()
+	})
+	t.Run("the other leaves", func(t *testing.T) {
+		t.Parallel()
+		h, former, child := begin(t)
+		h.withdraw("police", "o")
+		if got := h.send("school", "p1", chidi()).GetChild(); got == former || got == child {
+			t.Errorf("the record is of %s", got)
+		}
+		if got := h.child(former).GetName(); got != child {
+			t.Errorf("the former child leads to %s, want %s", got, child)
+		}
+		if n := h.count(`SELECT count(*) FROM involvements WHERE child_id = $1`, idOf(t, child)); n != 1 {
+			t.Errorf("%d involvements stayed", n)
+		}
+		h.checkInvariants()
+	})
 }

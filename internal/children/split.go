@@ -184,7 +184,7 @@ func (p *split) carryOut(ctx context.Context) error {
 	} else {
 		p.formers[p.to] = p.from
 		var err error
-		if since, err = mergedAt(ctx, p.tx, former); err != nil {
+		if since, err = mergedAt(ctx, p.tx, former.id); err != nil {
 			return err
 		}
 	}
