@@ -105,12 +105,10 @@ func (w *write) storeShields(ctx context.Context, m move) error {
 	if err != nil {
 		return fmt.Errorf("children: moving shields: %w", err)
 	}
-	if !slices.ContainsFunc(arrived, func(state int16) bool { return InEffect(irtv1.ShieldState(state)) }) {
-		return nil
+	if slices.ContainsFunc(arrived, func(state int16) bool { return InEffect(irtv1.ShieldState(state)) }) {
+		w.events = append(w.events, events.Event{Kind: irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, Child: m.to, Time: w.now})
 	}
-	return events.Append(ctx, w.tx, []events.Event{{
-		Kind: irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED, Child: m.to, Time: w.now,
-	}})
+	return nil
 }
 
 // InEffect tells whether a shield of that state hides the child.

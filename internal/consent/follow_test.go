@@ -84,6 +84,12 @@ func TestShieldStaysOnBothSidesOfASplit(t *testing.T) {
 			t.Errorf("policy knows of %s's child %+v", consents, k)
 		}
 	}
+	// That there is a child is told before what is to be known of it.
+	if n := h.count(`SELECT count(*) FROM event_outbox c JOIN event_outbox s USING (child_id)
+		WHERE child_id = $1 AND c.kind = $2 AND s.kind = $3 AND c.seq < s.seq`, parse(t, other),
+		irtv1.EventKind_EVENT_KIND_CHILD_CREATED, irtv1.EventKind_EVENT_KIND_CHILD_SHIELDED); n != 1 {
+		t.Error("the shield is told of before the child")
+	}
 	lift := func(name string) {
 		t.Helper()
 		if _, err := h.ProposeShieldLift(by(t, "council/dot"), &irtv1.ProposeShieldLiftRequest{Name: name, Reason: "Not the child meant"}); err != nil {
