@@ -1,6 +1,8 @@
 package children_test
 
 import (
+	"runtime"
+	"sync"
 	"testing"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -121,4 +123,64 @@ func TestARecordThatHadLeftDoesNotComeFromThere(t *testing.T) {
 		}
 		h.checkInvariants()
 	})
+}
+
+// In one batch a former child's record leaves, and what remains becomes one with a third
+// child: the names that led here through the former child lead to it again.
+func TestNamesGoBackBeforeTheRestMovesOn(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	former := h.send("school", "p1", jennifer()).GetChild()
+	led := h.send("charity-1", "c", stranger(1)).GetChild()
+	h.send("charity-1", "c", jennifer())
+	h.withdraw("charity-1", "c")
+	child := h.send("school", "p2", freya()).GetChild()
+	third := h.send("police", "x", chidi()).GetChild()
+	if h.send("school", "p1", freya()).GetChild() != child || h.child(led).GetName() != child {
+		t.Fatal("they did not become one")
+	}
+	let := h.holdIndex()
+	var all sync.WaitGroup
+	send := func(local string, r *irtv1.ChildRecord, queued func() bool) {
+		all.Go(func() {
+			if _, err := h.trySend("school", local, r); err != nil {
+				t.Error(err)
+			}
+		})
+		for !queued() {
+			runtime.Gosched()
+		}
+	}
+	send("first", stranger(2), func() bool {
+		return h.count(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted`) > 0
+	})
+	waiting := func(n int) func() bool { return func() bool { return h.Pipelines()[0].Waiting == n } }
+	send("p1", jennifer(), waiting(1))
+	send("p2", chidi(), waiting(2))
+	let()
+	all.Wait()
+	for name, want := range map[string]string{former: former, led: former, child: third, third: third} {
+		if got := h.child(name).GetName(); got != want {
+			t.Errorf("%s leads to %s, want %s", name, got, want)
+		}
+	}
+	h.checkInvariants()
+}
+
+// holdIndex has every write wait until the index is let go.
+func (h *hub) holdIndex() (let func()) {
+	h.t.Helper()
+	tx, err := h.pool.Begin(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := tx.Exec(h.t.Context(), `SELECT pg_advisory_xact_lock(x'495254'::int, -1)`); err != nil {
+		h.t.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(h.t.Context()); err != nil {
+			h.t.Error(err)
+		}
+	}
 }

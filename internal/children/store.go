@@ -170,10 +170,12 @@ func sameVersions(a, b []*record) bool {
 // present versions, keys, reviews, what follows a record to another child, and the
 // events that tell of it all.
 func (w *write) store(ctx context.Context, entries map[uuid.UUID]*entry) error {
-	if err := w.shortenRedirects(ctx, entries); err != nil {
+	// Names that led here through a former child go back to it before the others follow
+	// where this one goes.
+	if err := w.partFormers(ctx, entries); err != nil {
 		return err
 	}
-	if err := w.partFormers(ctx, entries); err != nil {
+	if err := w.shortenRedirects(ctx, entries); err != nil {
 		return err
 	}
 	for _, m := range w.moves {
