@@ -152,7 +152,7 @@ func (c *curation) decidedBy(rule string, decision irtv1.MatchDecision, r *recor
 	d := c.model.Decide(r.features(), candidatesOf(others[0].childID, others))
 	if d.Member >= 0 {
 		m.probability, m.weight = float32(d.Result.Probability), float32(d.Result.Weight)
-		m.evidence = encodeEvidence(&d.Result, others[d.Member].id)
+		m.evidence = encodeEvidence(&d, others[d.Member].id)
 	}
 	return m
 }

@@ -13,25 +13,33 @@ import (
 
 // The evidence for a record's place is stored with it, as it was when that was
 // decided: another model would weigh it otherwise. It is small, since every record
-// has it: a version, the record compared with, the weight before comparing, and for
-// each field four bytes: what it said and how much that weighed.
+// has it: whether it is against one record or all of a child together, that record
+// or the nearest of them, the weight before comparing, and for each field four bytes:
+// what it said and how much that weighed. Evidence against all is never told to be
+// against the nearest; that one only leads to the child.
 //
-//	1 | record id (16) | prior weight (float32) | { code (2) | weight in 64ths of a bit (2) } …
+//	1 or 2 | record id (16) | prior weight (float32) | { code (2) | weight in 64ths of a bit (2) } …
 const (
-	evidenceVersion  = 1
+	evidenceOfOne    = 1
+	evidenceOfAll    = 2
 	evidenceHead     = 1 + 16 + 4
 	evidenceField    = 4
 	evidenceFraction = 64
 )
 
-// encodeEvidence stores a result and the record it is against; nothing where
-// nothing was compared.
-func encodeEvidence(r *match.Result, against uuid.UUID) []byte {
+// encodeEvidence stores what a decision rests on, and the record that is its Member;
+// nothing where nothing was compared.
+func encodeEvidence(d *match.Decision, against uuid.UUID) []byte {
 	if against == uuid.Nil {
 		return nil
 	}
+	r := &d.Result
 	b := make([]byte, 0, evidenceHead+evidenceField*len(r.Fields))
-	b = append(b, evidenceVersion)
+	if d.Together {
+		b = append(b, evidenceOfAll)
+	} else {
+		b = append(b, evidenceOfOne)
+	}
 	b = append(b, against[:]...)
 	b = binary.BigEndian.AppendUint32(b, math.Float32bits(float32(r.PriorWeight)))
 	for _, f := range r.Fields {
@@ -46,11 +54,13 @@ func fixed(weight float64) int16 {
 }
 
 // decodeEvidence gives back the fields, the first being "prior", and the record
-// compared with. What it cannot read it leaves out.
-func decodeEvidence(b []byte) (fields []*irtv1.MatchFieldWeight, against uuid.UUID) {
-	if len(b) < evidenceHead || b[0] != evidenceVersion {
-		return nil, uuid.Nil
+// compared with or, where they are of all records of a child together, the nearest
+// of these. What it cannot read it leaves out.
+func decodeEvidence(b []byte) (fields []*irtv1.MatchFieldWeight, against uuid.UUID, together bool) {
+	if len(b) < evidenceHead || b[0] != evidenceOfOne && b[0] != evidenceOfAll {
+		return nil, uuid.Nil, false
 	}
+	together = b[0] == evidenceOfAll
 	copy(against[:], b[1:])
 	prior := math.Float32frombits(binary.BigEndian.Uint32(b[1+len(against):]))
 	fields = append(fields, &irtv1.MatchFieldWeight{Field: priorField, Level: priorField, Weight: float64(prior)})
@@ -60,7 +70,7 @@ func decodeEvidence(b []byte) (fields []*irtv1.MatchFieldWeight, against uuid.UU
 		f.Field, f.Level = name.field, name.level
 		fields = append(fields, f)
 	}
-	return fields, against
+	return fields, against, together
 }
 
 // priorField is the first step of a waterfall: how rare a match is before anything

@@ -51,7 +51,10 @@ func (s *Service) ExplainMatch(ctx context.Context, req *irtv1.ExplainMatchReque
 	return s.explainPairs(ctx, side, opposite)
 }
 
-// explainRecord is how a record came to its child, as it was decided.
+// explainRecord is how a record came to its child, as it was decided. The evidence is
+// for those who may read the record, as long as neither its child nor the child it was
+// compared with is shielded. Whose record that was is told to those who may read that
+// too, and only where the evidence is of that record alone.
 func (s *Service) explainRecord(ctx context.Context, name string) (*irtv1.ExplainMatchResponse, error) {
 	r, err := s.ownRecord(ctx, name)
 	if err != nil {
@@ -61,20 +64,26 @@ func (s *Service) explainRecord(ctx context.Context, name string) (*irtv1.Explai
 	access.AddChild(r.childID)
 	access.AddReturned(r.name())
 	out := &irtv1.ExplainMatchResponse{Match: r.explanation(), Child: rpc.ChildName(r.childID)}
-	fields, against := decodeEvidence(r.matched.evidence)
+	shown := about{message: out, children: []uuid.UUID{r.childID}, owner: r.agency, evidence: out.GetMatch()}
+	fields, against, together := decodeEvidence(r.matched.evidence)
 	out.Match.FieldWeights = fields
 	if against == uuid.Nil {
-		return out, s.showAbout(ctx, about{message: out, children: []uuid.UUID{r.childID}, owner: r.agency, evidence: out.GetMatch()})
+		return out, s.showAbout(ctx, shown)
 	}
 	found, err := queryRecords(ctx, s.pool, `SELECT `+recordList+` FROM child_records WHERE record_id = $1`, [16]byte(against))
 	if err != nil {
 		return nil, err
 	}
-	if len(found) > 0 && sharing.MayReadRecord(identity.FromContext(ctx), found[0].agency) {
-		out.Match.ComparedWith = found[0].name()
-		access.AddReturned(found[0].name())
+	for _, other := range found {
+		if other.childID != r.childID {
+			shown.children = append(shown.children, other.childID)
+		}
+		if !together && sharing.MayReadRecord(identity.FromContext(ctx), other.agency) {
+			out.Match.ComparedWith = other.name()
+			access.AddReturned(other.name())
+		}
 	}
-	return out, s.showAbout(ctx, about{message: out, children: []uuid.UUID{r.childID}, owner: r.agency, evidence: out.GetMatch()})
+	return out, s.showAbout(ctx, shown)
 }
 
 // sideOf are the records that a name stands for: itself, or a child's in force.

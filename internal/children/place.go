@@ -177,7 +177,7 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 	fresh.matched = matched{
 		decision: why.GetDecision(), probability: float32(why.GetProbability()),
 		weight: float32(why.GetWeight()), rule: why.GetRuleId(), model: why.GetModelVersion(),
-		evidence: encodeEvidence(&d.Result, found.against),
+		evidence: encodeEvidence(d, found.against),
 	}
 	w.raise(d, fresh)
 	return why, nil
@@ -217,7 +217,7 @@ func (w *write) raise(d *match.Decision, fresh *record) {
 type finding struct {
 	match.Decision
 
-	against  uuid.UUID // the record that gave the evidence
+	against  uuid.UUID // the nearest record of the child that gave the evidence
 	narrowed bool
 }
 

@@ -91,11 +91,13 @@ type Decision struct {
 	Band Band `json:"band"`
 	// Child is the child to link or to review against; zero for BandNew.
 	Child ChildKey `json:"child"`
-	// Member is the index in the candidates of the record that gave the
-	// evidence; -1 when there was none to compare.
+	// Member is the index in the candidates of the child's nearest record; -1 when
+	// there was none to compare.
 	Member int `json:"member"`
-	// Result explains that comparison, or that with all records of the child, also
-	// for BandNew: why not.
+	// Together says that Result is of all records of the child, and not of Member
+	// alone, which may lack a field that Result has, or differ in it.
+	Together bool `json:"together,omitempty"`
+	// Result explains the comparison, also for BandNew: why not.
 	Result Result `json:"result"`
 	// RunnerUp is the second-best child.
 	RunnerUp Alternative `json:"runner_up"`
@@ -126,8 +128,8 @@ type evidence struct {
 
 // Decide compares a record with every member record of every candidate child.
 // A child is as near as its records together, or, where these are sure enough, as
-// its best record, and is ruled out of linking by the veto of any. Deterministic: ties go to the child with more records, then to
-// the one listed first.
+// its best record, and is ruled out of linking by the veto of any. Deterministic:
+// ties go to the child with more records, then to the one listed first.
 func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	children, compared := m.gather(record, candidates)
 	d := Decision{Band: BandNew, Member: -1, Compared: compared, RunnerUp: Alternative{Member: -1}}
@@ -158,7 +160,7 @@ func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	if d.Band != BandNew {
 		d.Child = first.child
 	}
-	if first.whole {
+	if d.Together = first.whole; d.Together {
 		d.Result = first.all.explain(m, &first.result)
 	} else {
 		d.Result = m.Explain(record, candidates[first.best].Features)

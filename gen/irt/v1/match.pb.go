@@ -336,8 +336,9 @@ type MatchExplanation struct {
 	ModelVersion string `protobuf:"bytes,6,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
 	// Some groups of look-alikes were too large to compare whole, and were narrowed.
 	Narrowed bool `protobuf:"varint,7,opt,name=narrowed,proto3" json:"narrowed,omitempty"`
-	// The record that the evidence is against, where there was one and the caller
-	// may know of it: agencies/{agency}/childRecords/{local_id}.
+	// The record that the evidence is against, where it is one and the caller may know
+	// of it: agencies/{agency}/childRecords/{local_id}. Empty where the evidence is of
+	// all records of a child together: each field may be another's.
 	ComparedWith  string `protobuf:"bytes,8,opt,name=compared_with,json=comparedWith,proto3" json:"compared_with,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -434,7 +435,8 @@ type MatchFieldWeight struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The field, such as "family_name".
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	// How the two agree: "exact", "nickname", "differs", …
+	// How the two agree: "exact", "nickname", "differs", …; of all records of a child
+	// together, the one nearest in this field.
 	Level string `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
 	// log2 of how much likelier that is for one child than for two.
 	Weight        float64 `protobuf:"fixed64,3,opt,name=weight,proto3" json:"weight,omitempty"`
