@@ -3,6 +3,7 @@ package children
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -41,29 +42,44 @@ type Writer struct {
 	access  *audit.Writer
 	class   int32 // keeps its locks apart from those of other kinds
 	batcher *batch.Batcher[*Write, struct{}]
+
+	rehearser *batch.Batcher[*Write, struct{}]
 }
 
-// NewWriter starts a pipeline, which uses up to two connections; Close ends it. name
-// is that of what is written, class as of LockName.
+// NewWriter starts a pipeline, which uses up to two connections to write and two to
+// rehearse; Close ends it. name is that of what is written, class as of LockName.
 func NewWriter(pool *pgxpool.Pool, access *audit.Writer, name string, class int32) *Writer {
 	w := &Writer{pool: pool, access: access, class: class}
-	w.batcher = batch.NewFair(batch.Options{Name: name, RetrySingly: true, Hopeless: pg.Unavailable},
-		func(c *Write) batch.Lane { return batch.Lane{Key: c.Agency, Bulk: c.bulk} }, w.run)
+	lane := func(c *Write) batch.Lane { return batch.Lane{Key: c.Agency, Bulk: c.bulk} }
+	w.batcher = batch.NewFair(batch.Options{Name: name, RetrySingly: true, Hopeless: pg.Unavailable}, lane, w.run)
+	w.rehearser = batch.NewFair(Rehearsals(name), lane, w.rehearse)
 	return w
 }
 
+// Rehearsals shape the pipeline in which writes of that name are tried out: each in a
+// transaction of its own, so that none meets what another would have written, but few at
+// once, and in turns, because they hold the same locks as those that are written.
+func Rehearsals(name string) batch.Options {
+	return batch.Options{Name: "rehearsals of " + name, MaxBatch: 1, MaxQueue: 256}
+}
+
 // Pipelines are what it has done.
-func (w *Writer) Pipelines() []batch.Stats { return []batch.Stats{w.batcher.Stats()} }
+func (w *Writer) Pipelines() []batch.Stats {
+	return []batch.Stats{w.batcher.Stats(), w.rehearser.Stats()}
+}
 
 // Close writes what was accepted and refuses what comes after.
-func (w *Writer) Close(ctx context.Context) error { return w.batcher.Close(ctx) }
+func (w *Writer) Close(ctx context.Context) error {
+	return errors.Join(w.batcher.Close(ctx), w.rehearser.Close(ctx))
+}
 
 // Do writes what a call is about, whose access is recorded with it; where too much
 // is waiting, the call is refused at once. With validateOnly it only finds out whether
 // it would be refused, and the caller's interceptor records the access.
 func (w *Writer) Do(ctx context.Context, c *Write, validateOnly bool) error {
 	if validateOnly {
-		return w.rehearse(ctx, c)
+		_, err := w.rehearser.TryDo(ctx, c)
+		return err
 	}
 	if _, err := w.batcher.TryDo(ctx, c); err != nil {
 		return err
@@ -95,28 +111,29 @@ func (w *Writer) doOne(ctx context.Context, name string, validateOnly bool, admi
 	if err != nil {
 		return err
 	}
+	c.bulk = true
 	if validateOnly {
-		return w.rehearse(ctx, c)
+		_, err = w.rehearser.Do(ctx, c)
+		return err
 	}
-	c.bulk, c.Access = true, c.Access.Fork()
+	c.Access = c.Access.Fork()
 	c.Access.SetQueryName(name)
 	_, err = w.batcher.Do(ctx, c)
 	return err
 }
 
-// rehearse works a write out and undoes it.
-func (w *Writer) rehearse(ctx context.Context, c *Write) error {
-	var out []batch.Outcome[struct{}]
-	err := pg.InTxRetry(ctx, w.pool, func(tx pgx.Tx) (err error) {
-		if out, _, err = w.apply(ctx, tx, []*Write{c}); err == nil {
-			err = errRehearsed
+// rehearse works writes out and undoes them.
+func (w *Writer) rehearse(ctx context.Context, all []*Write) (out []batch.Outcome[struct{}], err error) {
+	err = pg.InTxRetry(ctx, w.pool, func(tx pgx.Tx) error {
+		if out, _, err = w.apply(ctx, tx, all); err != nil {
+			return err
 		}
-		return err
+		return errRehearsed
 	})
 	if err != errRehearsed { //nolint:errorlint // InTxRetry returns it as it is
-		return err
+		return nil, fmt.Errorf("children: rehearsing: %w", err)
 	}
-	return out[0].Err
+	return out, nil
 }
 
 // run is a batch.

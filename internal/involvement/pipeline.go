@@ -30,20 +30,20 @@ func (s *Service) run(ctx context.Context, changes []*change) ([]outcome, error)
 	return out, nil
 }
 
-// rehearse works a change out and writes nothing. The caller's interceptor
-// records the access.
-func (s *Service) rehearse(ctx context.Context, c *change) (*answer, error) {
-	out := make([]outcome, 1)
+// rehearse works changes out and writes nothing. The callers' interceptors record the
+// access.
+func (s *Service) rehearse(ctx context.Context, changes []*change) ([]outcome, error) {
+	out := make([]outcome, len(changes))
 	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := s.apply(ctx, tx, []*change{c}, out); err != nil {
+		if err := s.apply(ctx, tx, changes, out); err != nil {
 			return err
 		}
 		return errRehearsed
 	})
 	if err != errRehearsed { //nolint:errorlint // InTxRetry returns it as it is
-		return nil, err
+		return nil, fmt.Errorf("involvement: rehearsing: %w", err)
 	}
-	return out[0].Value, out[0].Err
+	return out, nil
 }
 
 // errRehearsed rolls a rehearsal back.

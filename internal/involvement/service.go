@@ -36,18 +36,20 @@ type Service struct {
 	access    *audit.Writer
 	today     func() time.Time
 
-	writer *batch.Batcher[*change, *answer]
-	reader *batch.Batcher[wanted, *listing]
-	leads  *children.Lister[*term]
+	writer    *batch.Batcher[*change, *answer]
+	rehearser *batch.Batcher[*change, *answer]
+	reader    *batch.Batcher[wanted, *listing]
+	leads     *children.Lister[*term]
 }
 
-// New starts the service's write pipeline and read coalescer, which use up to
-// two connections each; Close ends them.
+// New starts the service's write pipeline, that of rehearsals and read coalescer, which
+// use up to two connections each; Close ends them.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, today: standard.Today}
 	s.writer = batch.NewFair(batch.Options{
 		Name: "involvements", RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, s.run)
+	s.rehearser = batch.NewFair(children.Rehearsals("involvements"), laneOf, s.rehearse)
 	s.reader = batch.New(batch.Options{Name: "involvement reads", Hopeless: pg.Unavailable}, s.read)
 	s.leads = children.NewLister(pool, "lead professionals", termsNowSQL, nil, children.Scans(scanTerm))
 	return s
@@ -58,12 +60,12 @@ func laneOf(c *change) batch.Lane { return batch.Lane{Key: c.caller.Agency, Bulk
 
 // Pipelines are what the service's batchers have done.
 func (s *Service) Pipelines() []batch.Stats {
-	return append([]batch.Stats{s.writer.Stats(), s.reader.Stats()}, s.leads.Pipelines()...)
+	return append([]batch.Stats{s.writer.Stats(), s.rehearser.Stats(), s.reader.Stats()}, s.leads.Pipelines()...)
 }
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
-	return errors.Join(s.writer.Close(ctx), s.reader.Close(ctx), s.leads.Close(ctx))
+	return errors.Join(s.writer.Close(ctx), s.rehearser.Close(ctx), s.reader.Close(ctx), s.leads.Close(ctx))
 }
 
 // sensitive tells whether an involvement is withheld from other agencies: by
@@ -80,7 +82,7 @@ func (s *Service) SubmitInvolvement(ctx context.Context, req *irtv1.SubmitInvolv
 		return nil, err
 	}
 	if req.GetValidateOnly() {
-		a, err := s.rehearse(ctx, c)
+		a, err := s.rehearser.TryDo(ctx, c)
 		if err != nil {
 			return nil, err
 		}

@@ -84,10 +84,11 @@ func (s *Service) writeOne(ctx context.Context, i *irtv1.Involvement, validateOn
 	if err != nil {
 		return nil, err
 	}
+	c.bulk = true
 	if validateOnly {
-		return s.rehearse(ctx, c)
+		return s.rehearser.Do(ctx, c)
 	}
-	c.bulk, c.access = true, c.access.Fork()
+	c.access = c.access.Fork()
 	c.access.SetQueryName(i.GetName())
 	return s.writer.Do(ctx, c)
 }
