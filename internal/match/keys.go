@@ -166,8 +166,8 @@ func Split(keys []uint64) (narrow, broad []uint64) {
 //
 // A key begins with its place: 20 bits of what some kinds of one record share (the
 // date of birth, the pair of names, the postcode, a number by itself), so that an
-// ordered index has them side by side: 13 keys are on 7 of its pages, which are read,
-// changed and logged together. Then come 37 bits of the whole and six of the kind.
+// ordered index has them side by side: 13 keys are on about 7 of its pages, which are
+// read, changed and logged together. Then come 37 bits of the whole and six of the kind.
 // Bits are those of FNV-1a (64 bits, over the parts of the place, the kind, and the
 // parts beside; each part ended by a zero byte, then mixed by the finaliser of
 // MurmurHash3). It is the same on every machine and in every release of
