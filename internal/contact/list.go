@@ -101,13 +101,17 @@ const ofChildSQL = `SELECT r.contact_request_id FROM contact_requests r
 	ORDER BY r.contact_request_id DESC LIMIT @limit`
 
 // OfChild lists the contact requests about a child in which the caller's agency has a
-// part, as ListContactRequests shows them, the newest first.
-func (s *Service) OfChild(ctx context.Context, child string) ([]*irtv1.ContactRequest, error) {
+// part, as ListContactRequests shows them, the newest first. known is an instant to
+// list them as the hub knew them then, of the child that was one then, or zero.
+func (s *Service) OfChild(ctx context.Context, child string, known time.Time) ([]*irtv1.ContactRequest, error) {
 	id, err := rpc.ParseChildName(child)
 	if err != nil {
 		return nil, err
 	}
 	asker := s.directory.Asker(ctx)
+	if !known.IsZero() {
+		return s.past(ctx, id, known, asker)
+	}
 	found, err := s.ofChild.List(ctx, pgx.NamedArgs{"child": [16]byte(id), "agency": asker.Agency, "limit": largestPage})
 	if err != nil || len(found) == 0 {
 		return nil, err

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -307,5 +308,73 @@ func (a *area) mergeByTwo(t *testing.T, child, into string) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A request for contact stands in the timeline of the past as it was: before it was
+// asked not at all, then open, then answered; and who did not disclose itself is named
+// at no time.
+func TestATimelineHasContactAsItWas(t *testing.T) {
+	t.Parallel()
+	a := newArea(t)
+	var s *subject
+	for _, one := range a.children {
+		if one.sort == "sensitive" {
+			s = one
+		}
+	}
+	asker := identity.Caller{Agency: "social-1", Role: irtv1.Role_ROLE_AGENCY_SYSTEM, Purpose: irtv1.Purpose_PURPOSE_SAFEGUARDING, Reason: "a meeting"}
+	clinic := identity.Caller{Agency: "clinic-1", Role: irtv1.Role_ROLE_AGENCY_SYSTEM, Purpose: irtv1.Purpose_PURPOSE_DIRECT_CARE}
+	client := irtv1.NewContactServiceClient(a.conn)
+	told := func(c identity.Caller, at *timestamppb.Timestamp) string {
+		t.Helper()
+		resp, err := irtv1.NewTimelineServiceClient(a.conn).ListTimelineEntries(a.as(t, c), &irtv1.ListTimelineEntriesRequest{
+			Parent: s.name, KnownAt: at, Kinds: []irtv1.TimelineKind{irtv1.TimelineKind_TIMELINE_KIND_CONTACT_REQUEST},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, e := range resp.GetEntries() {
+			q := e.GetContactRequest()
+			all = append(all, fmt.Sprintf("%s %d", strings.TrimPrefix(q.GetState().String(), "CONTACT_REQUEST_STATE_"), len(q.GetAnswers())))
+			if c.Agency != "clinic-1" && strings.Contains(e.String(), "clinic") {
+				t.Errorf("%s is told %v", c.Agency, e)
+			}
+		}
+		return strings.Join(all, ", ")
+	}
+	before := a.now(t)
+	q, err := client.RequestContact(a.as(t, asker), &irtv1.RequestContactRequest{
+		Child: s.name, Text: "May we talk?",
+		To: &irtv1.RequestContactRequest_Audience{Audience: irtv1.ContactAudience_CONTACT_AUDIENCE_SENSITIVE_SERVICES},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := a.now(t)
+	if _, err := client.AnswerContactRequest(a.as(t, clinic), &irtv1.AnswerContactRequestRequest{Name: q.GetName(), Text: "Please ring."}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name         string
+		at           *timestamppb.Timestamp
+		asker, asked string
+	}{
+		{"before", before, "", ""},
+		{"asked", asked, "OPEN 0", "OPEN 0"},
+		{"answered", a.now(t), "ANSWERED 1", "ANSWERED 0"},
+		{"now", nil, "ANSWERED 1", "ANSWERED 0"},
+	} {
+		if got := told(asker, c.at); got != c.asker {
+			t.Errorf("%s: the asker is told %q, want %q", c.name, got, c.asker)
+		}
+		if got := told(clinic, c.at); got != c.asked {
+			t.Errorf("%s: who is asked is told %q, want %q", c.name, got, c.asked)
+		}
+	}
+	other := identity.Caller{Agency: "school-1", Role: irtv1.Role_ROLE_AGENCY_SYSTEM, Purpose: irtv1.Purpose_PURPOSE_SAFEGUARDING}
+	if got := told(other, asked); got != "" {
+		t.Errorf("who has no part in it is told %q", got)
 	}
 }

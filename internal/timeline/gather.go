@@ -73,18 +73,17 @@ type source struct {
 	method string
 	kinds  []irtv1.TimelineKind
 	gather func(*timeline, context.Context) error
-	past   bool // it can tell what was known at an instant
 }
 
 var sources = []source{
-	{irtv1.ChildService_ListChildVersions_FullMethodName, []irtv1.TimelineKind{registration, move}, (*timeline).versions, true},
-	{irtv1.ChildService_ListChildRecords_FullMethodName, []irtv1.TimelineKind{registration}, (*timeline).records, true},
-	{irtv1.InvolvementService_ListInvolvements_FullMethodName, []irtv1.TimelineKind{involvement}, (*timeline).involvements, true},
-	{irtv1.InvolvementService_ListLeadProfessionals_FullMethodName, []irtv1.TimelineKind{lead}, (*timeline).leads, true},
-	{irtv1.ConcernService_ListConcerns_FullMethodName, []irtv1.TimelineKind{concern}, (*timeline).concerns, true},
-	{irtv1.ReferralService_ListReferrals_FullMethodName, []irtv1.TimelineKind{referral}, (*timeline).referrals, true},
-	{irtv1.ConsentService_ListConsents_FullMethodName, []irtv1.TimelineKind{consent}, (*timeline).consents, true},
-	{irtv1.ContactService_ListContactRequests_FullMethodName, []irtv1.TimelineKind{contactRequest}, (*timeline).contacts, false},
+	{irtv1.ChildService_ListChildVersions_FullMethodName, []irtv1.TimelineKind{registration, move}, (*timeline).versions},
+	{irtv1.ChildService_ListChildRecords_FullMethodName, []irtv1.TimelineKind{registration}, (*timeline).records},
+	{irtv1.InvolvementService_ListInvolvements_FullMethodName, []irtv1.TimelineKind{involvement}, (*timeline).involvements},
+	{irtv1.InvolvementService_ListLeadProfessionals_FullMethodName, []irtv1.TimelineKind{lead}, (*timeline).leads},
+	{irtv1.ConcernService_ListConcerns_FullMethodName, []irtv1.TimelineKind{concern}, (*timeline).concerns},
+	{irtv1.ReferralService_ListReferrals_FullMethodName, []irtv1.TimelineKind{referral}, (*timeline).referrals},
+	{irtv1.ConsentService_ListConsents_FullMethodName, []irtv1.TimelineKind{consent}, (*timeline).consents},
+	{irtv1.ContactService_ListContactRequests_FullMethodName, []irtv1.TimelineKind{contactRequest}, (*timeline).contacts},
 }
 
 const (
@@ -131,8 +130,7 @@ func (t *timeline) gather(ctx context.Context) error {
 // asks tells whether a source has something that the caller asked for and may call for.
 func (t *timeline) asks(ctx context.Context, s source) bool {
 	access, _ := identity.Access(s.method)
-	return slices.ContainsFunc(s.kinds, t.wants) && (s.past || t.req.GetKnownAt() == nil) &&
-		slices.Contains(access.GetRoles(), identity.FromContext(ctx).Role)
+	return slices.ContainsFunc(s.kinds, t.wants) && slices.Contains(access.GetRoles(), identity.FromContext(ctx).Role)
 }
 
 // wants tells whether the caller asked for a kind.
@@ -309,7 +307,11 @@ func (t *timeline) consents(ctx context.Context) error {
 }
 
 func (t *timeline) contacts(ctx context.Context) error {
-	all, err := t.from.Contacts.OfChild(ctx, t.child)
+	var known time.Time
+	if at := t.req.GetKnownAt(); at != nil {
+		known = at.AsTime()
+	}
+	all, err := t.from.Contacts.OfChild(ctx, t.child, known)
 	for _, q := range all {
 		t.add(&irtv1.TimelineEntry{
 			Kind: contactRequest, StartDate: dayOf(q.GetCreateTime()), Detail: &irtv1.TimelineEntry_ContactRequest{ContactRequest: q},

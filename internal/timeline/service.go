@@ -5,6 +5,7 @@ package timeline
 
 import (
 	"context"
+	"time"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/children"
@@ -28,9 +29,10 @@ type Sources struct {
 	Contacts     Contacts
 }
 
-// Contacts lists the contact requests about a child in which the caller has a part.
+// Contacts lists the contact requests about a child in which the caller has a part, as
+// the hub knew them at an instant, or now where that is zero.
 type Contacts interface {
-	OfChild(ctx context.Context, child string) ([]*irtv1.ContactRequest, error)
+	OfChild(ctx context.Context, child string, known time.Time) ([]*irtv1.ContactRequest, error)
 }
 
 // Service is irt.v1.TimelineService.

@@ -110,8 +110,9 @@ type ListTimelineEntriesRequest struct {
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// Only what had begun by this day, YYYY-MM-DD.
 	AsOf string `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	// As the hub knew it at this instant; now if absent. Of the past it tells no contact
-	// requests, and of records those that there are still.
+	// As the hub knew it at this instant; now if absent. Of records of the past it tells
+	// those that there are still, and of contact requests those in which one has a part
+	// still.
 	KnownAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=known_at,json=knownAt,proto3" json:"known_at,omitempty"`
 	// Only these kinds; all if empty.
 	Kinds []TimelineKind `protobuf:"varint,4,rep,packed,name=kinds,proto3,enum=irt.v1.TimelineKind" json:"kinds,omitempty"`
