@@ -101,20 +101,12 @@ func (w *write) partFormers(ctx context.Context, entries map[uuid.UUID]*entry) e
 
 // returnNames makes the names that led to a child through a former one lead there again.
 func (w *write) returnNames(ctx context.Context, entries map[uuid.UUID]*entry, from, former uuid.UUID) error {
-	rows, err := w.tx.Query(ctx, `SELECT `+entryList+` FROM children c WHERE merged_into = $1 AND child_id <> $2
-		AND EXISTS (SELECT 1 FROM children_history h WHERE h.child_id = c.child_id AND h.merged_into = $2)
-		ORDER BY child_id FOR UPDATE`, [16]byte(from), [16]byte(former))
-	if err != nil {
-		return fmt.Errorf("children: looking for redirects: %w", err)
-	}
-	leading, err := scanEntries(rows)
-	if err != nil {
-		return err
-	}
+	leading, err := w.leading(ctx, `merged_into = $1 AND child_id <> $2
+		AND EXISTS (SELECT 1 FROM children_history h WHERE h.child_id = c.child_id AND h.merged_into = $2)`, [16]byte(from), [16]byte(former))
 	for _, e := range leading {
 		w.redirect(e, entries, former)
 	}
-	return nil
+	return err
 }
 
 // returnRest gives back what hung on the former children.

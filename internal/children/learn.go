@@ -59,7 +59,7 @@ func loadModel(ctx context.Context, db Querier) (*match.Model, error) {
 		return base, nil
 	}
 	p := base.Parameters()
-	p.Version = fmt.Sprintf("%s+index-%d", base.Version, id)
+	p.Version = versionOf(base.Version, id)
 	p.Expect(n)
 	p.Frequencies = match.Frequencies{}
 	if err == nil {
@@ -94,8 +94,11 @@ func (s *Service) newest(ctx context.Context) (string, error) {
 	if id == nil {
 		return base, nil
 	}
-	return fmt.Sprintf("%s+index-%d", base, *id), nil
+	return versionOf(base, *id), nil
 }
+
+// versionOf names a built-in model with a row of match_frequencies joined to it.
+func versionOf(base string, id int32) string { return fmt.Sprintf("%s+index-%d", base, id) }
 
 // Learn counts the names of the index and, where they weigh notably otherwise than in
 // the newest model, keeps them and takes them into use. It holds a few thousand names

@@ -17,19 +17,20 @@ func (w *write) shortenRedirects(ctx context.Context, entries map[uuid.UUID]*ent
 	for id := range w.merged {
 		merged = append(merged, id)
 	}
-	rows, err := w.tx.Query(ctx, `SELECT `+entryList+` FROM children
-		WHERE merged_into = ANY($1::uuid[]) ORDER BY child_id FOR UPDATE`, uuids(merged))
-	if err != nil {
-		return fmt.Errorf("children: looking for redirects: %w", err)
-	}
-	leading, err := scanEntries(rows)
-	if err != nil {
-		return err
-	}
+	leading, err := w.leading(ctx, `merged_into = ANY($1::uuid[])`, uuids(merged))
 	for _, e := range leading {
 		w.redirect(e, entries, e.mergedInto.UUID)
 	}
-	return nil
+	return err
+}
+
+// leading locks and reads the children c, which lead to others, that a condition selects.
+func (w *write) leading(ctx context.Context, which string, args ...any) ([]*entry, error) {
+	rows, err := w.tx.Query(ctx, `SELECT `+entryList+` FROM children c WHERE `+which+` ORDER BY child_id FOR UPDATE`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("children: looking for redirects: %w", err)
+	}
+	return scanEntries(rows)
 }
 
 // redirect makes a merged child lead to another.

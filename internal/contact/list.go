@@ -84,13 +84,17 @@ func (s *Service) partsIn(ctx context.Context, found [][16]byte, asker agencies.
 	if err != nil {
 		return nil, err
 	}
-	var out []*irtv1.ContactRequest
+	return s.parts(ctx, all, asker, now), nil
+}
+
+// parts are those of requests in which the asker has a part, as they are at an instant.
+func (s *Service) parts(ctx context.Context, all []*request, asker agencies.Asker, at time.Time) (out []*irtv1.ContactRequest) {
 	for _, q := range all {
-		if p, err := partyOf(q, asker, now); err == nil {
+		if p, err := partyOf(q, asker, at); err == nil {
 			out = append(out, s.shown(ctx, p, asker, s.message(p)))
 		}
 	}
-	return out, nil
+	return out
 }
 
 // ofChildSQL lists the requests about a child in which an agency has a part.

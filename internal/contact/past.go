@@ -54,14 +54,10 @@ func (s *Service) past(ctx context.Context, child uuid.UUID, at time.Time, asker
 	if err != nil {
 		return nil, err
 	}
-	var out []*irtv1.ContactRequest
 	for _, q := range all {
 		q.setBack(requests[q.id], routes, at)
-		if p, err := partyOf(q, asker, at); err == nil {
-			out = append(out, s.shown(ctx, p, asker, s.message(p)))
-		}
 	}
-	return out, nil
+	return s.parts(ctx, all, asker, at), nil
 }
 
 // setBack makes the request what it was. What has been said since is not told, and

@@ -192,13 +192,16 @@ func Keys(f *Features) []uint64 {
 type keySet struct{ list []uint64 }
 
 // at begins keys at a place.
-func (k *keySet) at(place hash) keysAt { return keysAt{k, place} }
+func (k *keySet) at(place hash) keysAt {
+	return keysAt{k, place, place.sum() >> (64 - placeBits) << (ownBits + kindBits)}
+}
 
 // keysAt are the keys of one place.
 type keysAt struct {
 	*keySet
 
 	place hash
+	bits  uint64 // of the place, where a key has them
 }
 
 // alone makes the key that is its place and no more.
@@ -210,7 +213,7 @@ func (k keysAt) text(kind Kind, s string) { k.add(kind, k.place.byte(byte(kind))
 
 // add appends the key unless it is there: lists are too short for a map to pay.
 func (k keysAt) add(kind Kind, h hash) {
-	key := k.place.sum()>>(64-placeBits)<<(ownBits+kindBits) | h.sum()>>(64-ownBits)<<kindBits | uint64(kind)
+	key := k.bits | h.sum()>>(64-ownBits)<<kindBits | uint64(kind)
 	if !slices.Contains(k.list, key) {
 		k.list = append(k.list, key)
 	}

@@ -140,19 +140,25 @@ func (m *Model) Score(a, b *Features) Result {
 func (m *Model) Explain(a, b *Features) Result {
 	c := m.compare(a, b)
 	r := m.result(&c)
+	m.waterfall(&r, &c.levels, func(bits *[classes]float64, f Field) { m.add(bits, &c, f) })
+	return r
+}
+
+// waterfall tells how a result came about: the fields that were compared, by their
+// levels, and what add puts to the weight for each.
+func (m *Model) waterfall(r *Result, levels *[numFields]Level, add func(bits *[classes]float64, f Field)) {
 	bits := m.prior
 	r.PriorWeight = weightOf(&bits)
 	before := r.PriorWeight
 	for f := Field(0); f < numFields; f++ {
-		if c.levels[f] == NotCompared {
+		if levels[f] == NotCompared {
 			continue
 		}
-		m.add(&bits, &c, f)
+		add(&bits, f)
 		after := weightOf(&bits)
-		r.Fields = append(r.Fields, FieldWeight{f.String(), LevelName(f, c.levels[f]), after - before})
+		r.Fields = append(r.Fields, FieldWeight{f.String(), LevelName(f, levels[f]), after - before})
 		before = after
 	}
-	return r
 }
 
 func (m *Model) result(c *comparison) Result {

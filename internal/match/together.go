@@ -52,17 +52,6 @@ func (t *together) result(m *Model, nearest *Result) Result {
 // record nearest in that field.
 func (t *together) explain(m *Model, nearest *Result) Result {
 	r := t.result(m, nearest)
-	bits := m.prior
-	r.PriorWeight = weightOf(&bits)
-	before := r.PriorWeight
-	for f := range numFields {
-		if t.n[f] == 0 {
-			continue
-		}
-		t.weigh(&bits, f)
-		after := weightOf(&bits)
-		r.Fields = append(r.Fields, FieldWeight{f.String(), LevelName(f, t.nearest[f]), after - before})
-		before = after
-	}
+	m.waterfall(&r, &t.nearest, t.weigh)
 	return r
 }
