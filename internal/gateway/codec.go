@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"strconv"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/httpbody"
@@ -64,7 +65,7 @@ func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 			return err
 		}
 		if err := c.UnmarshalOptions.Unmarshal(body, m); err != nil {
-			return publicDecodeError(err)
+			return publicDecodeError(err, 0)
 		}
 		return nil
 	})
@@ -99,12 +100,13 @@ var (
 	jsonOneof     = regexp.MustCompile(`oneof .* is already set`)
 )
 
-// publicDecodeError says what is wrong with a body and where, without repeating
-// anything of it but the names of fields.
-func publicDecodeError(err error) error {
+// publicDecodeError says what is wrong with JSON that stands after so many lines of
+// a body, and where, without repeating anything of it but the names of fields.
+func publicDecodeError(err error, before int) error {
 	text, where := err.Error(), ""
 	if at := jsonPosition.FindStringSubmatch(text); at != nil {
-		where = " (line " + at[1] + ", column " + at[2] + ")"
+		line, _ := strconv.Atoi(at[1]) // it is digits
+		where = fmt.Sprintf(" (line %d, column %s)", before+line, at[2])
 	}
 	switch {
 	case jsonUTF8.MatchString(text):

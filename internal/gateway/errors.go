@@ -148,6 +148,9 @@ func newJSONEncoder(w http.ResponseWriter) *json.Encoder {
 // hub have theirs. What has none was raised by the gateway library about the
 // request, with a message made by codec or queryParser.
 func (g *Gateway) statusOf(ctx context.Context, err error) *status.Status {
+	if own, ok := errors.AsType[httpError](err); ok {
+		err = own.error // status.FromError would tell how it is wrapped, too
+	}
 	st, ok := status.FromError(err)
 	if ok && reasonOf(st) != "" {
 		return st

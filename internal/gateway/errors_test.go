@@ -57,8 +57,10 @@ func TestBadRequests(t *testing.T) {
 		{"POST to a page", "POST", "/docs", ``, nil, 405, "NO_SUCH_METHOD", "Allow"},
 		{"unknown parameter", "GET", "/v1/children/x?asof=2026-01-31", ``, nil, 400, "MALFORMED_REQUEST", `"asof"`},
 		{"parameter of the path", "GET", "/v1/children/x?name=children/y", ``, nil, 400, "MALFORMED_REQUEST", `"name"`},
-		{"parameter value", "GET", "/v1/children/x?knownAt=SECRET", ``, nil, 400, "MALFORMED_REQUEST", `"knownAt"`},
-		{"parameter twice", "GET", "/v1/agencies?pageSize=1&pageSize=2", ``, nil, 400, "MALFORMED_REQUEST", `"pageSize"`},
+		{"parameter value", "GET", "/v1/children/x?knownAt=SECRET", ``, nil, 400, "MALFORMED_REQUEST", `"knownAt" must be a time such as`},
+		{"parameter of a list", "GET", "/v1/events?kinds=CHILD_CREATED", ``, nil, 400, "MALFORMED_REQUEST", "such as EVENT_KIND_CHILD_CREATED"},
+		{"parameter no number", "GET", "/v1/agencies?pageSize=SECRET", ``, nil, 400, "MALFORMED_REQUEST", `"pageSize" must be a whole number`},
+		{"parameter twice", "GET", "/v1/agencies?pageSize=1&pageSize=2", ``, nil, 400, "MALFORMED_REQUEST", `"pageSize" is given twice`},
 		{"parameter in two spellings", "GET", "/v1/agencies?pageSize=1&page_size=2", ``, nil, 400, "MALFORMED_REQUEST", "twice"},
 		{"parameters of a body", "POST", "/v1/children:search?familyName=SECRET", `{}`, nil, 400, "MALFORMED_REQUEST", `"familyName"`},
 		{"encoded slash", "GET", "/v1/children/a%2Fversions", ``, nil, 400, "MALFORMED_REQUEST", "slash"},
@@ -76,6 +78,9 @@ func TestBadRequests(t *testing.T) {
 			got, reason := a.failure(t)
 			if a.status != tt.status || reason != tt.reason || !strings.Contains(got.Error.Message, tt.says) {
 				t.Errorf("%d %s %q, want %d %s and %q", a.status, reason, got.Error.Message, tt.status, tt.reason, tt.says)
+			}
+			if strings.Contains(a.body, "rpc error") {
+				t.Errorf("the error shows how it is wrapped: %s", a.body)
 			}
 			if strings.Contains(a.body, "SECRET") {
 				t.Errorf("the error repeats what was sent: %s", a.body)

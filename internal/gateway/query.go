@@ -10,6 +10,8 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"irthub/internal/gateway/reference"
 	"irthub/internal/rpc"
@@ -79,8 +81,29 @@ func (queryParser) Parse(m proto.Message, values url.Values, filter *utilities.D
 	for name, v := range values {
 		alone := m.ProtoReflect().New().Interface()
 		if err := library.Parse(alone, url.Values{name: v}, filter); err != nil {
-			return fmt.Errorf("the query parameter %q cannot have this value; /docs has its form", bounded(name))
+			return fmt.Errorf("the query parameter %q %s", bounded(name), fit(m.ProtoReflect().Descriptor(), name, len(v)))
 		}
 	}
 	return errors.New("a query parameter is given twice, under two spellings of its name")
+}
+
+// fit says what would be well for a parameter that has n values and cannot be read.
+func fit(m protoreflect.MessageDescriptor, name string, n int) string {
+	field := m.Fields().ByJSONName(name)
+	if field == nil {
+		field = m.Fields().ByName(protoreflect.Name(name))
+	}
+	switch {
+	case field == nil:
+		return "cannot have this value; /docs has its form"
+	case n > 1 && !field.IsList():
+		return "is given twice"
+	case field.Enum() != nil:
+		return fmt.Sprintf("must be a value such as %s; /docs lists them", field.Enum().Values().Get(1).Name())
+	case field.Message() == nil:
+		return "must be " + kindInWords(field.Kind().String())
+	case field.Message().FullName() == (&timestamppb.Timestamp{}).ProtoReflect().Descriptor().FullName():
+		return "must be a time such as 2026-11-26T09:00:00Z"
+	}
+	return "cannot have this value; /docs has its form"
 }

@@ -31,8 +31,8 @@ const (
 
 // submission is a stream of records and their answers, whichever kind they are of.
 type submission interface {
-	// send decodes a line and sends it on.
-	send(line []byte) error
+	// send decodes a line, which stands after so many others, and sends it on.
+	send(line []byte, before int) error
 	// receive gives the next answer.
 	receive() (proto.Message, error)
 	// refuse is the answer to a line that could not be sent on.
@@ -100,10 +100,10 @@ type jsonStream[Req, Resp any, PReq message[Req], PResp message[Resp]] struct {
 	refused func(*rpcstatus.Status) proto.Message
 }
 
-func (s *jsonStream[Req, Resp, PReq, PResp]) send(line []byte) error {
+func (s *jsonStream[Req, Resp, PReq, PResp]) send(line []byte, before int) error {
 	m := PReq(new(Req))
 	if err := strictJSON.Unmarshal(line, m); err != nil {
-		return publicDecodeError(err)
+		return publicDecodeError(err, before)
 	}
 	return s.Send((*Req)(m))
 }
@@ -164,7 +164,7 @@ func (s *lineStream) read(ctx context.Context, body io.Reader) {
 	defer close(s.order)
 	defer func() { _ = s.stream.CloseSend() }() // the hub then answers what it has
 	lines := bufio.NewReaderSize(body, maxLine)
-	for {
+	for before := 0; ; before++ {
 		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
 			s.broken = rpc.TooLarge(len(line)+1, maxLine)
@@ -172,7 +172,7 @@ func (s *lineStream) read(ctx context.Context, body io.Reader) {
 		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
 			var answer proto.Message
-			refused := s.stream.send(line)
+			refused := s.stream.send(line, before)
 			ended := errors.Is(refused, io.EOF) // by the hub: what receive gives says why
 			if refused != nil && !ended {
 				answer = s.stream.refuse(refused)

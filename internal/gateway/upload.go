@@ -84,7 +84,7 @@ func (g *Gateway) importHeader(r *http.Request, parent string) (*irtv1.ImportHea
 	}
 	format, ok := importFormats()[query.Get("format")]
 	if !ok {
-		return nil, rpc.Malformed("the query parameter format must say what is sent, such as school-cohort")
+		return nil, rpc.Malformed("the query parameter format must be one of " + strings.Join(formatNames(), ", "))
 	}
 	header := &irtv1.ImportHeader{Parent: parent, Format: format}
 	if v := query.Get("validateOnly") + query.Get("validate_only"); v != "" {
@@ -101,17 +101,23 @@ func (g *Gateway) importHeader(r *http.Request, parent string) (*irtv1.ImportHea
 	return header, nil
 }
 
-// importFormats are the formats by the names they have in addresses:
+// formatNames are the names that formats have in addresses, in their order:
 // IMPORT_FORMAT_SCHOOL_COHORT is school-cohort there.
+func formatNames() (names []string) {
+	all := irtv1.ImportFormat(0).Descriptor().Values()
+	for i := 1; i < all.Len(); i++ { // the first is none
+		names = append(names, strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(string(all.Get(i).Name()), "IMPORT_FORMAT_"), "_", "-")))
+	}
+	return names
+}
+
+// importFormats are the formats by the names they have in addresses, and by their own.
 func importFormats() map[string]irtv1.ImportFormat {
 	formats := map[string]irtv1.ImportFormat{}
-	for number, name := range irtv1.ImportFormat_name {
-		if number == 0 {
-			continue
-		}
-		formats[name] = irtv1.ImportFormat(number)
-		kebab := strings.TrimPrefix(name, "IMPORT_FORMAT_")
-		formats[strings.ToLower(strings.ReplaceAll(kebab, "_", "-"))] = irtv1.ImportFormat(number)
+	for i, name := range formatNames() {
+		value := irtv1.ImportFormat(0).Descriptor().Values().Get(i + 1)
+		formats[name] = irtv1.ImportFormat(value.Number())
+		formats[string(value.Name())] = irtv1.ImportFormat(value.Number())
 	}
 	return formats
 }

@@ -117,7 +117,7 @@ func TestUploadRefused(t *testing.T) {
 		says                           string
 	}{
 		{"no format", "", "text/csv", "x", 400, "format"},
-		{"unknown format", "?format=cohort", "text/csv", "x", 400, "format"},
+		{"unknown format", "?format=cohort", "text/csv", "x", 400, "one of school-cohort, "},
 		{"bad flag", "?format=school-cohort&validateOnly=perhaps", "text/csv", "x", 400, "validateOnly"},
 		{"unknown parameter", "?format=school-cohort&dryRun=true", "text/csv", "x", 400, "dryRun"},
 		{"by the service, while much is still to be sent", "?format=school-cohort", "text/csv", large, 403, "no"},

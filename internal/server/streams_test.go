@@ -97,6 +97,9 @@ func TestRecordsAsLines(t *testing.T) {
 	if got := outcomes(readLines(t, answer)); status != 200 || !slices.Equal(got, want) {
 		t.Errorf("status %d, outcomes %q, not %q:\n%s", status, got, want, answer)
 	}
+	if !strings.Contains(string(answer), "(line 3, column 1)") {
+		t.Errorf("it is not said which line is no JSON: %s", answer)
+	}
 	if strings.Contains(string(answer), "favouriteColour\":\"blue") || strings.Contains(string(answer), "not JSON at all") {
 		t.Errorf("what was refused is said again: %s", answer)
 	}
