@@ -16,6 +16,8 @@ import (
 type exportCommand struct {
 	ChildRecords exportRecordsCommand      `cmd:"" help:"An agency's child records that are in force."`
 	Involvements exportInvolvementsCommand `cmd:"" help:"An agency's involvements, also those that have ended."`
+	Concerns     exportConcernsCommand     `cmd:"" help:"The concerns that an agency shared, also closed ones."`
+	Referrals    exportReferralsCommand    `cmd:"" help:"The referrals that an agency sent, in whatever state."`
 	Accesses     exportAccessesCommand     `cmd:"" help:"The accesses to a child, as far as you may see them."`
 }
 
@@ -24,7 +26,7 @@ type exportFlags struct {
 	clientFlags
 
 	Purpose string `placeholder:"CODE" default:"DATA_QUALITY" help:"Why: a code of the purpose list (default: DATA_QUALITY)."`
-	CSV     bool   `name:"csv" help:"A table instead of one JSON object a line; records and involvements in the form of the import template."`
+	CSV     bool   `name:"csv" help:"A table instead of one JSON object a line; those of an agency's own in the form of the import template."`
 }
 
 type exportRecordsCommand struct {
@@ -71,6 +73,52 @@ func (c *exportInvolvementsCommand) Run(ctx context.Context, s streams) error {
 	w := newExport(s.out, c.CSV, form.Columns())
 	return writeExport(w, stream.Recv, (*irtv1.ExportInvolvementsResponse).GetInvolvements,
 		func(m *irtv1.Involvement) []string { return form.Row(m) })
+}
+
+type exportConcernsCommand struct {
+	exportFlags
+
+	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
+}
+
+// Run writes the concerns to standard output.
+func (c *exportConcernsCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial(c.Purpose)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := irtv1.NewExportServiceClient(conn).ExportConcerns(ctx, &irtv1.ExportConcernsRequest{Parent: "agencies/" + c.Agency})
+	if err != nil {
+		return failure("exporting", err)
+	}
+	form := recordfile.Concerns()
+	w := newExport(s.out, c.CSV, form.Columns())
+	return writeExport(w, stream.Recv, (*irtv1.ExportConcernsResponse).GetConcerns,
+		func(m *irtv1.Concern) []string { return form.Row(m) })
+}
+
+type exportReferralsCommand struct {
+	exportFlags
+
+	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
+}
+
+// Run writes the referrals to standard output.
+func (c *exportReferralsCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial(c.Purpose)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := irtv1.NewExportServiceClient(conn).ExportReferrals(ctx, &irtv1.ExportReferralsRequest{Parent: "agencies/" + c.Agency})
+	if err != nil {
+		return failure("exporting", err)
+	}
+	form := recordfile.Referrals()
+	w := newExport(s.out, c.CSV, form.Columns())
+	return writeExport(w, stream.Recv, (*irtv1.ExportReferralsResponse).GetReferrals,
+		func(m *irtv1.Referral) []string { return form.Row(m) })
 }
 
 type exportAccessesCommand struct {

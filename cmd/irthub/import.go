@@ -23,6 +23,7 @@ type importCommand struct {
 	CINCensus    importCensusCommand       `cmd:"" name:"cin-census" help:"Import a children in need census, XML."`
 	GPPractices  importPracticesCommand    `cmd:"" name:"gp-practices" help:"Import the NHS register of GP practices, epraccur.csv."`
 	Template     importTemplateCommand     `cmd:"" help:"Print the template of a form, CSV, to be filled in."`
+	Rejects      importRejectsCommand      `cmd:"" help:"Print the rows of an import that were refused, and why, CSV."`
 	List         importListCommand         `cmd:"" help:"List an agency's imports, the newest first."`
 	Cancel       importCancelCommand       `cmd:"" help:"Cancel an import that runs or was interrupted."`
 }
@@ -244,7 +245,7 @@ func (f *importFlags) report(s streams, done *irtv1.Import, rejectsFile string) 
 	line("rows", done.GetRows(), "in "+done.GetEncoding())
 	line("accepted", done.GetAccepted(), wrote)
 	line("unchanged", done.GetUnchanged(), "were in the hub already")
-	line("rejected", done.GetRejected(), rejectsNote(rejectsFile))
+	line("rejected", done.GetRejected(), rejectsNote(done, rejectsFile))
 	line("queries", done.GetQueries(), "on data quality, kept with the records")
 	for _, c := range done.GetRuleCounts() {
 		note := c.GetDescription()
@@ -272,9 +273,12 @@ func (f *importFlags) report(s streams, done *irtv1.Import, rejectsFile string) 
 	}{done.GetRows(), done.GetAccepted(), done.GetUnchanged(), done.GetRejected(), done.GetQueries()})
 }
 
-func rejectsNote(file string) string {
-	if file == "" {
-		return ""
+func rejectsNote(done *irtv1.Import, file string) string {
+	switch {
+	case file != "":
+		return "written to " + file
+	case done.GetRejected() > 0:
+		return "irthub import rejects " + done.GetName() + " prints them"
 	}
-	return "written to " + file
+	return ""
 }

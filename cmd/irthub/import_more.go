@@ -83,7 +83,39 @@ func (c *importCancelCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return failure("cancelling the import", err)
 	}
-	s.say("%s: %s, %d rows settled", i.GetName(), word(i.GetState().String(), "IMPORT_STATE_"), i.GetRows())
+	state := word(i.GetState().String(), "IMPORT_STATE_")
+	if i.GetState() == irtv1.ImportState_IMPORT_STATE_RUNNING {
+		state = "being cancelled"
+	}
+	s.say("%s: %s, %d rows settled", i.GetName(), state, i.GetRows())
+	return nil
+}
+
+type importRejectsCommand struct {
+	clientFlags
+
+	Name string `arg:"" help:"The import: agencies/…/imports/…."`
+}
+
+// Help is shown by irthub import rejects --help.
+func (importRejectsCommand) Help() string {
+	return `Prints a line for each fault: row, column, rule, what is wrong and what to do, and the row as it was sent, to be corrected and sent again as it is. The hub keeps the rows for 7 days, and shows them to the agency alone that sent them.
+
+Example:
+
+  irthub import rejects agencies/school-1/imports/0199… > rejects.csv`
+}
+
+// Run prints the rejects.
+func (c *importRejectsCommand) Run(ctx context.Context, s streams) error {
+	conn, err := c.dial("DATA_QUALITY")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := downloadRejects(ctx, irtv1.NewImportServiceClient(conn), c.Name, s.out); err != nil {
+		return failure("getting the rows that were refused", err)
+	}
 	return nil
 }
 

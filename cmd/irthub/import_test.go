@@ -135,6 +135,34 @@ func TestImportFromStandardInput(t *testing.T) {
 	}
 }
 
+// What comes through a pipe cannot be read again, and has no place beside it: the hub
+// gives the rows that it refused.
+func TestImportFromAPipe(t *testing.T) {
+	t.Parallel()
+	env := hubWithAgencies(t, "school-1", "agency-system")
+	const header = "name,givenName,familyName,dateOfBirth\n"
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := irthub(t, env, "import", "child-records", "/dev/fd/3")
+	cmd.ExtraFiles = []*os.File{r}
+	_, _ = w.WriteString(header + "p-1,Ada,Fenwright,2016-02-14\np-2,,Fenwright,2016-02-14\n")
+	_ = w.Close()
+	out, _ := cmd.Output()
+	_ = r.Close()
+	_, name, _ := strings.Cut(string(out), "irthub import rejects ")
+	name, _, _ = strings.Cut(name, " ")
+	if cmd.ProcessState.ExitCode() != 3 || name == "" {
+		t.Fatalf("status %d, %s", cmd.ProcessState.ExitCode(), out)
+	}
+	rejects, errs, status := output(t, env, "import", "rejects", name)
+	if status != 0 || !strings.HasPrefix(rejects, "row,column,rule,description,action,"+header) ||
+		!strings.HasPrefix(strings.Split(rejects, "\n")[1], "3,givenName,STRING_MIN_LEN,") || !strings.Contains(rejects, ",p-2,,Fenwright,2016-02-14\n") {
+		t.Errorf("status %d %s%s", status, rejects, errs)
+	}
+}
+
 func TestImportThatFails(t *testing.T) {
 	t.Parallel()
 	env := hubWithAgencies(t, "school-1", "agency-system")

@@ -25,10 +25,20 @@ func (f *importFlags) rejectsPath() (string, error) {
 		return "", usage(errors.New("--rejects: that is the file itself"))
 	case f.Rejects != "":
 		return f.Rejects, nil
-	case f.File == "-":
+	case f.once():
 		return "", nil
 	}
 	return strings.TrimSuffix(f.File, filepath.Ext(f.File)) + ".rejects.csv", nil
+}
+
+// once tells a file that can be read only once, standard input or a pipe: there is
+// nothing to read again, and no place beside it.
+func (f *importFlags) once() bool {
+	if f.File == "-" {
+		return true
+	}
+	info, err := os.Stat(f.File)
+	return err == nil && !info.Mode().IsRegular()
 }
 
 func absolute(path string) string {
@@ -52,7 +62,7 @@ func (f *importFlags) writeRejects(
 		return "", err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	if !isTable(format) {
+	if !isTable(format) || f.once() {
 		return path, downloadRejects(withPurpose(ctx, "DATA_QUALITY"), client, done.GetName(), out)
 	}
 	rows, err := f.originals(format)
@@ -110,12 +120,9 @@ type originals struct {
 	skip   int // columns that a rejects file before this one has added
 }
 
-// originals opens the file again. Standard input is gone by then: it has none.
+// originals opens the file again.
 func (f *importFlags) originals(format irtv1.ImportFormat) (*originals, error) {
 	o := &originals{}
-	if f.File == "-" {
-		return o, nil
-	}
 	file, err := os.Open(f.File)
 	if err != nil {
 		return nil, err

@@ -92,6 +92,54 @@ func (s *Service) ExportInvolvements(
 	}
 }
 
+// ExportConcerns implements irtv1.ExportServiceServer: ListConcerns, page after page,
+// by its rules.
+func (s *Service) ExportConcerns(
+	req *irtv1.ExportConcernsRequest, stream grpc.ServerStreamingServer[irtv1.ExportConcernsResponse],
+) error {
+	agency, err := exported(stream.Context(), req.GetParent())
+	if err != nil {
+		return err
+	}
+	page := &irtv1.ListConcernsRequest{Parent: agencies.Name(agency), PageSize: exportBatch}
+	return eachPage(stream.Context(), page, &page.PageToken, s.concerns.ListConcerns, (*irtv1.ListConcernsResponse).GetConcerns,
+		func(all []*irtv1.Concern) error { return stream.Send(&irtv1.ExportConcernsResponse{Concerns: all}) })
+}
+
+// ExportReferrals implements irtv1.ExportServiceServer: ListReferrals of those sent,
+// page after page, by its rules.
+func (s *Service) ExportReferrals(
+	req *irtv1.ExportReferralsRequest, stream grpc.ServerStreamingServer[irtv1.ExportReferralsResponse],
+) error {
+	agency, err := exported(stream.Context(), req.GetParent())
+	if err != nil {
+		return err
+	}
+	page := &irtv1.ListReferralsRequest{Parent: agencies.Name(agency), Sent: true, PageSize: exportBatch}
+	return eachPage(stream.Context(), page, &page.PageToken, s.referrals.ListReferrals, (*irtv1.ListReferralsResponse).GetReferrals,
+		func(all []*irtv1.Referral) error { return stream.Send(&irtv1.ExportReferralsResponse{Referrals: all}) })
+}
+
+// eachPage sends what is on the pages of a list. token is that of the request.
+func eachPage[Req, R any, Page interface{ GetNextPageToken() string }](
+	ctx context.Context, req Req, token *string, list func(context.Context, Req) (Page, error), of func(Page) []R, send func([]R) error,
+) error {
+	for {
+		page, err := list(ctx, req)
+		if err != nil {
+			return err
+		}
+		if all := of(page); len(all) > 0 {
+			if err := send(all); err != nil {
+				return err
+			}
+		}
+		if *token = page.GetNextPageToken(); *token == "" {
+			return nil
+		}
+	}
+}
+
 // ExportAccesses implements irtv1.ExportServiceServer: ListAccesses, page after
 // page, by its rules.
 func (s *Service) ExportAccesses(
@@ -103,20 +151,8 @@ func (s *Service) ExportAccesses(
 	page := &irtv1.ListAccessesRequest{
 		Parent: req.GetParent(), Since: req.GetSince(), Until: req.GetUntil(), PageSize: exportBatch,
 	}
-	for {
-		list, err := s.accesses.ListAccesses(stream.Context(), page)
-		if err != nil {
-			return err
-		}
-		if len(list.GetAccesses()) > 0 {
-			if err := stream.Send(&irtv1.ExportAccessesResponse{Accesses: list.GetAccesses()}); err != nil {
-				return err
-			}
-		}
-		if page.PageToken = list.GetNextPageToken(); page.GetPageToken() == "" {
-			return nil
-		}
-	}
+	return eachPage(stream.Context(), page, &page.PageToken, s.accesses.ListAccesses, (*irtv1.ListAccessesResponse).GetAccesses,
+		func(all []*irtv1.Access) error { return stream.Send(&irtv1.ExportAccessesResponse{Accesses: all}) })
 }
 
 // ExportQualityFindings implements irtv1.ExportServiceServer: ListQualityFindings,
@@ -145,20 +181,10 @@ func (s *Service) ExportQualityFindings(
 func (s *Service) exportFindings(
 	page *irtv1.ListQualityFindingsRequest, stream grpc.ServerStreamingServer[irtv1.ExportQualityFindingsResponse],
 ) error {
-	for {
-		list, err := s.findings.ListQualityFindings(stream.Context(), page)
-		if err != nil {
-			return err
-		}
-		if len(list.GetFindings()) > 0 {
-			if err := stream.Send(&irtv1.ExportQualityFindingsResponse{Findings: list.GetFindings()}); err != nil {
-				return err
-			}
-		}
-		if page.PageToken = list.GetNextPageToken(); page.GetPageToken() == "" {
-			return nil
-		}
-	}
+	return eachPage(stream.Context(), page, &page.PageToken, s.findings.ListQualityFindings, (*irtv1.ListQualityFindingsResponse).GetFindings,
+		func(all []*irtv1.QualityFinding) error {
+			return stream.Send(&irtv1.ExportQualityFindingsResponse{Findings: all})
+		})
 }
 
 // aboutChildren tells the kinds about children rather than records, which are for

@@ -180,6 +180,11 @@ func (h *hub) send(format irtv1.ImportFormat, file []byte) *irtv1.Import {
 	if done.GetState() != irtv1.ImportState_IMPORT_STATE_SUCCEEDED {
 		h.t.Errorf("the import ended as %v", done.GetState())
 	}
+	for _, c := range done.GetRuleCounts() {
+		if c.GetDescription() == "" {
+			h.t.Errorf("the summary does not say what %s is", c.GetRuleId())
+		}
+	}
 	return done
 }
 

@@ -20,7 +20,6 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/pg"
 	"irthub/internal/rpc"
-	"irthub/internal/standard"
 )
 
 const (
@@ -232,8 +231,7 @@ func sortCounts(all []*irtv1.ImportRuleCount) {
 }
 
 func newRuleCount(id string, grade irtv1.RuleGrade, n int32) *irtv1.ImportRuleCount {
-	rule, _ := standard.RuleByID(id)
-	return &irtv1.ImportRuleCount{RuleId: id, Grade: grade, Count: n, Description: rule.Description}
+	return &irtv1.ImportRuleCount{RuleId: id, Grade: grade, Count: n, Description: ruleText(id)}
 }
 
 // end stores how the import ended, also where the caller has gone or the call is

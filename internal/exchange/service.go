@@ -34,13 +34,15 @@ type Involvements interface {
 	Export(ctx context.Context, agency string, after []byte, limit int) (list []*irtv1.Involvement, last []byte, err error)
 }
 
-// Concerns takes concerns in, as Involvements does.
+// Concerns takes concerns in, as Involvements does, and lists those of an agency.
 type Concerns interface {
+	ListConcerns(ctx context.Context, req *irtv1.ListConcernsRequest) (*irtv1.ListConcernsResponse, error)
 	Submit(ctx context.Context, c *irtv1.Concern, validateOnly bool) (changed bool, err error)
 }
 
-// Referrals takes referrals in, as Involvements does.
+// Referrals takes referrals in, as Involvements does, and lists those of an agency.
 type Referrals interface {
+	ListReferrals(ctx context.Context, req *irtv1.ListReferralsRequest) (*irtv1.ListReferralsResponse, error)
 	Submit(ctx context.Context, r *irtv1.Referral, validateOnly bool) (changed bool, err error)
 }
 

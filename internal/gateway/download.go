@@ -173,6 +173,26 @@ func (g *Gateway) exportInvolvements(w http.ResponseWriter, r *http.Request, pat
 		}, (*irtv1.ExportInvolvementsResponse).GetInvolvements)
 }
 
+// exportConcerns answers GET /v1/agencies/{agency}/concerns:export.
+func (g *Gateway) exportConcerns(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	form := recordfile.Concerns()
+	export(g, w, r, irtv1.ExportService_ExportConcerns_FullMethodName, "concerns", form.Columns(),
+		func(m *irtv1.Concern) []string { return form.Row(m) },
+		func(ctx context.Context) (page[*irtv1.ExportConcernsResponse], error) {
+			return g.exports.ExportConcerns(ctx, &irtv1.ExportConcernsRequest{Parent: path["parent"]})
+		}, (*irtv1.ExportConcernsResponse).GetConcerns)
+}
+
+// exportReferrals answers GET /v1/agencies/{agency}/referrals:export.
+func (g *Gateway) exportReferrals(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	form := recordfile.Referrals()
+	export(g, w, r, irtv1.ExportService_ExportReferrals_FullMethodName, "referrals", form.Columns(),
+		func(m *irtv1.Referral) []string { return form.Row(m) },
+		func(ctx context.Context) (page[*irtv1.ExportReferralsResponse], error) {
+			return g.exports.ExportReferrals(ctx, &irtv1.ExportReferralsRequest{Parent: path["parent"]})
+		}, (*irtv1.ExportReferralsResponse).GetReferrals)
+}
+
 // exportAccesses answers GET /v1/children/{child}/accesses:export.
 func (g *Gateway) exportAccesses(w http.ResponseWriter, r *http.Request, path map[string]string) {
 	export(g, w, r, irtv1.ExportService_ExportAccesses_FullMethodName, "accesses", recordfile.AccessColumns, recordfile.AccessRow,

@@ -127,6 +127,8 @@ func (g *Gateway) handleStreams() error {
 		{http.MethodPost, "/v1/referrals:submit", g.submitReferrals},
 		{http.MethodGet, "/v1/{parent=agencies/*}/childRecords:export", g.exportChildRecords},
 		{http.MethodGet, "/v1/{parent=agencies/*}/involvements:export", g.exportInvolvements},
+		{http.MethodGet, "/v1/{parent=agencies/*}/concerns:export", g.exportConcerns},
+		{http.MethodGet, "/v1/{parent=agencies/*}/referrals:export", g.exportReferrals},
 		{http.MethodGet, "/v1/{parent=children/*}/accesses:export", g.exportAccesses},
 		{http.MethodGet, "/v1/qualityFindings:export", g.exportFindings},
 		{http.MethodGet, "/v1/{parent=agencies/*/imports/*}/rejects:download", g.downloadRejects},

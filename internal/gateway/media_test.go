@@ -28,6 +28,14 @@ func (*services) ExportInvolvements(_ *irtv1.ExportInvolvementsRequest, s grpc.S
 	return s.Send(&irtv1.ExportInvolvementsResponse{Involvements: []*irtv1.Involvement{{Name: "agencies/a/involvements/1", Role: "NURSE"}}})
 }
 
+func (*services) ExportConcerns(_ *irtv1.ExportConcernsRequest, s grpc.ServerStreamingServer[irtv1.ExportConcernsResponse]) error {
+	return s.Send(&irtv1.ExportConcernsResponse{Concerns: []*irtv1.Concern{{Name: "agencies/a/concerns/1", Category: "ATTENDANCE"}}})
+}
+
+func (*services) ExportReferrals(_ *irtv1.ExportReferralsRequest, s grpc.ServerStreamingServer[irtv1.ExportReferralsResponse]) error {
+	return s.Send(&irtv1.ExportReferralsResponse{Referrals: []*irtv1.Referral{{Name: "agencies/a/referrals/1", Reason: "EARLY_HELP"}}})
+}
+
 func (*services) ExportAccesses(_ *irtv1.ExportAccessesRequest, s grpc.ServerStreamingServer[irtv1.ExportAccessesResponse]) error {
 	return s.Send(&irtv1.ExportAccessesResponse{Accesses: []*irtv1.Access{{Name: "accesses/1"}}})
 }

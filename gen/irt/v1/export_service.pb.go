@@ -210,6 +210,190 @@ func (x *ExportInvolvementsResponse) GetInvolvements() []*Involvement {
 	return nil
 }
 
+// A request for the concerns that an agency shared.
+type ExportConcernsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's agency, agencies/{agency}, or agencies/-.
+	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportConcernsRequest) Reset() {
+	*x = ExportConcernsRequest{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportConcernsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportConcernsRequest) ProtoMessage() {}
+
+func (x *ExportConcernsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportConcernsRequest.ProtoReflect.Descriptor instead.
+func (*ExportConcernsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExportConcernsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+// A batch of concerns.
+type ExportConcernsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The concerns, the newest first.
+	Concerns      []*Concern `protobuf:"bytes,1,rep,name=concerns,proto3" json:"concerns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportConcernsResponse) Reset() {
+	*x = ExportConcernsResponse{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportConcernsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportConcernsResponse) ProtoMessage() {}
+
+func (x *ExportConcernsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportConcernsResponse.ProtoReflect.Descriptor instead.
+func (*ExportConcernsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExportConcernsResponse) GetConcerns() []*Concern {
+	if x != nil {
+		return x.Concerns
+	}
+	return nil
+}
+
+// A request for the referrals that an agency sent.
+type ExportReferralsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's agency, agencies/{agency}, or agencies/-.
+	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportReferralsRequest) Reset() {
+	*x = ExportReferralsRequest{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportReferralsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportReferralsRequest) ProtoMessage() {}
+
+func (x *ExportReferralsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportReferralsRequest.ProtoReflect.Descriptor instead.
+func (*ExportReferralsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExportReferralsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+// A batch of referrals.
+type ExportReferralsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The referrals, the newest first.
+	Referrals     []*Referral `protobuf:"bytes,1,rep,name=referrals,proto3" json:"referrals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportReferralsResponse) Reset() {
+	*x = ExportReferralsResponse{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportReferralsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportReferralsResponse) ProtoMessage() {}
+
+func (x *ExportReferralsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportReferralsResponse.ProtoReflect.Descriptor instead.
+func (*ExportReferralsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExportReferralsResponse) GetReferrals() []*Referral {
+	if x != nil {
+		return x.Referrals
+	}
+	return nil
+}
+
 // A request for the accesses to a child.
 type ExportAccessesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -225,7 +409,7 @@ type ExportAccessesRequest struct {
 
 func (x *ExportAccessesRequest) Reset() {
 	*x = ExportAccessesRequest{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[4]
+	mi := &file_irt_v1_export_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +421,7 @@ func (x *ExportAccessesRequest) String() string {
 func (*ExportAccessesRequest) ProtoMessage() {}
 
 func (x *ExportAccessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[4]
+	mi := &file_irt_v1_export_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +434,7 @@ func (x *ExportAccessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAccessesRequest.ProtoReflect.Descriptor instead.
 func (*ExportAccessesRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{4}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExportAccessesRequest) GetParent() string {
@@ -285,7 +469,7 @@ type ExportAccessesResponse struct {
 
 func (x *ExportAccessesResponse) Reset() {
 	*x = ExportAccessesResponse{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[5]
+	mi := &file_irt_v1_export_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -297,7 +481,7 @@ func (x *ExportAccessesResponse) String() string {
 func (*ExportAccessesResponse) ProtoMessage() {}
 
 func (x *ExportAccessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[5]
+	mi := &file_irt_v1_export_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -310,7 +494,7 @@ func (x *ExportAccessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAccessesResponse.ProtoReflect.Descriptor instead.
 func (*ExportAccessesResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{5}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExportAccessesResponse) GetAccesses() []*Access {
@@ -334,7 +518,7 @@ type ExportQualityFindingsRequest struct {
 
 func (x *ExportQualityFindingsRequest) Reset() {
 	*x = ExportQualityFindingsRequest{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[6]
+	mi := &file_irt_v1_export_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -346,7 +530,7 @@ func (x *ExportQualityFindingsRequest) String() string {
 func (*ExportQualityFindingsRequest) ProtoMessage() {}
 
 func (x *ExportQualityFindingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[6]
+	mi := &file_irt_v1_export_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -359,7 +543,7 @@ func (x *ExportQualityFindingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportQualityFindingsRequest.ProtoReflect.Descriptor instead.
 func (*ExportQualityFindingsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{6}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExportQualityFindingsRequest) GetKinds() []QualityFindingKind {
@@ -387,7 +571,7 @@ type ExportQualityFindingsResponse struct {
 
 func (x *ExportQualityFindingsResponse) Reset() {
 	*x = ExportQualityFindingsResponse{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[7]
+	mi := &file_irt_v1_export_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +583,7 @@ func (x *ExportQualityFindingsResponse) String() string {
 func (*ExportQualityFindingsResponse) ProtoMessage() {}
 
 func (x *ExportQualityFindingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[7]
+	mi := &file_irt_v1_export_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +596,7 @@ func (x *ExportQualityFindingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportQualityFindingsResponse.ProtoReflect.Descriptor instead.
 func (*ExportQualityFindingsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{7}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExportQualityFindingsResponse) GetFindings() []*QualityFinding {
@@ -426,7 +610,7 @@ var File_irt_v1_export_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x1cirt/v1/quality_service.proto\"G\n" +
+	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/concern.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x1cirt/v1/quality_service.proto\x1a\x15irt/v1/referral.proto\"G\n" +
 	"\x19ExportChildRecordsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"^\n" +
 	"\x1aExportChildRecordsResponse\x12@\n" +
@@ -434,7 +618,15 @@ const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\x19ExportInvolvementsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"]\n" +
 	"\x1aExportInvolvementsResponse\x12?\n" +
-	"\finvolvements\x18\x01 \x03(\v2\x13.irt.v1.InvolvementB\x06\xca\xda\x18\x02\b\bR\finvolvements\"\xb7\x01\n" +
+	"\finvolvements\x18\x01 \x03(\v2\x13.irt.v1.InvolvementB\x06\xca\xda\x18\x02\b\bR\finvolvements\"C\n" +
+	"\x15ExportConcernsRequest\x12*\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"M\n" +
+	"\x16ExportConcernsResponse\x123\n" +
+	"\bconcerns\x18\x01 \x03(\v2\x0f.irt.v1.ConcernB\x06\xca\xda\x18\x02\b\x01R\bconcerns\"D\n" +
+	"\x16ExportReferralsRequest\x12*\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"Q\n" +
+	"\x17ExportReferralsResponse\x126\n" +
+	"\treferrals\x18\x01 \x03(\v2\x10.irt.v1.ReferralB\x06\xca\xda\x18\x02\b\x01R\treferrals\"\xb7\x01\n" +
 	"\x15ExportAccessesRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\x128\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05since\x128\n" +
@@ -445,10 +637,12 @@ const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\x05kinds\x18\x01 \x03(\x0e2\x1a.irt.v1.QualityFindingKindB\x17\xbaH\x0e\x92\x01\v\x10\x14\"\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\x01R\x05kinds\x12%\n" +
 	"\x06agency\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18d\xca\xda\x18\x02\b\x01R\x06agency\"[\n" +
 	"\x1dExportQualityFindingsResponse\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x16.irt.v1.QualityFindingB\x06\xca\xda\x18\x02\b\x02R\bfindings2\xf5\x04\n" +
+	"\bfindings\x18\x01 \x03(\v2\x16.irt.v1.QualityFindingB\x06\xca\xda\x18\x02\b\x02R\bfindings2\x95\a\n" +
 	"\rExportService\x12\x9c\x01\n" +
 	"\x12ExportChildRecords\x12!.irt.v1.ExportChildRecordsRequest\x1a\".irt.v1.ExportChildRecordsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/childRecords:export0\x01\x12\x9c\x01\n" +
-	"\x12ExportInvolvements\x12!.irt.v1.ExportInvolvementsRequest\x1a\".irt.v1.ExportInvolvementsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/involvements:export0\x01\x12\x8e\x01\n" +
+	"\x12ExportInvolvements\x12!.irt.v1.ExportInvolvementsRequest\x1a\".irt.v1.ExportInvolvementsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/involvements:export0\x01\x12\x8b\x01\n" +
+	"\x0eExportConcerns\x12\x1d.irt.v1.ExportConcernsRequest\x1a\x1e.irt.v1.ExportConcernsResponse\"8\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=agencies/*}/concerns:export0\x01\x12\x8f\x01\n" +
+	"\x0fExportReferrals\x12\x1e.irt.v1.ExportReferralsRequest\x1a\x1f.irt.v1.ExportReferralsResponse\"9\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=agencies/*}/referrals:export0\x01\x12\x8e\x01\n" +
 	"\x0eExportAccesses\x12\x1d.irt.v1.ExportAccessesRequest\x1a\x1e.irt.v1.ExportAccessesResponse\";\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=children/*}/accesses:export0\x01\x12\x94\x01\n" +
 	"\x15ExportQualityFindings\x12$.irt.v1.ExportQualityFindingsRequest\x1a%.irt.v1.ExportQualityFindingsResponse\",\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/qualityFindings:export0\x01B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
@@ -464,44 +658,56 @@ func file_irt_v1_export_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_export_service_proto_rawDescData
 }
 
-var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_irt_v1_export_service_proto_goTypes = []any{
 	(*ExportChildRecordsRequest)(nil),     // 0: irt.v1.ExportChildRecordsRequest
 	(*ExportChildRecordsResponse)(nil),    // 1: irt.v1.ExportChildRecordsResponse
 	(*ExportInvolvementsRequest)(nil),     // 2: irt.v1.ExportInvolvementsRequest
 	(*ExportInvolvementsResponse)(nil),    // 3: irt.v1.ExportInvolvementsResponse
-	(*ExportAccessesRequest)(nil),         // 4: irt.v1.ExportAccessesRequest
-	(*ExportAccessesResponse)(nil),        // 5: irt.v1.ExportAccessesResponse
-	(*ExportQualityFindingsRequest)(nil),  // 6: irt.v1.ExportQualityFindingsRequest
-	(*ExportQualityFindingsResponse)(nil), // 7: irt.v1.ExportQualityFindingsResponse
-	(*ChildRecord)(nil),                   // 8: irt.v1.ChildRecord
-	(*Involvement)(nil),                   // 9: irt.v1.Involvement
-	(*timestamppb.Timestamp)(nil),         // 10: google.protobuf.Timestamp
-	(*Access)(nil),                        // 11: irt.v1.Access
-	(QualityFindingKind)(0),               // 12: irt.v1.QualityFindingKind
-	(*QualityFinding)(nil),                // 13: irt.v1.QualityFinding
+	(*ExportConcernsRequest)(nil),         // 4: irt.v1.ExportConcernsRequest
+	(*ExportConcernsResponse)(nil),        // 5: irt.v1.ExportConcernsResponse
+	(*ExportReferralsRequest)(nil),        // 6: irt.v1.ExportReferralsRequest
+	(*ExportReferralsResponse)(nil),       // 7: irt.v1.ExportReferralsResponse
+	(*ExportAccessesRequest)(nil),         // 8: irt.v1.ExportAccessesRequest
+	(*ExportAccessesResponse)(nil),        // 9: irt.v1.ExportAccessesResponse
+	(*ExportQualityFindingsRequest)(nil),  // 10: irt.v1.ExportQualityFindingsRequest
+	(*ExportQualityFindingsResponse)(nil), // 11: irt.v1.ExportQualityFindingsResponse
+	(*ChildRecord)(nil),                   // 12: irt.v1.ChildRecord
+	(*Involvement)(nil),                   // 13: irt.v1.Involvement
+	(*Concern)(nil),                       // 14: irt.v1.Concern
+	(*Referral)(nil),                      // 15: irt.v1.Referral
+	(*timestamppb.Timestamp)(nil),         // 16: google.protobuf.Timestamp
+	(*Access)(nil),                        // 17: irt.v1.Access
+	(QualityFindingKind)(0),               // 18: irt.v1.QualityFindingKind
+	(*QualityFinding)(nil),                // 19: irt.v1.QualityFinding
 }
 var file_irt_v1_export_service_proto_depIdxs = []int32{
-	8,  // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
-	9,  // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
-	10, // 2: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
-	10, // 3: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
-	11, // 4: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
-	12, // 5: irt.v1.ExportQualityFindingsRequest.kinds:type_name -> irt.v1.QualityFindingKind
-	13, // 6: irt.v1.ExportQualityFindingsResponse.findings:type_name -> irt.v1.QualityFinding
-	0,  // 7: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
-	2,  // 8: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
-	4,  // 9: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
-	6,  // 10: irt.v1.ExportService.ExportQualityFindings:input_type -> irt.v1.ExportQualityFindingsRequest
-	1,  // 11: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
-	3,  // 12: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
-	5,  // 13: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
-	7,  // 14: irt.v1.ExportService.ExportQualityFindings:output_type -> irt.v1.ExportQualityFindingsResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	12, // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
+	13, // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
+	14, // 2: irt.v1.ExportConcernsResponse.concerns:type_name -> irt.v1.Concern
+	15, // 3: irt.v1.ExportReferralsResponse.referrals:type_name -> irt.v1.Referral
+	16, // 4: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
+	16, // 5: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
+	17, // 6: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
+	18, // 7: irt.v1.ExportQualityFindingsRequest.kinds:type_name -> irt.v1.QualityFindingKind
+	19, // 8: irt.v1.ExportQualityFindingsResponse.findings:type_name -> irt.v1.QualityFinding
+	0,  // 9: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
+	2,  // 10: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
+	4,  // 11: irt.v1.ExportService.ExportConcerns:input_type -> irt.v1.ExportConcernsRequest
+	6,  // 12: irt.v1.ExportService.ExportReferrals:input_type -> irt.v1.ExportReferralsRequest
+	8,  // 13: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
+	10, // 14: irt.v1.ExportService.ExportQualityFindings:input_type -> irt.v1.ExportQualityFindingsRequest
+	1,  // 15: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
+	3,  // 16: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
+	5,  // 17: irt.v1.ExportService.ExportConcerns:output_type -> irt.v1.ExportConcernsResponse
+	7,  // 18: irt.v1.ExportService.ExportReferrals:output_type -> irt.v1.ExportReferralsResponse
+	9,  // 19: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
+	11, // 20: irt.v1.ExportService.ExportQualityFindings:output_type -> irt.v1.ExportQualityFindingsResponse
+	15, // [15:21] is the sub-list for method output_type
+	9,  // [9:15] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_export_service_proto_init() }
@@ -511,16 +717,18 @@ func file_irt_v1_export_service_proto_init() {
 	}
 	file_irt_v1_audit_proto_init()
 	file_irt_v1_child_record_proto_init()
+	file_irt_v1_concern_proto_init()
 	file_irt_v1_involvement_proto_init()
 	file_irt_v1_options_proto_init()
 	file_irt_v1_quality_service_proto_init()
+	file_irt_v1_referral_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_export_service_proto_rawDesc), len(file_irt_v1_export_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

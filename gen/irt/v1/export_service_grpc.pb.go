@@ -23,6 +23,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	ExportService_ExportChildRecords_FullMethodName    = "/irt.v1.ExportService/ExportChildRecords"
 	ExportService_ExportInvolvements_FullMethodName    = "/irt.v1.ExportService/ExportInvolvements"
+	ExportService_ExportConcerns_FullMethodName        = "/irt.v1.ExportService/ExportConcerns"
+	ExportService_ExportReferrals_FullMethodName       = "/irt.v1.ExportService/ExportReferrals"
 	ExportService_ExportAccesses_FullMethodName        = "/irt.v1.ExportService/ExportAccesses"
 	ExportService_ExportQualityFindings_FullMethodName = "/irt.v1.ExportService/ExportQualityFindings"
 )
@@ -34,8 +36,8 @@ const (
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records and involvements has the form of the import template, and can be
-// imported again.
+// records, involvements, concerns and referrals has the form of the import template,
+// and can be imported again.
 type ExportServiceClient interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -46,6 +48,15 @@ type ExportServiceClient interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportInvolvements(ctx context.Context, in *ExportInvolvementsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportInvolvementsResponse], error)
+	// Exports the concerns that an agency shared, also those that were closed or taken
+	// back, the newest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportConcerns(ctx context.Context, in *ExportConcernsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportConcernsResponse], error)
+	// Exports the referrals that an agency sent, in whatever state, the newest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportReferrals(ctx context.Context, in *ExportReferralsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReferralsResponse], error)
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -105,9 +116,47 @@ func (c *exportServiceClient) ExportInvolvements(ctx context.Context, in *Export
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportInvolvementsClient = grpc.ServerStreamingClient[ExportInvolvementsResponse]
 
+func (c *exportServiceClient) ExportConcerns(ctx context.Context, in *ExportConcernsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportConcernsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[2], ExportService_ExportConcerns_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportConcernsRequest, ExportConcernsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportConcernsClient = grpc.ServerStreamingClient[ExportConcernsResponse]
+
+func (c *exportServiceClient) ExportReferrals(ctx context.Context, in *ExportReferralsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReferralsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[3], ExportService_ExportReferrals_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportReferralsRequest, ExportReferralsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportReferralsClient = grpc.ServerStreamingClient[ExportReferralsResponse]
+
 func (c *exportServiceClient) ExportAccesses(ctx context.Context, in *ExportAccessesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAccessesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[2], ExportService_ExportAccesses_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[4], ExportService_ExportAccesses_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +175,7 @@ type ExportService_ExportAccessesClient = grpc.ServerStreamingClient[ExportAcces
 
 func (c *exportServiceClient) ExportQualityFindings(ctx context.Context, in *ExportQualityFindingsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportQualityFindingsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[3], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[5], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +199,8 @@ type ExportService_ExportQualityFindingsClient = grpc.ServerStreamingClient[Expo
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records and involvements has the form of the import template, and can be
-// imported again.
+// records, involvements, concerns and referrals has the form of the import template,
+// and can be imported again.
 type ExportServiceServer interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -162,6 +211,15 @@ type ExportServiceServer interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportInvolvements(*ExportInvolvementsRequest, grpc.ServerStreamingServer[ExportInvolvementsResponse]) error
+	// Exports the concerns that an agency shared, also those that were closed or taken
+	// back, the newest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportConcerns(*ExportConcernsRequest, grpc.ServerStreamingServer[ExportConcernsResponse]) error
+	// Exports the referrals that an agency sent, in whatever state, the newest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportReferrals(*ExportReferralsRequest, grpc.ServerStreamingServer[ExportReferralsResponse]) error
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -188,6 +246,12 @@ func (UnimplementedExportServiceServer) ExportChildRecords(*ExportChildRecordsRe
 }
 func (UnimplementedExportServiceServer) ExportInvolvements(*ExportInvolvementsRequest, grpc.ServerStreamingServer[ExportInvolvementsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportInvolvements not implemented")
+}
+func (UnimplementedExportServiceServer) ExportConcerns(*ExportConcernsRequest, grpc.ServerStreamingServer[ExportConcernsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportConcerns not implemented")
+}
+func (UnimplementedExportServiceServer) ExportReferrals(*ExportReferralsRequest, grpc.ServerStreamingServer[ExportReferralsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportReferrals not implemented")
 }
 func (UnimplementedExportServiceServer) ExportAccesses(*ExportAccessesRequest, grpc.ServerStreamingServer[ExportAccessesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportAccesses not implemented")
@@ -238,6 +302,28 @@ func _ExportService_ExportInvolvements_Handler(srv interface{}, stream grpc.Serv
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportInvolvementsServer = grpc.ServerStreamingServer[ExportInvolvementsResponse]
 
+func _ExportService_ExportConcerns_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportConcernsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ExportServiceServer).ExportConcerns(m, &grpc.GenericServerStream[ExportConcernsRequest, ExportConcernsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportConcernsServer = grpc.ServerStreamingServer[ExportConcernsResponse]
+
+func _ExportService_ExportReferrals_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportReferralsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ExportServiceServer).ExportReferrals(m, &grpc.GenericServerStream[ExportReferralsRequest, ExportReferralsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportReferralsServer = grpc.ServerStreamingServer[ExportReferralsResponse]
+
 func _ExportService_ExportAccesses_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ExportAccessesRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -276,6 +362,16 @@ var ExportService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ExportInvolvements",
 			Handler:       _ExportService_ExportInvolvements_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportConcerns",
+			Handler:       _ExportService_ExportConcerns_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportReferrals",
+			Handler:       _ExportService_ExportReferrals_Handler,
 			ServerStreams: true,
 		},
 		{
