@@ -28,9 +28,9 @@ type matchEvaluateCommand struct {
 func (matchEvaluateCommand) Help() string {
 	return `Learns a model from the records of the file without looking at the truth (expectation maximisation from the built-in model, or --model), puts the records together with the code that the hub runs (normalising, blocking keys and their caps, scoring, deciding) and compares the outcome with the truth. All true pairs count, also those that no blocking key brought together. It needs no hub and no database.
 
-What counts as a link: by default what is linked automatically, and what the hub would hold for a person who would find it at least as likely as not (probability 0.5 or more) to be one child; two different valid NHS numbers never link. Two children whom the hub suspects to be one, because a record fits both, count as merged, and so do two of whom the person would find a record held for review at least as likely as not to be either's, where the records of each fit the other on the whole (how often, merged says). The 0.5 is not fitted to anything. With --auto-link-only what is held for review counts as left apart. review_share is the share of records held for review either way. In batch mode best_over_thresholds adds the best F1 over all thresholds, of scored pairs before they are put together; that threshold alone is chosen by the labels.
+What counts as a link: by default what is linked automatically, and what the hub would hold for a person who would find it at least as likely as not (probability 0.5 or more) to be one child; two different valid NHS numbers never link. Where the hub would ask about a second child that a record fits, the two count as merged if it suspects them to be one, or if the person would find the record at least as likely as not to be the second child's too, and the records of each fit the other on the whole (how often, merged says). The 0.5 is not fitted to anything. With --auto-link-only what is held for review counts as left apart. review_share is the share of records about which the hub would ask a person, either way, and reviews how many entries of its queue that makes: two where a record may be either of two children. In batch mode best_over_thresholds adds the best F1 over all thresholds, of scored pairs before they are put together; that threshold alone is chosen by the labels.
 
-The last line of the output is one JSON object: pairwise, b3 (each precision, recall, f1), review_share, false_links_by_class (of family_pairs_by_class), records_per_second, records, clusters, children, true_pairs, thresholds, links_counted, mode, seed and more.
+The last line of the output is one JSON object: pairwise, b3 (each precision, recall, f1), review_share, reviews, false_links_by_class (of family_pairs_by_class), records_per_second, records, clusters, children, true_pairs, thresholds, links_counted, mode, seed and more.
 
 Examples:
 
@@ -88,7 +88,7 @@ func (e *evaluation) print(s streams) {
 		line("best F1 of pairs  %.5f, at probability %.4f (chosen by the labels)", b.F1, b.Threshold)
 	}
 	line("clusters          %d", e.Clusters)
-	line("held for review   %.4f of the records", e.ReviewShare)
+	line("for a person      %.4f of the records, %d reviews", e.ReviewShare, e.Reviews)
 	for _, class := range []match.Class{match.Twin, match.Sibling, match.Stranger} {
 		line("wrongly linked    %-8s %d", class, e.FalseLinks[class])
 	}

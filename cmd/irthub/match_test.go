@@ -50,7 +50,7 @@ func TestMatchEvaluate(t *testing.T) {
 			t.Fatalf("%s: status %d: %s", mode, status, errs)
 		}
 		o := object(t, out)
-		for _, key := range []string{"pairwise", "b3", "review_share", "false_links_by_class", "records_per_second", "thresholds", "links_counted"} {
+		for _, key := range []string{"pairwise", "b3", "review_share", "reviews", "false_links_by_class", "records_per_second", "thresholds", "links_counted"} {
 			if o[key] == nil {
 				t.Errorf("%s: no %s in %v", mode, key, o)
 			}

@@ -151,11 +151,12 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 	if err != nil {
 		return nil, err
 	}
+	asked := *d
 	stays := w.stays(sub, old)
 	with, confirmed := w.confirmed(sub)
 	switch {
 	case confirmed:
-		d.Band, d.Rule, d.SuspectedDuplicate = match.BandLink, ruleConfirmed, false
+		d.Band, d.Rule = match.BandLink, ruleConfirmed
 		err = w.bring(ctx, old, fresh, with)
 	case stays && d.Band != match.BandLink:
 		fresh.childID = old.childID
@@ -163,7 +164,7 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 		// It still agrees with its own child's other records: two children that
 		// look alike are for a person to merge.
 		fresh.childID = old.childID
-		d.Band, d.SuspectedDuplicate, d.RunnerUp.Child = match.BandReview, false, d.Child
+		d.Band = match.BandReview
 	case d.Band == match.BandLink:
 		err = w.bring(ctx, old, fresh, d.Child)
 	default:
@@ -179,38 +180,46 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 		weight: float32(why.GetWeight()), rule: why.GetRuleId(), model: why.GetModelVersion(),
 		evidence: encodeEvidence(d, found.against),
 	}
-	w.raise(d, fresh)
+	w.raise(&asked, fresh)
 	return why, nil
 }
 
 // heed keeps a record from being linked to either of two children whom it fits
-// and whom a person found to be two: which of them it is, is for a person too.
+// equally and whom a person found to be two: which of them it is, is for a person
+// too. Of two whom it does not fit equally nobody is asked again.
 func (w *write) heed(ctx context.Context, d *match.Decision) error {
-	if !d.SuspectedDuplicate || d.Band != match.BandLink {
+	if !d.RunnerUp.Fits || d.Band != match.BandLink {
 		return nil
 	}
 	apart, err := heldApart(ctx, w.from, w.members[uuid.UUID(d.Child)], w.members[uuid.UUID(d.RunnerUp.Child)])
 	if err != nil || !apart {
 		return err
 	}
+	if !d.SuspectedDuplicate {
+		d.RunnerUp.Fits = false
+		return nil
+	}
 	d.Band, d.Rule, d.SuspectedDuplicate = match.BandReview, match.RuleAmbiguous, false
 	return nil
 }
 
-// raise holds for review the pairs that the decision leaves to a person.
+// raise asks people about the children that the record fits and does not stand under,
+// whoever or whatever put it where it stands.
 func (w *write) raise(d *match.Decision, fresh *record) {
-	candidate := uuid.UUID(d.Child)
-	if d.SuspectedDuplicate {
-		candidate = d.RunnerUp.Child
-	} else if d.Band != match.BandReview {
+	if d.Band != match.BandNew {
+		w.ask(fresh, d.Child, &match.Decision{Band: match.BandReview, Rule: d.Rule, Result: d.Result})
+	}
+	if second := &d.RunnerUp; second.Fits {
+		w.ask(fresh, second.Child, &match.Decision{Band: match.BandReview, Rule: second.Rule, Result: second.Result})
+	}
+}
+
+// ask puts the pair of a record and a child into the queue.
+func (w *write) ask(fresh *record, candidate uuid.UUID, why *match.Decision) {
+	if candidate == fresh.childID {
 		return
 	}
-	if candidate == uuid.Nil || candidate == fresh.childID {
-		return
-	}
-	full := explain(d, w.model.Version, true)
-	full.Decision = irtv1.MatchDecision_MATCH_DECISION_REVIEW
-	w.reviews = append(w.reviews, review{record: fresh, candidate: candidate, match: full, risk: riskOf(d)})
+	w.reviews = append(w.reviews, review{record: fresh, candidate: candidate, match: explain(why, w.model.Version, true), risk: riskOf(why)})
 }
 
 // finding is a decision with what it rests on.

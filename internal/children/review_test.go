@@ -212,3 +212,72 @@ func TestNumberOfATwinIsForAPerson(t *testing.T) {
 		}
 	}
 }
+
+// reviewsOf are the children about whom a record has raised a question that waits.
+func (h *hub) reviewsOf(record string) (candidates []string, reviews []*irtv1.MatchReview) {
+	h.t.Helper()
+	got, err := h.ListMatchReviews(manager(h.t), &irtv1.ListMatchReviewsRequest{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, r := range got.GetMatchReviews() {
+		if r.GetChildRecord() == record {
+			candidates, reviews = append(candidates, r.GetCandidateChild()), append(reviews, r)
+		}
+	}
+	return candidates, reviews
+}
+
+// A record that is linked to one child, and would be linked to another if that were
+// not there, has people asked about the other, with the evidence for the other.
+func TestSecondChildThatFitsIsAskedAbout(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	oyelaran := with(jennifer(), func(r *irtv1.ChildRecord) {
+		r.FamilyName, r.AddressLines, r.Postcode, r.Carers, r.NhsNumber = "Oyelaran", []string{"4 Sea View"}, "NR30 2QQ", nil, ""
+	})
+	first, second := h.send("gp", "1", jennifer()).GetChild(), h.send("social", "1", oyelaran).GetChild()
+	if first == second {
+		t.Fatal("the two are one to begin with")
+	}
+	got := h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.FamilyName = "Oyelaran" }))
+	asked, reviews := h.reviewsOf(schoolRecord)
+	if got.GetChild() != first || !slices.Equal(asked, []string{second}) {
+		t.Fatalf("%v to %s; asked about %v, want %s", got.GetMatch(), got.GetChild(), asked, second)
+	}
+	if levels := reviews[0].GetMatch().GetFieldWeights(); !slices.ContainsFunc(levels, func(f *irtv1.MatchFieldWeight) bool {
+		return f.GetField() == "family_name" && f.GetLevel() == "same"
+	}) || !slices.Contains(reviews[0].GetRiskReasons(), "TWO_CHILDREN_FIT") {
+		t.Errorf("the evidence is not that for the second child: %v", reviews[0])
+	}
+	if _, err := h.resolve("ann", reviews[0], notSame); err != nil {
+		t.Fatal(err)
+	}
+	h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.FamilyName, r.MiddleNames = "Oyelaran", "Ann" }))
+	if asked, _ = h.reviewsOf(schoolRecord); len(asked) != 0 {
+		t.Errorf("what was answered is asked again: %v", asked)
+	}
+	h.checkInvariants()
+}
+
+// A record that may be either of two children, as far as it goes, has people asked
+// about both.
+func TestBothChildrenThatMayBeAreAskedAbout(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	one := func(given string) *irtv1.ChildRecord {
+		return with(jennifer(), func(r *irtv1.ChildRecord) { r.GivenName, r.NhsNumber, r.Sex = given, "", "" })
+	}
+	first, second := h.send("gp", "1", one("Ellie")).GetChild(), h.send("gp", "2", one("Edward")).GetChild()
+	if first == second {
+		t.Fatal("the two are one to begin with")
+	}
+	got := h.send("school", "p1", one("E"))
+	asked, _ := h.reviewsOf(schoolRecord)
+	slices.Sort(asked)
+	want := []string{first, second}
+	slices.Sort(want)
+	if got.GetChild() == first || got.GetChild() == second || !slices.Equal(asked, want) {
+		t.Errorf("%v; asked about %v, want both", got.GetMatch(), asked)
+	}
+}

@@ -52,8 +52,11 @@ type Accuracy struct {
 	Pairwise     Rates `json:"pairwise"`
 	// B3 is B-cubed, which counts records rather than pairs.
 	B3 Rates `json:"b3"`
-	// ReviewShare is the share of records held for a person.
+	// ReviewShare is the share of records about which a person is asked, and Reviews
+	// how many questions that are: a record that fits two children raises two, or one
+	// where it was linked to the other.
 	ReviewShare float64 `json:"review_share"`
+	Reviews     int     `json:"reviews"`
 	// Merged counts the times that two children suspected to be one were merged.
 	Merged int `json:"merged"`
 	// FalseLinks counts wrongly linked pairs by what they look like, of

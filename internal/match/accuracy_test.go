@@ -20,7 +20,7 @@ var benchmarks = []benchmark{
 	{name: "fake_1000", file: "fake_1000.csv", read: fake1000, f1: 0.94, review: 1},
 	{name: "historical, names only", file: "historical_dev.csv", read: historicalWith(), large: true, precision: 0.97, f1: 0.905, b3: 0.919, review: 0.12},
 	{name: "historical, place of birth", file: "historical_dev.csv", read: historicalWith("birth_place"), large: true, precision: 0.97, f1: 0.945, b3: 0.95, review: 0.08},
-	{name: "historical, occupation", file: "historical_dev.csv", read: historicalWith("occupation"), large: true, precision: 0.97, f1: 0.92, b3: 0.925, review: 0.1},
+	{name: "historical, occupation", file: "historical_dev.csv", read: historicalWith("occupation"), large: true, precision: 0.97, f1: 0.92, b3: 0.925, review: 0.105},
 	{name: "historical, both", file: "historical_dev.csv", read: historicalWith("birth_place", "occupation"), large: true, precision: 0.97, f1: 0.94, b3: 0.945, review: 0.09},
 	{name: "ukkids", file: "ukkids_dev.csv", read: ukkids, autoLinkOnly: true, large: true, precision: 0.9996, recall: 0.98, review: 0.008},
 	{name: "ukkids without numbers", file: "ukkids_dev.csv", read: ukkidsWithoutNumbers, large: true, f1: 0.99, review: 0.01},

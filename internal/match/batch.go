@@ -57,7 +57,7 @@ func (m *Model) runBatch(records []Labelled, a *Accuracy) {
 			delete(held, x)
 		}
 	}
-	a.ReviewShare = ratio(len(held), max(len(records), 1))
+	a.Reviews, a.ReviewShare = len(held), ratio(len(held), max(len(records), 1))
 	a.count(m, records, c.clusters())
 	a.BestPairs = bestOf(records, list, a.TruePairs)
 }

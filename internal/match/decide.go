@@ -84,6 +84,11 @@ type Alternative struct {
 	Member      int     `json:"member"`
 	Weight      float64 `json:"weight"`
 	Probability float64 `json:"probability"`
+	// Fits says that the record may be this child's as well: wherever it is put, a
+	// person is asked about this child too. Rule and Result, set only then, say why.
+	Fits   bool   `json:"fits,omitempty"`
+	Rule   string `json:"rule,omitempty"`
+	Result Result `json:"result,omitzero"`
 }
 
 // Decision is what to do with one record, and why.
@@ -160,12 +165,22 @@ func (m *Model) Decide(record *Features, candidates []Candidate) Decision {
 	if d.Band != BandNew {
 		d.Child = first.child
 	}
-	if d.Together = first.whole; d.Together {
-		d.Result = first.all.explain(m, &first.result)
-	} else {
-		d.Result = m.Explain(record, candidates[first.best].Features)
+	d.Together, d.Result = first.whole, m.explain(first, record, candidates)
+	if second >= 0 {
+		d.askSecond(&children[second])
+		if d.RunnerUp.Fits {
+			d.RunnerUp.Result = m.explain(&children[second], record, candidates)
+		}
 	}
 	return d
+}
+
+// explain is what decided about a child, with the waterfall.
+func (m *Model) explain(e *evidence, record *Features, candidates []Candidate) Result {
+	if e.whole {
+		return e.all.explain(m, &e.result)
+	}
+	return m.Explain(record, candidates[e.best].Features)
 }
 
 // ahead orders children: one with the same NHS number first, then what may be
@@ -372,24 +387,6 @@ func alikeButForNumber(r *Result) bool {
 // that fits both to be linked to either, and by all records of a child for one of
 // them to decide.
 const sureEnough = 0.9
-
-// weighSecond looks at the second-best child. A record that fits two is
-// linked to the better by a clear margin only, unless the two are likely one
-// child held twice: then neither link is wrong.
-func (m *Model) weighSecond(d *Decision, first, second *evidence, candidates []Candidate) {
-	d.RunnerUp = Alternative{second.child, second.best, second.result.Weight, second.result.Probability}
-	if d.Band != BandLink || second.band == BandNew {
-		return
-	}
-	between := m.Score(candidates[first.best].Features, candidates[second.best].Features)
-	if between.Levels[FieldNHSNumber] != different && between.Probability >= sureEnough {
-		d.SuspectedDuplicate = true
-		return
-	}
-	if first.rule != RuleSameNHSNumber && first.result.Weight-second.result.Weight < m.parameters.Margin {
-		d.Band, d.Rule = BandReview, RuleAmbiguous
-	}
-}
 
 // numberOfATwin reports that the record's given name is only like that of the child
 // who holds its NHS number, and is another child's born on the same day: it may be

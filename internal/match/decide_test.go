@@ -264,13 +264,13 @@ func TestDecideBetweenTwoChildren(t *testing.T) {
 	twins := append(membersOf(1, jack(nil)), membersOf(2, jack(func(p *Person) { p.GivenName = "James" }))...)
 
 	record := Prepare(jack(nil))
-	if d := m.Decide(&record, twins); d.Band != BandLink || d.Child != twins[0].Child || d.RunnerUp.Child != twins[1].Child {
-		t.Errorf("the twin's own record: got %v %v", d.Band, d.Child)
+	if d := m.Decide(&record, twins); d.Band != BandLink || d.Child != twins[0].Child || d.RunnerUp.Child != twins[1].Child || d.RunnerUp.Fits {
+		t.Errorf("the twin's own record: got %v %v, second %+v", d.Band, d.Child, d.RunnerUp)
 	}
 	record = Prepare(jack(func(p *Person) { p.GivenName = "J"; p.MiddleNames = "Lee" }))
 	twins[0].Features.Middle, twins[1].Features.Middle = record.Middle, record.Middle
-	if d := m.Decide(&record, twins); d.Band != BandReview || d.Rule != RuleAmbiguous {
-		t.Errorf("a record that fits both twins: got %v by %q", d.Band, d.Rule)
+	if d := m.Decide(&record, twins); d.Band != BandReview || d.Rule != RuleAmbiguous || !d.RunnerUp.Fits || len(d.RunnerUp.Result.Fields) == 0 {
+		t.Errorf("a record that fits both twins: got %v by %q, second %+v", d.Band, d.Rule, d.RunnerUp)
 	}
 
 	twice := append(membersOf(1, jack(nil)), membersOf(2, jack(nil), jack(nil))...)
@@ -278,6 +278,15 @@ func TestDecideBetweenTwoChildren(t *testing.T) {
 	d := m.Decide(&record, twice)
 	if d.Band != BandLink || !d.SuspectedDuplicate || d.Child != twice[1].Child {
 		t.Errorf("one child held twice: got %v %v, duplicate %v; want the one with more records", d.Band, d.Child, d.SuspectedDuplicate)
+	}
+
+	moved := append(membersOf(1, jack(func(p *Person) { p.NHSNumber = numberA })),
+		membersOf(2, jack(func(p *Person) {
+			p.FamilyName, p.AddressLines, p.Postcode = "Oyelaran", []string{"4 Sea View"}, "NR30 2QQ"
+		}))...)
+	record = Prepare(jack(func(p *Person) { p.FamilyName, p.NHSNumber = "Oyelaran", numberA }))
+	if d := m.Decide(&record, moved); d.Band != BandLink || d.SuspectedDuplicate || !d.RunnerUp.Fits || d.RunnerUp.Rule != RuleAmbiguous {
+		t.Errorf("a record that would be linked to either of two that are unlike: got %v by %q, second %+v", d.Band, d.Rule, d.RunnerUp)
 	}
 
 	record = Prepare(jack(func(p *Person) { p.NHSNumber = numberA }))

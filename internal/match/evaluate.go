@@ -56,7 +56,7 @@ func (m *Model) Evaluate(records []Labelled, t Trial) Accuracy {
 
 func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 	ix := newOnline(records)
-	reviews, compared := 0, 0
+	held, compared := 0, 0
 	order := rand.New(rand.NewPCG(a.Seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
 	for _, i := range order.Perm(len(records)) {
 		narrow, broad := Split(ix.keys[i])
@@ -67,9 +67,9 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 			d = m.Decide(&records[i].Features, list)
 		}
 		compared += len(list)
-		reviewed := d.Band == BandReview
-		if reviewed {
-			reviews++
+		if n := d.asks(); n > 0 {
+			held++
+			a.Reviews += n
 		}
 		if d.Rule != "" {
 			a.Rules[d.Rule]++
@@ -79,7 +79,7 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 		}
 		child := ix.put(i, &d)
 		ix.members[child] = append(ix.members[child], i)
-		if !a.AutoLinkOnly && (d.SuspectedDuplicate || reviewed && d.Band == BandLink && d.RunnerUp.Probability >= Confirm) {
+		if a.linksToo(&d) {
 			other := ix.standing(childNumber(d.RunnerUp.Child))
 			if child != other && m.fit(records, ix.members[child], ix.members[other]) {
 				ix.merge(child, other)
@@ -88,7 +88,7 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 		}
 	}
 	a.Candidates = ratio(compared, max(len(records), 1))
-	a.ReviewShare = ratio(reviews, max(len(records), 1))
+	a.ReviewShare = ratio(held, max(len(records), 1))
 	a.count(m, records, slices.DeleteFunc(ix.members, func(m []int) bool { return len(m) == 0 }))
 }
 
@@ -98,6 +98,13 @@ func (a *Accuracy) links(d *Decision) bool {
 		return d.Band == BandLink
 	}
 	return d.Member >= 0 && d.Rule != RuleDifferentNHSNumber && d.Result.Probability >= Confirm
+}
+
+// linksToo reports that the reviewer, asked about the second child, says that it is
+// the record's as well.
+func (a *Accuracy) linksToo(d *Decision) bool {
+	second := &d.RunnerUp
+	return !a.AutoLinkOnly && second.Fits && second.Rule != RuleDifferentNHSNumber && (d.SuspectedDuplicate || second.Probability >= Confirm)
 }
 
 // online is the index that fills as records arrive.
