@@ -45,6 +45,7 @@ type Options struct {
 	MaxBatch int           // inputs per Run at most; default 256
 	MaxQueue int           // inputs waiting for a Run at most; default 4096
 	Workers  int           // Runs at the same time at most, where there is cause (see due); default 2
+	Second   int           // how many that wait are worth a Run beside another; default half of MaxBatch
 	Timeout  time.Duration // bound on one Run; default 30 s
 
 	// RetrySingly runs each input alone when a batch of several fails with an
@@ -59,6 +60,7 @@ func (o Options) withDefaults() Options {
 	o.MaxBatch = orDefault(o.MaxBatch, 256)
 	o.MaxQueue = orDefault(o.MaxQueue, 4096)
 	o.Workers = orDefault(o.Workers, 2)
+	o.Second = orDefault(o.Second, o.MaxBatch/2)
 	o.Timeout = orDefault(o.Timeout, 30*time.Second)
 	if o.Hopeless == nil {
 		o.Hopeless = func(error) bool { return false }
@@ -146,21 +148,6 @@ func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return none, err
 	}
 	return b.submit(ctx, in, l)
-}
-
-// Begin is Do in two steps: it queues in, waiting for a place, and returns what
-// waits for the outcome. Who begins one input after the other has them queued in
-// that order. Every wait must be called.
-func (b *Batcher[In, Out]) Begin(ctx context.Context, in In) (wait func() (Out, error), err error) {
-	l := b.laneFor(in)
-	if err := b.waitForPlace(ctx, l); err != nil {
-		return nil, err
-	}
-	c, err := b.put(ctx, in, l)
-	if err != nil {
-		return nil, err
-	}
-	return func() (Out, error) { return b.await(ctx, c) }, nil
 }
 
 // TryDo is Do for a caller that would rather be refused than wait for a place:

@@ -85,11 +85,8 @@ func (c *curation) lockChildren(ctx context.Context, ids ...uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	var taken [lockStripes]bool
-	for _, id := range records {
-		taken[stripeOfRecord(id)] = true
-	}
-	if err := c.lockStripes(ctx, inOrder(&taken)); err != nil {
+	c.held = locksOfRecords(records)
+	if err := c.lock(ctx); err != nil {
 		return err
 	}
 	if c.entries, c.members, err = c.lockEntries(ctx, wanted); err != nil {
@@ -100,7 +97,7 @@ func (c *curation) lockChildren(ctx context.Context, ids ...uuid.UUID) error {
 			return rpc.NotFound("child")
 		}
 		for _, r := range c.members[id] {
-			if !taken[stripeOfRecord(r.id)] { // it came in between
+			if !c.held.of(r.id) { // it came in between
 				return errStale
 			}
 		}

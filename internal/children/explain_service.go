@@ -262,7 +262,8 @@ func (s *Service) RevokeMatchConstraint(ctx context.Context, req *irtv1.RevokeMa
 		if err != nil {
 			return err
 		}
-		if err := c.lockStripes(ctx, stripesOf(records)); err != nil {
+		c.held = locksOfRecords(idsOf(records))
+		if err := c.lock(ctx); err != nil {
 			return err
 		}
 		a, b := records[0].id, records[1].id
@@ -293,12 +294,4 @@ func (s *Service) RevokeMatchConstraint(ctx context.Context, req *irtv1.RevokeMa
 		return nil, err
 	}
 	return out, s.showAbout(ctx, about{message: out, children: named(out.GetChild(), out.GetOtherChild())})
-}
-
-func stripesOf(records []*record) []int32 {
-	var taken [lockStripes]bool
-	for _, r := range records {
-		taken[stripeOfRecord(r.id)] = true
-	}
-	return inOrder(&taken)
 }

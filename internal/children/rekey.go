@@ -205,12 +205,8 @@ func (r *rematch) rekeyBatch(ctx context.Context, after uuid.UUID) (last uuid.UU
 			return nil
 		}
 		last = ids[len(ids)-1]
-		w := &write{s: r.s, model: r.model, from: tx, tx: tx}
-		var taken [lockStripes]bool
-		for _, id := range ids {
-			taken[stripeOfRecord(id)] = true
-		}
-		if err := w.lockStripes(ctx, inOrder(&taken)); err != nil {
+		w := &write{s: r.s, model: r.model, from: tx, tx: tx, held: locksOfRecords(ids)}
+		if err := w.lock(ctx); err != nil {
 			return err
 		}
 		records, err := queryRecords(ctx, tx, `SELECT `+recordList+which+`= ANY($2::uuid[])`, match.KeyVersion, uuids(ids))

@@ -43,6 +43,7 @@ type Service struct {
 	access    *audit.Writer
 	current   atomic.Pointer[match.Model] // the model in use; see learn.go
 	follower  Follower                    // may be nil
+	lockRoom  atomic.Int32                // see locksAtMost; 0 until that is known
 
 	writer    *batch.Batcher[*submission, *answer]
 	rehearser *batch.Batcher[*submission, *answer]
@@ -55,10 +56,9 @@ type Service struct {
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access}
 	s.current.Store(match.Default())
-	// One worker: two measured no faster, since large batches exclude each other by
-	// their locks, and one keeps the order in which records came.
+	// Of two batches at once, one is matched here while the other is with the database.
 	s.writer = batch.NewFair(batch.Options{
-		Name: "child records", MaxBatch: 512, MaxQueue: 4096, Workers: 1, Timeout: time.Minute,
+		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, s.submit)
 	s.rehearser = batch.NewFair(batch.Options{
@@ -140,38 +140,26 @@ type SubmitOptions struct{ Strict, ValidateOnly bool }
 // its own beside it. The answer does not explain the match field by field. Errors
 // are as of SubmitChildRecord.
 func (s *Service) Submit(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*irtv1.SubmitChildRecordResponse, error) {
-	return s.begin(ctx, r, o)()
-}
-
-// begin is Submit in two steps: the record has its place in the pipeline when it
-// returns, and what it returns waits for the answer.
-func (s *Service) begin(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) func() (*irtv1.SubmitChildRecordResponse, error) {
-	wait, err := s.enter(ctx, r, o)
-	return func() (*irtv1.SubmitChildRecordResponse, error) {
-		var a *answer
-		if err == nil {
-			a, err = wait()
-		}
-		if err != nil {
-			return nil, s.recordRefusal(ctx, r.GetName(), err)
-		}
-		resp := a.response()
-		resp.ValidateOnly = o.ValidateOnly
-		return resp, nil
+	a, err := s.enter(ctx, r, o)
+	if err != nil {
+		return nil, s.recordRefusal(ctx, r.GetName(), err)
 	}
+	resp := a.response()
+	resp.ValidateOnly = o.ValidateOnly
+	return resp, nil
 }
 
-func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (wait func() (*answer, error), err error) {
+func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*answer, error) {
 	sub, err := s.admit(ctx, r, o.Strict)
 	if err != nil {
 		return nil, err
 	}
 	sub.lane.Bulk = true
 	if o.ValidateOnly {
-		return s.rehearser.Begin(ctx, sub)
+		return s.rehearser.Do(ctx, sub)
 	}
 	sub.access = audit.FromContext(ctx)
-	return s.writer.Begin(ctx, sub)
+	return s.writer.Do(ctx, sub)
 }
 
 // recordRefusal puts what was refused into the access log, and returns the error

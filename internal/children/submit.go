@@ -126,7 +126,7 @@ type write struct {
 	now      time.Time             // when the hub comes to know this
 	existing map[uuid.UUID]*record // stored versions of the records submitted
 	bonds    bonds                 // what people decided about them
-	held     [lockStripes]bool     // whose locks are held
+	held     locks                 // that it has, or is about to take
 	index    blocks                // the children that may be meant
 	members  map[uuid.UUID][]*record
 	pins     map[uuid.UUID]pins      // of the children that are locked
@@ -201,7 +201,10 @@ func (w *write) change(ctx context.Context, pending []int) error {
 // been first.
 func (w *write) enter(ctx context.Context, which []int) error {
 	b := &pgx.Batch{}
-	w.queueLocks(b, w.stripes(which))
+	w.held = w.locksFor(which)
+	if err := w.queueLocks(ctx, b); err != nil {
+		return err
+	}
 	w.queueLoad(b, which)
 	w.index = newBlocks()
 	w.index.queue(b, w.narrowKeys(which))

@@ -8,7 +8,7 @@ import (
 
 // KeyVersion changes whenever Keys may give other values for the same record;
 // stored keys must then be computed anew, which irthub match rematch does.
-const KeyVersion = 4
+const KeyVersion = 5
 
 // KeysAlikeSince is the oldest KeyVersion with most of whose keys those of this one
 // agree, so that a hub can be at work while keys are made anew.
@@ -26,7 +26,7 @@ const (
 	// 4 was used before the first release.
 	KindNamesYear      Kind = 5 // sounds of given and family name in either order + year
 	KindPostcodeBorn   Kind = 6
-	KindPostcodeGiven  Kind = 7 // postcode + first letter of the given name
+	KindPostcodeGiven  Kind = 7 // postcode + first letter of the given name; made where there is no KindAddressGiven, or little else
 	KindTelephoneGiven Kind = 8
 	KindAddressGiven   Kind = 9 // house number, street and first letter
 	KindEmail          Kind = 10
@@ -34,7 +34,7 @@ const (
 	KindNamesDay       Kind = 12 // sounds of both names + day and month
 	KindNamesDistrict  Kind = 13 // sounds of both names + postal district
 	KindNamesOther     Kind = 14 // sounds of both names + other text
-	KindDistrictBorn   Kind = 15 // postal district + date of birth
+	KindDistrictBorn   Kind = 15 // postal district + date of birth; made where little else is known
 	KindFamilyPostcode Kind = 16 // sound of the family name + postcode
 
 	// Broad kinds, made only for records that have fewer of those above.
@@ -162,7 +162,9 @@ func Split(keys []uint64) (narrow, broad []uint64) {
 // A record with no NHS number, no UPN and no telephone, of which little is
 // known, has broad keys besides. In an index of a million children their blocks
 // are mostly over BroadBlockCap and cost no more than a look; in a small one, or
-// for a rare name, they find what a misspelt record hides.
+// for a rare name, they find what a misspelt record hides. It also has the narrow
+// keys that bring more neighbours and namesakes than they find children: whoever
+// shares the date of birth and the district, or the postcode and an initial.
 //
 // A key begins with its place: 20 bits of what some kinds of one record share (the
 // date of birth, the pair of names, the postcode, a number by itself), so that an
@@ -173,14 +175,14 @@ func Split(keys []uint64) (narrow, broad []uint64) {
 // MurmurHash3). It is the same on every machine and in every release of
 // one KeyVersion. As a signed 64-bit number it is never negative.
 func Keys(f *Features) []uint64 {
-	k := &keySet{list: make([]uint64, 0, 32)}
+	k := &keySet{list: make([]uint64, 0, 32), sparse: f.NHS == 0 && f.UPN == "" && len(f.Telephones) == 0}
 	k.identifiers(f)
 	if f.Born.full() {
 		k.born(f)
 	}
 	k.names(f)
 	k.household(f)
-	if f.NHS == 0 && f.UPN == "" && len(f.Telephones) == 0 {
+	if k.sparse {
 		k.broad(f)
 		if f.Address.Street == "" {
 			k.broadest(f)
@@ -189,7 +191,10 @@ func Keys(f *Features) []uint64 {
 	return k.list
 }
 
-type keySet struct{ list []uint64 }
+type keySet struct {
+	list   []uint64
+	sparse bool // little is known of the record
+}
 
 // at begins keys at a place.
 func (k *keySet) at(place hash) keysAt {
@@ -252,7 +257,9 @@ func (k *keySet) born(f *Features) {
 		}
 	}
 	if f.Postcode != "" {
-		born.text(KindDistrictBorn, outward(f.Postcode))
+		if k.sparse {
+			born.text(KindDistrictBorn, outward(f.Postcode))
+		}
 		home := k.at(start.text(f.Postcode))
 		home.number(KindPostcodeBorn, uint64(f.Born.packed()))
 	}
@@ -296,12 +303,13 @@ func (k *keySet) household(f *Features) {
 			home.number(KindFamilyPostcode, f.Family[i].Sound)
 		}
 	}
+	addressed := f.Address.Number != "" && f.Address.Street != ""
 	for i := range f.Given {
 		initial := uint64(f.Given[i].Joined[0])
-		if f.Postcode != "" {
+		if f.Postcode != "" && (k.sparse || !addressed) {
 			home.number(KindPostcodeGiven, initial)
 		}
-		if f.Address.Number != "" && f.Address.Street != "" {
+		if addressed {
 			house.number(KindAddressGiven, initial)
 		}
 		for _, t := range f.Telephones {

@@ -1,0 +1,131 @@
+package children
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"irthub/internal/match"
+)
+
+// Matching must not run twice at once on two records of one child, or the child
+// would be made twice. So a write takes advisory locks on what its records could
+// share with others before it looks for candidates: each blocking key, and the
+// records themselves. They are taken in order, so that two writes never wait for
+// each other. A write that would need more of them than the database has room for
+// takes one lock on the whole index instead.
+const (
+	lockClass  = 0x495254 // "IRT": apart from anybody else's advisory locks
+	wholeIndex = -1
+	// lockShare is the part of the database's lock table that one write may fill: two
+	// hubs of two batches each have half of it together.
+	lockShare = 8
+)
+
+// locksAtMost is how many locks one write may take.
+func (s *Service) locksAtMost(ctx context.Context) (int, error) {
+	if n := s.lockRoom.Load(); n > 0 {
+		return int(n), nil
+	}
+	var n int32
+	if err := s.pool.QueryRow(ctx, `
+		SELECT current_setting('max_locks_per_transaction')::int * current_setting('max_connections')::int / $1::int`,
+		lockShare).Scan(&n); err != nil {
+		return 0, fmt.Errorf("children: asking how many locks there may be: %w", err)
+	}
+	s.lockRoom.Store(n)
+	return int(n), nil
+}
+
+// lock takes what is in w.held.
+func (w *write) lock(ctx context.Context) error {
+	b := &pgx.Batch{}
+	if err := w.queueLocks(ctx, b); err != nil {
+		return err
+	}
+	if err := w.tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("children: locking: %w", err)
+	}
+	return nil
+}
+
+func (w *write) queueLocks(ctx context.Context, b *pgx.Batch) error {
+	most, err := w.s.locksAtMost(ctx)
+	if err != nil {
+		return err
+	}
+	// The hub's statements all go by key; on tables too new to have statistics
+	// the planner would read them whole, and keep that plan.
+	b.Queue(`SET LOCAL enable_seqscan = off`)
+	if len(w.held) > most {
+		b.Queue(`SELECT pg_advisory_xact_lock($1, $2)`, lockClass, wholeIndex)
+	} else {
+		b.Queue(`SELECT pg_advisory_xact_lock_shared($1, $2)`, lockClass, wholeIndex)
+		b.Queue(`SELECT count(pg_advisory_xact_lock($1, l)) FROM unnest($2::int[]) AS l`, lockClass, []int32(w.held))
+	}
+	// Not now(), which is when the transaction began: it may have waited since.
+	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&w.now) })
+	return nil
+}
+
+// locks are the names of advisory locks in order, each once. None is negative.
+type locks []int32
+
+func inOrder(names []int32) locks {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// of tells whether the lock of a record is among them.
+func (l locks) of(record uuid.UUID) bool {
+	_, found := slices.BinarySearch(l, lockOfRecord(record))
+	return found
+}
+
+func locksOfRecords(ids []uuid.UUID) locks {
+	names := make([]int32, len(ids))
+	for i, id := range ids {
+		names[i] = lockOfRecord(id)
+	}
+	return inOrder(names)
+}
+
+const lockBits = 1<<31 - 1
+
+func lockOfRecord(id uuid.UUID) int32 { return int32(binary.BigEndian.Uint32(id[12:]) & lockBits) }
+
+func lockOfKey(key uint64) int32 { return int32(match.KeyHash(key) & lockBits) }
+
+// locksFor are those of submissions: of the records, of those that people put together
+// with them, which must see each other, and of their keys.
+func (w *write) locksFor(pending []int) locks {
+	var names []int32
+	for _, i := range pending {
+		sub := w.subs[i]
+		names = append(names, lockOfRecord(sub.id))
+		for _, b := range w.bonds[sub.id] {
+			names = append(names, lockOfRecord(b.other))
+		}
+		for _, k := range sub.keys {
+			names = append(names, lockOfKey(k))
+		}
+	}
+	return inOrder(names)
+}
+
+// heldAll tells whether the locks cover what people decided by now: a decision made
+// while they were waited for may be about a record that nobody thought of.
+func (w *write) heldAll() bool {
+	for _, all := range w.bonds {
+		for _, b := range all {
+			if !w.held.of(b.other) {
+				return false
+			}
+		}
+	}
+	return true
+}
