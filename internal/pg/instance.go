@@ -177,7 +177,7 @@ func (in *instance) launch() (*process, error) {
 	if err := in.account.makeSocketDir(in.socketDir); err != nil {
 		return nil, err
 	}
-	if err := in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), settings(in.disposable, "on")); err != nil {
+	if err := in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), settings(in.disposable, "on", freeDisk(in.pgdata()))); err != nil {
 		return nil, err
 	}
 	logFile, err := openLog(in.logPath())
@@ -223,7 +223,7 @@ func (in *instance) compressWell(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil || !able {
 		return err
 	}
-	if err := in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), settings(in.disposable, "lz4")); err != nil {
+	if err := in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), settings(in.disposable, "lz4", freeDisk(in.pgdata()))); err != nil {
 		return err
 	}
 	_, err = conn.Exec(ctx, `SELECT pg_reload_conf()`)

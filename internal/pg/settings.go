@@ -34,7 +34,7 @@ max_locks_per_transaction = 512     # a batch locks each matching key of its rec
 
 # Writing: bulk loads must not drown in checkpoints.
 wal_compression = %s            # a page that is touched first after a checkpoint is logged whole
-max_wal_size = 2GB
+max_wal_size = %dMB              # of the disk an eighth of what is free
 min_wal_size = 256MB
 checkpoint_timeout = 15min
 checkpoint_completion_target = 0.9
@@ -69,7 +69,7 @@ synchronous_commit = off
 full_page_writes = off
 max_connections = 400               # many test processes, each test with its own pool`
 
-func settings(disposable bool, compression string) string {
+func settings(disposable bool, compression string, disk int64) string {
 	memory := machineMemory()
 	shared := min(max(memory/4, 64*mib), 8*gib)
 	durability := durableSettings
@@ -77,7 +77,7 @@ func settings(disposable bool, compression string) string {
 		shared, durability = 256*mib, disposableSettings
 	}
 	return fmt.Sprintf(baseSettings, durability, shared/mib, max(memory/2, 128*mib)/mib,
-		min(max(memory/20, 32*mib), 512*mib)/mib, compression)
+		min(max(memory/20, 32*mib), 512*mib)/mib, compression, min(max(disk/8, gib), 8*gib)/mib)
 }
 
 // machineMemory is what this machine or container has, in bytes; 1 GiB where
