@@ -90,7 +90,7 @@ func checkURL(text string, allowPrivate bool) []standard.Fault {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
-		return fault("The address is not one of https.", "Send an address such as https://example.org/hook.")
+		return fault("The address is not one of https.", "Send an address such as https://example.org/hook; docs/EVENTS.md says how to try one on this machine.")
 	case u.User != nil || u.Fragment != "":
 		return fault("The address holds a user's name, a password or a fragment.", "Leave them out: messages are signed.")
 	}
