@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 
 	"irthub/internal/match"
 	"irthub/internal/match/dataset"
@@ -26,19 +27,19 @@ func (matchCommand) Help() string {
 
   --map givenName=first_name,familyName=surname,dateOfBirth=dob,address=number+street
 
-Fields: givenName preferredGivenName middleName familyName formerFamilyName dateOfBirth sex postcode address telephone email nhsNumber upn, identifier (any other number of the person's own) and other (any other text worth comparing). Without familyName, givenName is read as the whole name, the family name last. address, telephone, email, formerFamilyName and other may be given several times. Dates may be written in any usual form; whether the day or the month comes first is read off the file.`
+Fields: givenName preferredGivenName middleName familyName formerFamilyName dateOfBirth sex postcode address telephone email nhsNumber upn, identifier (any other number of the person's own) and other (any other text worth comparing). Without familyName, givenName is read as the whole name, the family name last. address, telephone, email, formerFamilyName and other may be given several times, and so may --map. Files are CSV in UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars; NULL, NA, N/A, NaN, None and - stand for nothing. Dates may be written in any usual form; whether the day or the month comes first is read off the file.`
 }
 
 // matchFile is what all of them read.
 type matchFile struct {
-	File  string `arg:"" type:"existingfile" help:"A CSV file with a header."`
-	Map   string `required:"" placeholder:"FIELD=COLUMN,…" help:"Which columns hold what; see irthub match --help."`
-	Model string `type:"existingfile" placeholder:"FILE" help:"Use this model, made by irthub match train, in place of one learnt from the file."`
+	File  string   `arg:"" type:"existingfile" help:"A CSV file with a header; - is standard input."`
+	Map   []string `sep:"none" required:"" placeholder:"FIELD=COLUMN,…" help:"Which columns hold what; see irthub match --help."`
+	Model string   `type:"existingfile" placeholder:"FILE" help:"Use this model, made by irthub match train, in place of one learnt from the file."`
 }
 
 // read reads the file; truth and pattern may be empty.
 func (f *matchFile) read(truth, pattern string) (*dataset.Data, error) {
-	mapping, err := dataset.ParseMapping(f.Map)
+	mapping, err := dataset.ParseMapping(strings.Join(f.Map, ","))
 	if err != nil {
 		return nil, usage(err)
 	}
@@ -51,9 +52,11 @@ func (f *matchFile) read(truth, pattern string) (*dataset.Data, error) {
 			return nil, usage(fmt.Errorf("--truth-pattern: want one group in parentheses, got %d", how.TruthPattern.NumSubexp()))
 		}
 	}
-	file, err := os.Open(f.File)
-	if err != nil {
-		return nil, err
+	file := os.Stdin
+	if f.File != "-" {
+		if file, err = os.Open(f.File); err != nil {
+			return nil, err
+		}
 	}
 	defer func() { _ = file.Close() }() // only read
 	data, err := dataset.Read(file, how)

@@ -23,7 +23,7 @@ type matchExplainCommand struct {
 	clientFlags
 
 	Of      []string `arg:"" name:"what" help:"One or two names, children/… or agencies/…/childRecords/…, of a running hub; or a CSV file and the lines of two records, as an editor counts: the header is line 1."`
-	Map     string   `placeholder:"FIELD=COLUMN,…" help:"For a file: which columns hold what; see irthub match --help."`
+	Map     []string `sep:"none" placeholder:"FIELD=COLUMN,…" help:"For a file: which columns hold what; see irthub match --help."`
 	Model   string   `type:"existingfile" placeholder:"FILE" help:"For a file: use this model, made by irthub match train, in place of one learnt from the file."`
 	Purpose string   `placeholder:"CODE" default:"DATA_QUALITY" help:"For a hub: why, a code of the purpose list (default: DATA_QUALITY)."`
 	SVG     string   `name:"svg" type:"path" placeholder:"FILE" help:"Draw the waterfall to this file too."`
@@ -62,7 +62,7 @@ func isName(text string) bool {
 
 // explainLines compares two records of a file.
 func (c *matchExplainCommand) explainLines(s streams) error {
-	if c.Map == "" {
+	if len(c.Map) == 0 {
 		return usage(errors.New("--map says which columns of the file hold what; see irthub match --help"))
 	}
 	f := matchFile{File: c.Of[0], Map: c.Map, Model: c.Model}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -63,6 +65,33 @@ func TestMatchEvaluate(t *testing.T) {
 		}
 		if rows := readCSV(t, errors); rows[0][0] != "error" {
 			t.Errorf("errors start with %v", rows[0])
+		}
+	}
+}
+
+// A mapping may be given in parts, and the file on standard input.
+func TestMatchEvaluateParts(t *testing.T) {
+	t.Parallel()
+	file := family(t)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"match", "evaluate", "-", "--truth", "id", "--json"}
+	for part := range strings.SplitSeq(familyMap, ",") {
+		args = append(args, "--map", part)
+	}
+	c := irthub(t, nil, args...)
+	c.Stdin = bytes.NewReader(text)
+	parts, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, errs, _ := output(t, nil, "match", "evaluate", file, "--truth", "id", "--json", "--map", familyMap)
+	a, b := object(t, string(parts)), object(t, whole)
+	for _, key := range []string{"records", "clusters", "family_pairs_by_class", "candidates_per_record"} {
+		if !reflect.DeepEqual(a[key], b[key]) || b[key] == nil {
+			t.Errorf("%s: %v in parts, %v whole %s", key, a[key], b[key], errs)
 		}
 	}
 }

@@ -9,10 +9,10 @@ import (
 )
 
 type matchTrainCommand struct {
-	File    string `arg:"" type:"existingfile" help:"A CSV file with a header."`
-	Map     string `required:"" placeholder:"FIELD=COLUMN,…" help:"Which columns hold what; see irthub match --help."`
-	Out     string `required:"" type:"path" placeholder:"FILE" help:"Write the model here (JSON)."`
-	Version string `name:"model-version" default:"trained" help:"What the model is called; it is stored with every decision (default: trained)."`
+	File    string   `arg:"" type:"existingfile" help:"A CSV file with a header; - is standard input."`
+	Map     []string `sep:"none" required:"" placeholder:"FIELD=COLUMN,…" help:"Which columns hold what; see irthub match --help."`
+	Out     string   `required:"" type:"path" placeholder:"FILE" help:"Write the model here (JSON)."`
+	Version string   `name:"model-version" default:"trained" help:"What the model is called; it is stored with every decision (default: trained)."`
 }
 
 // Help is shown by irthub match train --help.

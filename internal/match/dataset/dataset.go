@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
 
 	"irthub/internal/match"
 )
@@ -65,16 +66,33 @@ func (d *Data) Features() []match.Features {
 	return list
 }
 
-// Read reads CSV text: UTF-8 with or without a byte-order mark, else
-// Windows-1252; separated by commas, semicolons or tabs, as the header shows.
-// Errors name lines and columns, never what stands there.
+// Read reads CSV text: UTF-8, UTF-16 with a byte-order mark, else Windows-1252; lines
+// that end in any way; separated by commas, semicolons, tabs or bars, as the header, or
+// a line sep=; before it, shows. Errors name lines and columns, never what stands there.
 func Read(r io.Reader, how Reading) (*Data, error) {
 	text, err := decode(r)
 	if err != nil {
 		return nil, err
 	}
+	text, comma := separator(text)
+	t, err := read(text, comma, how, false)
+	if errors.Is(err, csv.ErrQuote) || errors.Is(err, csv.ErrBareQuote) {
+		t, err = read(text, comma, how, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(t.rows) == 0 {
+		return nil, errors.New("the file has a header and no records")
+	}
+	return t.data()
+}
+
+// read reads the rows. Where stray is set, quotation marks stand inside values: then no
+// value goes over several lines, or a mark that is never closed would take in the rest.
+func read(text []byte, comma rune, how Reading, stray bool) (*table, error) {
 	c := csv.NewReader(bytes.NewReader(text))
-	c.Comma, c.TrimLeadingSpace, c.LazyQuotes, c.FieldsPerRecord = separator(text), true, true, -1
+	c.Comma, c.TrimLeadingSpace, c.LazyQuotes, c.FieldsPerRecord = comma, comma != '\t', stray, -1
 	header, err := c.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file is empty")
@@ -88,11 +106,14 @@ func Read(r io.Reader, how Reading) (*Data, error) {
 	for {
 		row, err := c.Read()
 		if errors.Is(err, io.EOF) {
-			return t.data()
+			return t, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("read row: %w", err)
 		}
 		line, _ := c.FieldPos(0)
+		if stray && (len(row) != len(header) || slices.ContainsFunc(row, func(v string) bool { return strings.Contains(v, "\n") })) {
+			return nil, fmt.Errorf("line %d: quotation marks are astray: close what is opened, and write one inside a value twice", line)
+		}
 		t.add(slices.Clone(row), line)
 	}
 }
@@ -105,23 +126,36 @@ func decode(r io.Reader) ([]byte, error) {
 	if len(text) > maxBytes {
 		return nil, fmt.Errorf("the file is larger than %d bytes", maxBytes)
 	}
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")):
+		text, err = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder().Bytes(text)
+	case !utf8.Valid(text):
+		text, err = charmap.Windows1252.NewDecoder().Bytes(text)
+	}
+	if err != nil {
+		return nil, err
+	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	if !utf8.Valid(text) {
-		return charmap.Windows1252.NewDecoder().Bytes(text)
+	if !bytes.ContainsRune(text, '\n') {
+		text = bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
 	}
 	return text, nil
 }
 
-// separator is the likeliest of the three in the first line.
-func separator(text []byte) rune {
-	first, _, _ := bytes.Cut(text, []byte("\n"))
+// separator is what a first line sep=; names, which is blanked so that the numbers of
+// lines stay, or else the likeliest in the header.
+func separator(text []byte) ([]byte, rune) {
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
+	if named, ok := bytes.CutPrefix(bytes.TrimSpace(first), []byte("sep=")); ok && len(named) == 1 {
+		return append([]byte("\n"), rest...), rune(named[0])
+	}
 	best, most := ',', bytes.Count(first, []byte(","))
-	for _, c := range []rune{';', '\t'} {
+	for _, c := range []rune{';', '\t', '|'} {
 		if n := bytes.Count(first, []byte(string(c))); n > most {
 			best, most = c, n
 		}
 	}
-	return best
+	return text, best
 }
 
 // table is a file with its columns found.
@@ -135,23 +169,29 @@ type table struct {
 
 func newTable(header []string, how Reading) (*table, error) {
 	t := &table{how: how, column: map[string]int{}, truth: -1}
+	times := map[string]int{}
 	for i, name := range header {
 		if name = strings.TrimSpace(name); name != "" {
 			header[i] = name
 			t.column[name] = i
+			times[name]++
 		}
 	}
-	for _, name := range how.Map.columns() {
-		if _, ok := t.column[name]; !ok {
+	wanted := how.Map.columns()
+	if truth := strings.TrimSpace(how.Truth); truth != "" {
+		wanted = append(wanted, truth)
+	}
+	for _, name := range wanted {
+		switch times[name] {
+		case 0:
 			return nil, noColumn(name, header)
+		case 1:
+		default:
+			return nil, fmt.Errorf("the file has %d columns %q: give each a name of its own", times[name], name)
 		}
 	}
 	if how.Truth != "" {
-		i, ok := t.column[strings.TrimSpace(how.Truth)]
-		if !ok {
-			return nil, noColumn(how.Truth, header)
-		}
-		t.truth = i
+		t.truth = t.column[strings.TrimSpace(how.Truth)]
 	}
 	return t, nil
 }
@@ -160,11 +200,17 @@ func noColumn(name string, header []string) error {
 	return fmt.Errorf("the file has no column %q; it has %s", name, strings.Join(header, ", "))
 }
 
+// missing are the words by which programs write that a value is not known.
+var missing = []string{"null", "na", "n/a", "#n/a", "nan", "none", "nil", "-", `\n`}
+
 // add takes a row, unless it is blank.
 func (t *table) add(row []string, line int) {
 	blank := true
 	for i := range row {
 		row[i] = strings.TrimSpace(row[i])
+		if slices.Contains(missing, strings.ToLower(row[i])) {
+			row[i] = ""
+		}
 		blank = blank && row[i] == ""
 	}
 	if !blank {

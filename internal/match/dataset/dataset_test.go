@@ -88,6 +88,55 @@ func TestReadOtherEncodings(t *testing.T) {
 	}
 }
 
+// The same rows in the forms in which programs write them are the same records.
+func TestReadForms(t *testing.T) {
+	t.Parallel()
+	mapping, err := ParseMapping("givenName=first,familyName=last,address=home,identifier=number,postcode=code")
+	if err != nil {
+		t.Fatal(err)
+	}
+	how := Reading{Map: mapping, Truth: "id"}
+	plain := "id,first,last,home,number,code\n1,Zoe,Fox,,77,NR1\n,Ann,Hill,4 Sea View,,NR2\n"
+	want, err := Read(strings.NewReader(plain), how)
+	if err != nil {
+		t.Fatal(err)
+	}
+	utf16 := []byte{0xff, 0xfe}
+	for _, c := range plain {
+		utf16 = append(utf16, byte(c), 0)
+	}
+	for name, text := range map[string]string{
+		"tabs":             strings.ReplaceAll(plain, ",", "\t"),
+		"bars":             strings.ReplaceAll(plain, ",", "|"),
+		"CRLF":             strings.ReplaceAll(plain, "\n", "\r\n"),
+		"CR":               strings.ReplaceAll(plain, "\n", "\r"),
+		"UTF-16":           string(utf16),
+		"words for nobody": strings.ReplaceAll(strings.ReplaceAll(plain, ",,", ",NULL,"), "\n,", "\nN/A,"),
+		"other columns":    "home2,home2," + strings.NewReplacer("\n1,", "\nx,y,1,", "\n,", "\nx,y,,").Replace(plain),
+	} {
+		if got, err := Read(strings.NewReader(text), how); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v, error %v", name, got, want, err)
+		}
+	}
+	got, err := Read(strings.NewReader("sep=;\n"+strings.ReplaceAll(plain, ",", ";")), how)
+	if err != nil || !reflect.DeepEqual(got.People, want.People) || !reflect.DeepEqual(got.Lines, []int{3, 4}) {
+		t.Errorf("sep=: %+v, error %v", got, err)
+	}
+}
+
+func TestReadQuotationMarks(t *testing.T) {
+	t.Parallel()
+	mapping, _ := ParseMapping("givenName=first,address=home")
+	data, err := Read(strings.NewReader("first,home\n\"Ann\",\"4 Sea View\nNorwich\"\n Zoe, \"1 Hill\"\n"), Reading{Map: mapping})
+	if err != nil || len(data.People) != 2 || data.People[0].AddressLines[0] != "4 Sea View\nNorwich" || data.People[1].AddressLines[0] != "1 Hill" {
+		t.Errorf("%+v, %v", data, err)
+	}
+	data, err = Read(strings.NewReader("first,home\nAnn,The \"Old\" Mill\nZoe,1 Hill\n"), Reading{Map: mapping})
+	if err != nil || len(data.People) != 2 || data.People[0].AddressLines[0] != `The "Old" Mill` {
+		t.Errorf("inside a value: %+v, %v", data, err)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	mapping, _ := ParseMapping("givenName=first")
@@ -101,6 +150,11 @@ func TestReadRefuses(t *testing.T) {
 		"no truth":      {"first\nAnn\n", Reading{Map: mapping, Truth: "id"}, `no column "id"`},
 		"odd truth":     {"first,id\nAnn,secret\n", Reading{Map: mapping, Truth: "id", TruthPattern: regexp.MustCompile(`(\d)`)}, "line 2"},
 		"quotes astray": {"first\n\"Ann", Reading{Map: mapping}, ""},
+		"never closed":  {"first,id\n\"secret,1\nZoe,2\nAnn,3\n", Reading{Map: mapping}, "line 2: quotation marks"},
+		"behind a mark": {"first,id\n\"secret\" ,\"1\"\n", Reading{Map: mapping}, "line 2: quotation marks"},
+		"header alone":  {"first,id\n", Reading{Map: mapping}, "no records"},
+		"two columns":   {"first,id,first\nAnn,1,secret\n", Reading{Map: mapping}, `2 columns "first"`},
+		"two of truth":  {"first,id,id\nAnn,1,2\n", Reading{Map: mapping, Truth: "id"}, `2 columns "id"`},
 	} {
 		_, err := Read(strings.NewReader(c.text), c.how)
 		if c.says == "" {
