@@ -66,6 +66,9 @@ func pinSubject(name, field string) (child uuid.UUID, columns []*column, key str
 	if child, err = rpc.ParseChildName(name); err != nil {
 		return child, nil, "", err
 	}
+	if f := (&irtv1.Child{}).ProtoReflect().Descriptor().Fields().ByJSONName(field); f != nil {
+		field = string(f.Name()) // as provenance names it over REST
+	}
 	columns, key = pinned(field)
 	if key == "" {
 		return child, nil, "", rpc.Invalid([]standard.Fault{{

@@ -20,7 +20,7 @@ func TestPins(t *testing.T) {
 		t.Fatalf("before: %s", got)
 	}
 	pin, err := h.PinChildField(person(t, "ann"), &irtv1.PinChildFieldRequest{
-		Child: a, Field: "given_name", Source: &irtv1.PinChildFieldRequest_ChildRecord{ChildRecord: schoolRecord}, Reason: "so she is called",
+		Child: a, Field: "givenName", Source: &irtv1.PinChildFieldRequest_ChildRecord{ChildRecord: schoolRecord}, Reason: "so she is called",
 	})
 	if err != nil || pin.GetName() != a+"/pins/given_name" || pin.GetChildRecord() != schoolRecord || pin.GetDormant() {
 		t.Fatalf("%v, error %v", pin, err)

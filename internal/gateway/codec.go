@@ -7,11 +7,13 @@ import (
 	"reflect"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // codec is JSON as the API speaks it: protobuf's own mapping with
@@ -65,7 +67,7 @@ func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 			return err
 		}
 		if err := c.UnmarshalOptions.Unmarshal(body, m); err != nil {
-			return publicDecodeError(err, 0)
+			return publicDecodeError(err, m.ProtoReflect().Descriptor(), 0)
 		}
 		return nil
 	})
@@ -102,7 +104,7 @@ var (
 
 // publicDecodeError says what is wrong with JSON that stands after so many lines of
 // a body, and where, without repeating anything of it but the names of fields.
-func publicDecodeError(err error, before int) error {
+func publicDecodeError(err error, of protoreflect.MessageDescriptor, before int) error {
 	text, where := err.Error(), ""
 	if at := jsonPosition.FindStringSubmatch(text); at != nil {
 		line, _ := strconv.Atoi(at[1]) // it is digits
@@ -117,11 +119,50 @@ func publicDecodeError(err error, before int) error {
 		return fmt.Errorf("the field %q is given twice%s", jsonDuplicate.FindStringSubmatch(text)[1], where)
 	case jsonWrongType.MatchString(text):
 		m := jsonWrongType.FindStringSubmatch(text)
-		return fmt.Errorf("the field %s must be %s%s", m[2], kindInWords(m[1]), where)
+		must := kindInWords(m[1])
+		if f := enumNamed(of, strings.Trim(m[2], `"`), map[protoreflect.FullName]bool{}); m[1] == "enum" && f != nil {
+			must = valuesInWords(f)
+		}
+		return fmt.Errorf("the field %s must be %s%s", m[2], must, where)
 	case jsonOneof.MatchString(text):
 		return errors.New("two fields are given of which only one may be" + where)
 	}
 	return errors.New("its body is not JSON of the form that /docs shows" + where)
+}
+
+// enumNamed is the enumeration that a field of a message, or of a message in it, holds.
+func enumNamed(m protoreflect.MessageDescriptor, name string, seen map[protoreflect.FullName]bool) protoreflect.EnumDescriptor {
+	if seen[m.FullName()] {
+		return nil
+	}
+	seen[m.FullName()] = true
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		if f.Enum() != nil && (f.JSONName() == name || string(f.Name()) == name) {
+			return f.Enum()
+		}
+		if f.Message() == nil {
+			continue
+		}
+		if found := enumNamed(f.Message(), name, seen); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// valuesInWords lists the values of an enumeration that a caller may send, or the first
+// of many.
+func valuesInWords(e protoreflect.EnumDescriptor) string {
+	const few = 12
+	var names []string
+	for i := 1; i < e.Values().Len() && i <= few; i++ {
+		names = append(names, string(e.Values().Get(i).Name()))
+	}
+	if e.Values().Len() > few+1 {
+		names = append(names, "others that /docs lists")
+	}
+	return "one of " + strings.Join(names, ", ")
 }
 
 // kindInWords describes the JSON form of a protobuf kind.

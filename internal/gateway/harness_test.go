@@ -78,6 +78,10 @@ func (s *services) GetChild(ctx context.Context, r *irtv1.GetChildRequest) (*irt
 	return s.getChild(ctx, r)
 }
 
+func (s *services) PinChildField(_ context.Context, r *irtv1.PinChildFieldRequest) (*irtv1.ChildPin, error) {
+	return &irtv1.ChildPin{Name: r.GetChild() + "/pins/given_name", Fields: []string{"given_name"}}, nil
+}
+
 func (s *services) SubmitChildRecord(ctx context.Context, r *irtv1.SubmitChildRecordRequest) (*irtv1.SubmitChildRecordResponse, error) {
 	if s.submitRecord == nil {
 		return &irtv1.SubmitChildRecordResponse{ChildRecord: r.GetChildRecord()}, nil

@@ -15,6 +15,7 @@ var namesFields = map[protoreflect.FullName]bool{
 	"irt.v1.Query.field":            true,
 	"irt.v1.MatchFieldWeight.field": true,
 	"irt.v1.Provenance.fields":      true,
+	"irt.v1.ChildPin.fields":        true,
 }
 
 // namers remembers by message the fields that lead to one of namesFields.

@@ -99,7 +99,7 @@ func fit(m protoreflect.MessageDescriptor, name string, n int) string {
 	case n > 1 && !field.IsList():
 		return "is given twice"
 	case field.Enum() != nil:
-		return fmt.Sprintf("must be a value such as %s; /docs lists them", field.Enum().Values().Get(1).Name())
+		return "must be " + valuesInWords(field.Enum())
 	case field.Message() == nil:
 		return "must be " + kindInWords(field.Kind().String())
 	case field.Message().FullName() == (&timestamppb.Timestamp{}).ProtoReflect().Descriptor().FullName():

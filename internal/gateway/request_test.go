@@ -130,6 +130,12 @@ func TestJSON(t *testing.T) {
 			t.Errorf("an empty field is in %s", a.body)
 		}
 	})
+	t.Run("fields that are pinned are named as JSON names them", func(t *testing.T) {
+		a := start(t, nil).do(t, "POST", "/v1/children/x:pinField", `{"field":"givenName","reason":"x"}`)
+		if !strings.Contains(a.body, `"givenName"`) {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	})
 	t.Run("PATCH changes the fields it names", func(t *testing.T) {
 		h := start(t, nil)
 		h.do(t, "PATCH", "/v1/agencies/a", `{"telephone":"1","odsCode":""}`)
