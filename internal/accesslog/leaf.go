@@ -5,11 +5,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"irthub/internal/pg"
 )
 
 // leafVersion is the first line of every leaf. Another way of writing leaves needs
@@ -48,44 +51,43 @@ const entryColumns = `e.entry_id, e.entry_time, e.agency_id, e.role, e.purpose, 
 	e.practitioner_id, e.on_behalf_of, e.client_address, e.request_id, e.reason, e.children, e.returned, e.query::text`
 
 // entryScan reads rows that begin with what is before, and go on with entryColumns.
-// All of them may be NULL, in an outer join: then there is no entry.
+// All of those may be NULL, in an outer join: then there is no entry.
 type entryScan struct {
-	id                                                             *[16]byte
-	time                                                           *time.Time
-	agency, role, purpose, method, decision                        *string
-	status                                                         *int32
-	practitioner, onBehalfOf, clientAddress, request, reason, json *string
-	children                                                       [][16]byte
-	into                                                           []any
+	before  []any // and nothing for each column of an entry
+	columns pg.Columns
 }
 
+var entryWidth = strings.Count(entryColumns, ",") + 1
+
 func newEntryScan(before ...any) *entryScan {
-	s := &entryScan{}
-	s.into = append(before, &s.id, &s.time, &s.agency, &s.role, &s.purpose, &s.method, &s.decision, &s.status, nil,
-		&s.practitioner, &s.onBehalfOf, &s.clientAddress, &s.request, &s.reason, &s.children, nil, &s.json)
-	return s
+	return &entryScan{before: append(before, make([]any, entryWidth)...)}
 }
 
 // scan fills e, and reports whether there is an entry.
 func (s *entryScan) scan(rows pgx.Rows, e *Entry) (bool, error) {
 	*e = Entry{}
-	s.children = nil
-	s.into[len(s.into)-9], s.into[len(s.into)-2] = &e.Withheld, &e.Returned
-	if err := rows.Scan(s.into...); err != nil {
-		return false, fmt.Errorf("accesslog: reading an entry: %w", err)
+	first := len(s.before) - entryWidth
+	if first > 0 {
+		if err := rows.Scan(s.before...); err != nil {
+			return false, fmt.Errorf("accesslog: reading an entry: %w", err)
+		}
 	}
-	if s.id == nil {
+	c := &s.columns
+	c.Of(rows)
+	c.Skip(first)
+	if c.Null() {
 		return false, nil
 	}
-	e.ID, e.Time, e.StatusCode = *s.id, *s.time, *s.status
-	e.Agency, e.Role, e.Purpose, e.Method, e.Decision = *s.agency, *s.role, *s.purpose, *s.method, *s.decision
-	e.Practitioner, e.OnBehalfOf, e.ClientAddress = *s.practitioner, *s.onBehalfOf, *s.clientAddress
-	e.RequestID, e.Reason = *s.request, *s.reason
-	for _, id := range s.children {
+	e.ID, e.Time, e.Agency, e.Role, e.Purpose = c.UUID(), c.Time(), c.Text(), c.Text(), c.Text()
+	e.Method, e.Decision, e.StatusCode, e.Withheld = c.Text(), c.Text(), c.Int32(), c.Texts()
+	e.Practitioner, e.OnBehalfOf, e.ClientAddress = c.Text(), c.Text(), c.Text()
+	e.RequestID, e.Reason = c.Text(), c.Text()
+	for _, id := range c.UUIDs() {
 		e.Children = append(e.Children, id)
 	}
-	if s.json != nil {
-		e.Query = *s.json
+	e.Returned, e.Query = c.Texts(), c.Text()
+	if err := c.Err(); err != nil {
+		return false, fmt.Errorf("accesslog: reading an entry: %w", err)
 	}
 	return true, nil
 }

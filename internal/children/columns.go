@@ -3,6 +3,8 @@ package children
 import (
 	"bytes"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +35,8 @@ type column struct {
 	kind    columnKind
 	record  protoreflect.FieldDescriptor
 	child   protoreflect.FieldDescriptor
-	group   string // fields of one group are taken from one record
+	places  struct{ record, child int } // of the fields of the messages as Go has them
+	group   string                      // fields of one group are taken from one record
 	trusted []irtv1.AgencyKind
 }
 
@@ -56,13 +59,30 @@ func sharedColumns() []column {
 			continue
 		}
 		std := proto.GetExtension(fd.Options(), irtv1.E_Standard).(*irtv1.FieldStandard)
-		shared = append(shared, column{
+		c := column{
 			name: string(fd.Name()), number: int32(fd.Number()), kind: kindOf(fd),
 			record: in, child: fd, group: std.GetGroup(), trusted: std.GetTrustedSources(),
-		})
+		}
+		c.places.record = placeOf(reflect.TypeFor[irtv1.ChildRecord](), fd.Name())
+		c.places.child = placeOf(reflect.TypeFor[irtv1.Child](), fd.Name())
+		shared = append(shared, c)
 	}
 	return shared
 }
+
+// placeOf finds a field of the schema in a message as Go has it, by the name that the
+// generator writes into its tag.
+func placeOf(message reflect.Type, name protoreflect.Name) int {
+	for i := range message.NumField() {
+		if slices.Contains(strings.Split(message.Field(i).Tag.Get("protobuf"), ","), "name="+string(name)) {
+			return i
+		}
+	}
+	return message.NumField() // the generator's ways have changed: every read fails
+}
+
+func recordPlace(c *column) int { return c.places.record }
+func childPlace(c *column) int  { return c.places.child }
 
 // hubsOwn tells the fields that both messages have and that no agency says.
 func hubsOwn(fd protoreflect.FieldDescriptor) bool {

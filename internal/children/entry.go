@@ -1,7 +1,9 @@
 package children
 
 import (
+	"bytes"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/pg"
 )
 
 // entry is one version of a child of the index.
@@ -45,8 +48,8 @@ func sameSources(a, b []byte) bool {
 	return true
 }
 
-// entryColumns are the columns of children, in the order of entryScan and
-// (*entry).values.
+// entryColumns are the columns of children, in the order of (*entry).read
+// and (*entry).values.
 var entryColumns = append(append([]string{"child_id", "state", "merged_into"}, personList...),
 	"provenance", "create_time", "known_from", "revision")
 
@@ -74,44 +77,31 @@ func nullUUID(id uuid.NullUUID) *[16]byte {
 	return (*[16]byte)(&id.UUID)
 }
 
-// entryScan reads rows that begin with entryColumns and may go on with others. Its
-// variables serve every row.
-type entryScan struct {
-	person *personScan
-	into   []any // and room for others
-	e      entry
-	state  int16
-	merged *[16]byte
-}
-
-func newEntryScan() *entryScan {
-	s := &entryScan{}
-	s.into = append(s.into, (*[16]byte)(&s.e.id), &s.state, &s.merged)
-	s.person = newPersonScan(len(s.into))
-	s.into = append(append(s.into, s.person.into...), &s.e.provenance, &s.e.created, &s.e.knownFrom, &s.e.revision)
-	return s
-}
-
-func (s *entryScan) scan(rows pgx.CollectableRow, more ...any) (*entry, error) {
-	s.e, s.merged = entry{}, nil
-	if err := rows.Scan(append(s.into, more...)...); err != nil {
-		return nil, fmt.Errorf("children: reading a child: %w", err)
+// read reads entryColumns.
+func (e *entry) read(c *pg.Columns) error {
+	e.id, e.state = c.UUID(), irtv1.ChildState(c.Int16())
+	e.mergedInto.Valid = !c.Null()
+	e.mergedInto.UUID = c.UUID()
+	e.person = &irtv1.Child{}
+	if err := readPerson(c, reflect.ValueOf(e.person).Elem(), childPlace); err != nil {
+		return err
 	}
-	e := s.e
-	e.person, e.state = &irtv1.Child{}, irtv1.ChildState(s.state)
-	if s.merged != nil {
-		e.mergedInto = uuid.NullUUID{UUID: *s.merged, Valid: true}
+	e.provenance = bytes.Clone(c.Raw())
+	e.created, e.knownFrom, e.revision = c.Time(), c.Time(), c.Int32()
+	if err := c.Err(); err != nil {
+		return fmt.Errorf("children: reading a child: %w", err)
 	}
-	return &e, s.person.fill(rows, e.person.ProtoReflect(), childField)
+	return nil
 }
 
 func scanEntries(rows pgx.Rows) ([]*entry, error) {
 	defer rows.Close()
-	scan := newEntryScan()
+	var c pg.Columns
 	var all []*entry
 	for rows.Next() {
-		e, err := scan.scan(rows)
-		if err != nil {
+		c.Of(rows)
+		e := &entry{}
+		if err := e.read(&c); err != nil {
 			return nil, err
 		}
 		all = append(all, e)

@@ -1,6 +1,7 @@
 package children
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -88,11 +89,14 @@ func (l *Lister[V]) run(ctx context.Context, asked []pgx.NamedArgs) ([]batch.Out
 	}
 	defer rows.Close()
 	out, scan := make([]batch.Outcome[[]V], len(asked)), l.scan()
-	var whose int64
-	row := AlsoScan(rows, &whose)
+	var last pg.Columns
+	row := AlsoScan(rows, nil) // whose it is, which is read here
 	for rows.Next() {
+		last.Of(rows)
+		last.Skip(len(rows.RawValues()) - 1)
+		whose := last.Int64()
 		v, err := scan(row)
-		if err != nil {
+		if err = cmp.Or(err, last.Err()); err != nil {
 			return nil, fmt.Errorf("children: reading lists of %s: %w", l.name, err)
 		}
 		out[whose-1].Value = append(out[whose-1].Value, v)
@@ -104,7 +108,7 @@ func (l *Lister[V]) run(ctx context.Context, asked []pgx.NamedArgs) ([]batch.Out
 }
 
 // AlsoScan is a row whose last columns are scanned into more, after those that its
-// reader asks for.
+// reader asks for; nil passes over one.
 func AlsoScan(row pgx.CollectableRow, more ...any) pgx.CollectableRow {
 	return &alsoScan{CollectableRow: row, more: more}
 }

@@ -16,6 +16,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/identity"
 	"irthub/internal/match"
+	"irthub/internal/pg"
 	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
@@ -197,10 +198,17 @@ var versionsSQL = `
 	ORDER BY revision DESC LIMIT @limit`
 
 func versionScan() func(pgx.CollectableRow) (version, error) {
-	scan := newEntryScan()
-	return func(row pgx.CollectableRow) (v version, err error) {
-		v.entry, err = scan.scan(row, &v.knownTo)
-		return v, err
+	var c pg.Columns
+	return func(row pgx.CollectableRow) (version, error) {
+		c.Of(row)
+		v := version{entry: &entry{}}
+		if err := v.entry.read(&c); err != nil {
+			return v, err
+		}
+		if !c.Null() {
+			v.knownTo = new(c.Time())
+		}
+		return v, c.Err()
 	}
 }
 

@@ -9,15 +9,16 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
 	"irthub/internal/batch"
+	"irthub/internal/pg"
 	"irthub/internal/redact"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
+	"irthub/internal/standard"
 )
 
 // view is what GetChild reads about one child.
@@ -60,36 +61,35 @@ var ReadQuery = `
 		WHERE l.child_id = q.wanted_id AND l.start_date <= $2 AND (l.end_date IS NULL OR l.end_date >= $2)
 		LIMIT 1) l ON true` + StandingSQL("q.wanted_id", "q.asker", "$2")
 
-// leadScan receives the lead professional's columns, all NULL where there is none.
-type leadScan struct {
-	agency, local, practitioner, name, telephone, email pgtype.Text
-	start, end                                          pgtype.Date
+// leadRow is the lead professional's columns, all NULL where there is none.
+type leadRow struct {
+	agency, local, practitioner, name, telephone, email string
+	start, end                                          time.Time
 }
 
-func (l *leadScan) into() []any {
-	return []any{&l.agency, &l.local, &l.practitioner, &l.name, &l.telephone, &l.email, &l.start, &l.end}
+func (l *leadRow) read(c *pg.Columns) {
+	l.agency, l.local, l.practitioner, l.name = c.Text(), c.Text(), c.Text(), c.Text()
+	l.telephone, l.email, l.start, l.end = c.Text(), c.Text(), c.Date(), c.Date()
 }
 
-func (s *Service) leadOf(l *leadScan) *irtv1.LeadProfessional {
-	if !l.agency.Valid {
+func (s *Service) leadOf(l *leadRow) *irtv1.LeadProfessional {
+	if l.agency == "" {
 		return nil
 	}
-	agency, _ := s.directory.Get(l.agency.String)
+	agency, _ := s.directory.Get(l.agency)
 	if agency.Sensitive { // it has become one since
 		return nil
 	}
 	lead := &irtv1.LeadProfessional{
-		Involvement:             "agencies/" + l.agency.String + "/involvements/" + l.local.String,
-		Agency:                  "agencies/" + l.agency.String,
+		Involvement:             "agencies/" + l.agency + "/involvements/" + l.local,
+		Agency:                  "agencies/" + l.agency,
 		AgencyDisplayName:       agency.DisplayName,
-		Practitioner:            "agencies/" + l.agency.String + "/practitioners/" + l.practitioner.String,
-		PractitionerDisplayName: l.name.String,
-		Telephone:               firstText(l.telephone.String, agency.Telephone),
-		Email:                   firstText(l.email.String, agency.Email),
-		StartDate:               l.start.Time.Format(time.DateOnly),
-	}
-	if l.end.Valid {
-		lead.EndDate = l.end.Time.Format(time.DateOnly)
+		Practitioner:            "agencies/" + l.agency + "/practitioners/" + l.practitioner,
+		PractitionerDisplayName: l.name,
+		Telephone:               firstText(l.telephone, agency.Telephone),
+		Email:                   firstText(l.email, agency.Email),
+		StartDate:               standard.FormatDate(l.start),
+		EndDate:                 standard.FormatDate(l.end),
 	}
 	return lead
 }
@@ -130,21 +130,21 @@ func (s *Service) read(ctx context.Context, asked []wanted) ([]batch.Outcome[*vi
 
 func (s *Service) scanViews(rows pgx.Rows, expected int) (map[wanted][]*view, error) {
 	defer rows.Close()
-	scan := newEntryScan()
+	var c pg.Columns
 	views := make(map[wanted][]*view, expected)
 	for rows.Next() {
-		v := &view{standing: &Standing{}}
-		var lead leadScan
-		var asker string
-		e, err := scan.scan(rows, append(append(append([]any{&v.known}, lead.into()...), &asker), v.standing.Scan()...)...)
-		if err == nil {
-			err = v.standing.Scanned()
-		}
-		if err != nil {
+		c.Of(rows)
+		v, lead := &view{entry: &entry{}, standing: &Standing{}}, leadRow{}
+		if err := v.entry.read(&c); err != nil {
 			return nil, err
 		}
-		v.entry, v.lead = e, s.leadOf(&lead)
-		key := wanted{e.id, asker}
+		v.known = c.Bool()
+		lead.read(&c)
+		key := wanted{v.entry.id, c.Text()}
+		if err := v.standing.Read(&c); err != nil {
+			return nil, err
+		}
+		v.lead = s.leadOf(&lead)
 		views[key] = append(views[key], v)
 	}
 	if err := rows.Err(); err != nil {
@@ -300,10 +300,13 @@ func (s *Service) knownAt(ctx context.Context, id uuid.UUID, at time.Time) (*vie
 	if !rows.Next() {
 		return nil, cmp.Or(rows.Err(), rpc.NotFound("child"))
 	}
-	v, lead := &view{}, leadScan{}
-	if v.entry, err = newEntryScan().scan(rows, append([]any{&v.known}, lead.into()...)...); err != nil {
+	v, lead, c := &view{entry: &entry{}}, leadRow{}, pg.Columns{}
+	c.Of(rows)
+	if err := v.entry.read(&c); err != nil {
 		return nil, err
 	}
+	v.known = c.Bool()
+	lead.read(&c)
 	v.lead = s.leadOf(&lead)
-	return v, nil
+	return v, c.Err()
 }

@@ -3,6 +3,7 @@ package children
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/match"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -180,18 +182,20 @@ func scanRecords(rows pgx.Rows) ([]*record, error) {
 
 // recordScan makes what reads such rows.
 func recordScan() func(pgx.CollectableRow) (*record, error) {
-	scan := newPersonScan(len(recordHead))
+	var c pg.Columns
 	return func(row pgx.CollectableRow) (*record, error) {
 		r := &record{person: &irtv1.ChildRecord{}}
 		var state, decision int16
-		into := append([]any{(*[16]byte)(&r.id), &r.agency, &r.localID, (*[16]byte)(&r.childID), &state}, scan.into...)
+		into := append([]any{(*[16]byte)(&r.id), &r.agency, &r.localID, (*[16]byte)(&r.childID), &state}, make([]any, len(personColumns))...)
 		into = append(into, &r.queries, &decision, &r.matched.probability, &r.matched.weight,
 			&r.matched.rule, &r.matched.model, &r.matched.evidence, &r.created, &r.knownFrom, &r.revision, &r.keysOf)
 		if err := row.Scan(into...); err != nil {
 			return nil, err
 		}
 		r.state, r.matched.decision = irtv1.ChildRecordState(state), irtv1.MatchDecision(decision)
-		return r, scan.fill(row, r.person.ProtoReflect(), recordField)
+		c.Of(row)
+		c.Skip(len(recordHead))
+		return r, readPerson(&c, reflect.ValueOf(r.person).Elem(), recordPlace)
 	}
 }
 

@@ -1,6 +1,7 @@
 package children
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -8,10 +9,10 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/pg"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
@@ -26,9 +27,8 @@ type Standing struct {
 	Archived    bool
 	Deceased    bool
 
-	born                   pgtype.Date
-	leadAgency, leadPerson pgtype.Text
-	stored                 pgtype.DriverBytes    // of the row, until Scanned
+	born                   time.Time // zero where it is not known
+	leadAgency, leadPerson string
 	consents               []sharing.ConsentFact // in force today
 }
 
@@ -47,7 +47,7 @@ func StandingSQL(child, agency, day string) string {
 		FROM child_sharing WHERE child_id = ` + child + ` OFFSET 0) st_s ON true`
 }
 
-// StandingColumns are the columns of a Standing, in the order of (*Standing).Scan.
+// StandingColumns are the columns of a Standing, in the order of (*Standing).Read.
 // child and lead are the aliases of the child's row and of its lead professional's,
 // which has lead_agency and lead_practitioner.
 func StandingColumns(child, lead string) string {
@@ -56,32 +56,26 @@ func StandingColumns(child, lead string) string {
 		lead + `.lead_agency, ` + lead + `.lead_practitioner, st_s.consents`
 }
 
-// Scan is where the columns of a row go. Scanned must be called then, before the next
-// row is read.
-func (s *Standing) Scan() []any {
-	return []any{
-		&s.Known, &s.Involved, &s.HoldsRecord, &s.Shielded, &s.Archived,
-		&s.Deceased, &s.born, &s.leadAgency, &s.leadPerson, &s.stored,
+// Read reads StandingColumns.
+func (s *Standing) Read(c *pg.Columns) (err error) {
+	s.Known, s.Involved, s.HoldsRecord, s.Shielded, s.Archived = c.Bool(), c.Bool(), c.Bool(), c.Bool(), c.Bool()
+	s.Deceased, s.born, s.leadAgency, s.leadPerson = c.Bool(), c.Date(), c.Text(), c.Text()
+	if s.consents, err = sharing.ParseConsents(c.Raw()); err != nil || s.consents == nil {
+		return cmp.Or(err, c.Err())
 	}
-}
-
-// Scanned takes in what a row brought.
-func (s *Standing) Scanned() (err error) {
-	s.consents, err = sharing.ParseConsents(s.stored)
-	s.stored = nil
 	today := standard.Today()
-	s.consents = slices.DeleteFunc(s.consents, func(c sharing.ConsentFact) bool { return !c.InForce(today, s.born.Time) })
-	return err
+	s.consents = slices.DeleteFunc(s.consents, func(f sharing.ConsentFact) bool { return !f.InForce(today, s.born) })
+	return c.Err()
 }
 
 // Born is the child's date of birth, zero where it is not known.
-func (s *Standing) Born() time.Time { return s.born.Time }
+func (s *Standing) Born() time.Time { return s.born }
 
 // Facts are what policy may know where an asker asks about the child.
 func (s *Standing) Facts(a agencies.Asker) sharing.Facts {
 	f := a.Facts()
 	f.Involved, f.HoldsRecord = s.Involved, s.HoldsRecord
-	f.Leads = a.Practitioner != "" && s.leadAgency.String == a.Agency && s.leadPerson.String == a.Practitioner
+	f.Leads = a.Practitioner != "" && s.leadAgency == a.Agency && s.leadPerson == a.Practitioner
 	f.Shielded, f.Archived, f.Deceased = s.Shielded, s.Archived, s.Deceased
 	if s.consents != nil {
 		f.Consented = s.consented(a)
@@ -155,23 +149,22 @@ func Standings(ctx context.Context, db Querier, a agencies.Asker, ids ...uuid.UU
 }
 
 func readStandings(ctx context.Context, db Querier, a agencies.Asker, ids []uuid.UUID) (map[uuid.UUID]*Standing, error) {
-	rows, err := db.Query(ctx, standingsQuery, uuids(ids), a.Agency, standard.Today()) //nolint:rowserrcheck // ForEachRow does
+	rows, err := db.Query(ctx, standingsQuery, uuids(ids), a.Agency, standard.Today())
 	if err != nil {
 		return nil, fmt.Errorf("children: reading what policy needs: %w", err)
 	}
+	defer rows.Close()
 	all := make(map[uuid.UUID]*Standing, len(ids))
-	var id [16]byte
-	var s Standing
-	_, err = pgx.ForEachRow(rows, append([]any{&id}, s.Scan()...), func() error {
-		if err := s.Scanned(); err != nil {
-			return err
+	var c pg.Columns
+	for rows.Next() {
+		c.Of(rows)
+		id, s := c.UUID(), &Standing{}
+		if err := s.Read(&c); err != nil {
+			return nil, fmt.Errorf("children: reading what policy needs: %w", err)
 		}
-		one := s
-		all[id] = &one
-		s = Standing{}
-		return nil
-	})
-	if err != nil {
+		all[id] = s
+	}
+	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("children: reading what policy needs: %w", err)
 	}
 	return all, nil

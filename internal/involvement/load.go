@@ -2,11 +2,14 @@ package involvement
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"irthub/internal/pg"
 )
 
 // lockClass keeps the advisory locks of involvements apart from everybody else's.
@@ -177,13 +180,15 @@ func (w *write) queueContacts(b *pgx.Batch) {
 			SELECT a, p FROM unnest($1::text[], $2::text[]) AS q(a, p)
 			UNION SELECT agency_id, practitioner_id FROM involvements WHERE involvement_id = ANY($3::uuid[]))`,
 		agencies, practitioners, uuids(ids)).Query(func(rows pgx.Rows) error {
-		var k contactKey
-		var c contact
-		_, err := pgx.ForEachRow(rows, append([]any{&k.agency, &k.practitioner}, c.scan()...), func() error {
+		defer rows.Close()
+		var from pg.Columns
+		for rows.Next() {
+			from.Of(rows)
+			k, c := contactKey{agency: from.Text(), practitioner: from.Text()}, contact{}
+			c.read(&from)
 			w.contacts[k] = c
-			return nil
-		})
-		return err
+		}
+		return errors.Join(from.Err(), rows.Err())
 	})
 }
 

@@ -1,6 +1,7 @@
 package involvement
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,10 +9,10 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"irthub/internal/batch"
 	"irthub/internal/children"
+	"irthub/internal/pg"
 	"irthub/internal/standard"
 )
 
@@ -87,36 +88,37 @@ func (s *Service) read(ctx context.Context, asked []wanted) ([]batch.Outcome[*li
 
 func scanListings(rows pgx.Rows, listings map[wanted]*listing) error {
 	defer rows.Close()
-	var standing children.Standing // every row of a child has it, and the first is enough
+	var c pg.Columns
 	for rows.Next() {
-		standing = children.Standing{}
-		var w wanted
-		var merged, lead zeronull.UUID
-		v := &shown{}
-		into, done := v.version.scan()
-		into = append([]any{(*[16]byte)(&w.child), &w.asker, &w.ended, &merged, &lead}, append(into, v.contact.scan()...)...)
-		if err := rows.Scan(append(into, standing.Scan()...)...); err != nil {
-			return fmt.Errorf("involvement: reading a list: %w", err)
-		}
-		done()
+		c.Of(rows)
+		w := wanted{child: c.UUID(), asker: c.Text(), ended: c.Bool()}
 		l := listings[w]
-		if !l.known {
-			if err := standing.Scanned(); err != nil {
+		if l == nil || c.Err() != nil {
+			return cmp.Or(c.Err(), errNotAsked)
+		}
+		merged, lead := uuid.UUID(c.UUID()), uuid.UUID(c.UUID())
+		v := &shown{}
+		v.version.read(&c)
+		v.contact.read(&c)
+		if !l.known { // every row of a child has its standing, and the first is enough
+			l.known, l.mergedInto, l.standing = true, merged, &children.Standing{}
+			if err := l.standing.Read(&c); err != nil {
 				return err
 			}
-			l.standing = new(standing)
 		}
-		l.known, l.mergedInto = true, uuid.UUID(merged)
 		if v.id != uuid.Nil {
-			v.lead = v.id == uuid.UUID(lead)
+			v.lead = v.id == lead
 			l.rows = append(l.rows, v)
 		}
 	}
-	if err := rows.Err(); err != nil {
+	if err := cmp.Or(c.Err(), rows.Err()); err != nil {
 		return fmt.Errorf("involvement: reading lists: %w", err)
 	}
 	return nil
 }
+
+// errNotAsked is a fault of the query.
+var errNotAsked = errors.New("involvement: a list came that was not asked for")
 
 var getSQL = `
 	SELECT ` + qualify(columns, "i") + `, ` + qualify(contactColumns, "p") + `, EXISTS (
@@ -144,11 +146,12 @@ func (s *Service) get(ctx context.Context, id uuid.UUID) (*shown, error) {
 
 // scanShown reads columns, contactColumns and whether it is the lead's.
 func scanShown(row pgx.CollectableRow) (*shown, error) {
-	v := &shown{}
-	into, done := v.version.scan()
-	err := row.Scan(append(append(into, v.contact.scan()...), &v.lead)...)
-	done()
-	return v, err
+	v, c := &shown{}, pg.Columns{}
+	c.Of(row)
+	v.version.read(&c)
+	v.contact.read(&c)
+	v.lead = c.Bool()
+	return v, c.Err()
 }
 
 // termsAtMost is how many lead professionals of a child are listed.
@@ -194,13 +197,12 @@ func (s *Service) terms(ctx context.Context, child uuid.UUID, knownAt time.Time)
 }
 
 func scanTerm(row pgx.CollectableRow) (*term, error) {
-	t := &term{}
-	lead, leadDone := t.period.scan()
-	v, versionDone := t.version.scan()
-	err := row.Scan(append(append(lead, v...), t.contact.scan()...)...)
-	leadDone()
-	versionDone()
-	return t, err
+	t, c := &term{}, pg.Columns{}
+	c.Of(row)
+	t.period.read(&c)
+	t.version.read(&c)
+	t.contact.read(&c)
+	return t, c.Err()
 }
 
 // position is a place in a list: lists are sorted by first day, then by id.

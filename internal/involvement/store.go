@@ -134,19 +134,15 @@ func (w *write) queueLeadChanges(b *pgx.Batch, t *tally) {
 	t.queue(b, n, insertLeadSQL, into, first, last, involvements, agencies, practitioners, known)
 }
 
-// scan returns where to scan leadColumns to, and what to call then.
-func (p *period) scan() (into []any, done func()) {
-	var end pgtype.Date
-	return []any{
-		(*[16]byte)(&p.child), &p.start, &end, (*[16]byte)(&p.involvement),
-		&p.agency, &p.practitioner, &p.knownFrom,
-	}, func() { p.end = end.Time }
+// read reads leadColumns.
+func (p *period) read(c *pg.Columns) {
+	p.child, p.start, p.end, p.involvement = c.UUID(), c.Date(), c.Date(), c.UUID()
+	p.agency, p.practitioner, p.knownFrom = c.Text(), c.Text(), c.Time()
 }
 
 func scanPeriod(row pgx.CollectableRow) (*period, error) {
-	p := &period{}
-	into, done := p.scan()
-	err := row.Scan(into...)
-	done()
-	return p, err
+	p, c := &period{}, pg.Columns{}
+	c.Of(row)
+	p.read(&c)
+	return p, c.Err()
 }

@@ -5,12 +5,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/pgtype/zeronull"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
 )
@@ -34,32 +33,24 @@ type version struct {
 	revision      int32
 }
 
-// columns of involvements and of its history, in the order of (*version).scan.
+// columns of involvements and of its history, in the order of (*version).read.
 const columns = `child_id, involvement_id, agency_id, local_id, record_id, record_local_id, role,
 	practitioner_id, start_date, end_date, sensitive, sensitive_basis, create_time, known_from, revision`
 
-// scan returns where to scan columns to, and what to call then. A row of NULLs,
-// which an outer join gives for a child without involvements, leaves v zero.
-func (v *version) scan() (into []any, done func()) {
-	var start, end pgtype.Date
-	var sensitive pgtype.Bool
-	into = []any{
-		(*zeronull.UUID)(&v.childID), (*zeronull.UUID)(&v.id), (*zeronull.Text)(&v.agency), (*zeronull.Text)(&v.localID),
-		(*zeronull.UUID)(&v.recordID), (*zeronull.Text)(&v.recordLocalID), (*zeronull.Text)(&v.role),
-		(*zeronull.Text)(&v.practitioner), &start, &end, &sensitive, (*zeronull.Text)(&v.basis),
-		(*zeronull.Timestamptz)(&v.created), (*zeronull.Timestamptz)(&v.knownFrom), (*zeronull.Int4)(&v.revision),
-	}
-	return into, func() {
-		v.start, v.end, v.sensitive = start.Time, end.Time, sensitive.Bool
-	}
+// read reads columns. A row of NULLs, which an outer join gives for a child without
+// involvements, leaves v zero.
+func (v *version) read(c *pg.Columns) {
+	v.childID, v.id, v.agency, v.localID = c.UUID(), c.UUID(), c.Text(), c.Text()
+	v.recordID, v.recordLocalID, v.role, v.practitioner = c.UUID(), c.Text(), c.Text(), c.Text()
+	v.start, v.end, v.sensitive, v.basis = c.Date(), c.Date(), c.Bool(), c.Text()
+	v.created, v.knownFrom, v.revision = c.Time(), c.Time(), c.Int32()
 }
 
 func scanVersion(row pgx.CollectableRow) (*version, error) {
-	v := &version{}
-	into, done := v.scan()
-	err := row.Scan(into...)
-	done()
-	return v, err
+	v, c := &version{}, pg.Columns{}
+	c.Of(row)
+	v.read(&c)
+	return v, c.Err()
 }
 
 func (v *version) name() string { return involvementName(v.agency, v.localID) }
@@ -86,11 +77,9 @@ type contact struct {
 
 const contactColumns = `display_name, job_title, telephone, email`
 
-func (c *contact) scan() []any {
-	return []any{
-		(*zeronull.Text)(&c.displayName), (*zeronull.Text)(&c.jobTitle),
-		(*zeronull.Text)(&c.telephone), (*zeronull.Text)(&c.email),
-	}
+// read reads contactColumns.
+func (c *contact) read(from *pg.Columns) {
+	c.displayName, c.jobTitle, c.telephone, c.email = from.Text(), from.Text(), from.Text(), from.Text()
 }
 
 // shown is an involvement with all that is shown beside it.
