@@ -325,9 +325,10 @@ func (m *Model) classesOf(c *comparison) [classes]float64 {
 }
 
 // learnPrior sets the share of each class among all pairs there are. Pairs
-// that met in no block are strangers.
+// that met in no block are strangers. Of very few records the siblings that none of
+// them can show may come to more than all pairs.
 func (m *Model) learnPrior(found [classes]float64, total float64) {
-	share := func(c Class) float64 { return max(found[c]/total, leastClass) }
+	share := func(c Class) float64 { return min(max(found[c]/total, leastClass), 1) }
 	same, sibling := share(SameChild), share(Sibling)
 	twin := min(share(Twin), max(maxTwins*sibling, leastClass))
 	for c, p := range [classes]float64{same, twin, sibling, max(1-same-twin-sibling, leastClass)} {

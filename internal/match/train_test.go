@@ -38,6 +38,24 @@ func TestTrainNeedsPairs(t *testing.T) {
 	}
 }
 
+func TestTrainOnTheFewest(t *testing.T) {
+	t.Parallel()
+	one := Prepare(Person{GivenName: "Ann", FamilyName: "Thornley", DateOfBirth: "2014-03-09"})
+	for n := 2; n < 5; n++ {
+		list := make([]Features, n)
+		for i := range list {
+			list[i] = one
+		}
+		p, err := Train("test", Default().Parameters(), list)
+		if err == nil {
+			_, err = New(p)
+		}
+		if err != nil {
+			t.Errorf("%d records: %v", n, err)
+		}
+	}
+}
+
 // TestTrainKeepsTwinsItCannotSee learns from children's records without
 // households, which show no twins, and must still hold a twin's name back.
 func TestTrainKeepsTwinsItCannotSee(t *testing.T) {
