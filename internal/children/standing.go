@@ -33,7 +33,9 @@ type Standing struct {
 }
 
 // StandingSQL reads a Standing: joins to put behind what gives the expressions of
-// the child, the agency that asks and the day. Each is a look-up by the child.
+// the child, the agency that asks and the day. Each is a look-up by the child, made once
+// however many rows are joined to it: without its OFFSET 0 that of the record became an
+// expression of each row.
 func StandingSQL(child, agency, day string) string {
 	return `
 	CROSS JOIN LATERAL (
@@ -41,7 +43,7 @@ func StandingSQL(child, agency, day string) string {
 		WHERE child_id = ` + child + ` AND start_date <= ` + day + ` AND (end_date IS NULL OR end_date >= ` + day + `)) st_i
 	CROSS JOIN LATERAL (
 		SELECT EXISTS (SELECT 1 FROM child_records
-			WHERE child_id = ` + child + ` AND agency_id = ` + agency + ` AND state = 1) AS holds_record) st_r
+			WHERE child_id = ` + child + ` AND agency_id = ` + agency + ` AND state = 1) AS holds_record OFFSET 0) st_r
 	LEFT JOIN LATERAL (
 		SELECT shielded, archive_date IS NOT NULL AS archived, nullif(consents, '[]') AS consents
 		FROM child_sharing WHERE child_id = ` + child + ` OFFSET 0) st_s ON true`

@@ -277,3 +277,43 @@ func TestListPlanGoesByKey(t *testing.T) {
 		}
 	}
 }
+
+// What policy needs to know of a child is looked up once, and not for each of its
+// involvements.
+func TestListLooksUpTheChildOnce(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.child()
+	for n := range 5 {
+		h.submit(inv("school", fmt.Sprint(n), child))
+	}
+	tx, err := h.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `SET LOCAL enable_seqscan = off`); err != nil { // as where there are many records
+		t.Fatal(err)
+	}
+	rows, err := tx.Query(t.Context(), `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) `+involvement.ListQuery,
+		[][16]byte{child}, standard.Today(), involvement.CoalescedRows, []string{"gp"}, []bool{false})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, line := range plan {
+		if strings.Contains(line, " on child_records") && strings.Contains(line, "actual") {
+			found = true
+			if !strings.Contains(line, "loops=1)") {
+				t.Errorf("the records are looked up once for each row: %s", line)
+			}
+		}
+	}
+	if !found {
+		t.Errorf("no records are looked up in\n%s", strings.Join(plan, "\n"))
+	}
+}
