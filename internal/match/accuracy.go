@@ -57,7 +57,7 @@ type Accuracy struct {
 	// where it was linked to the other.
 	ReviewShare float64 `json:"review_share"`
 	Reviews     int     `json:"reviews"`
-	// Merged counts the times that two children suspected to be one were merged.
+	// Merged counts the times that children were put together in review, 0 in batch mode.
 	Merged int `json:"merged"`
 	// FalseLinks counts wrongly linked pairs by what they look like, of
 	// FamilyPairs that there are to get wrong (other children of one household).
@@ -79,7 +79,7 @@ const maxErrors = 100_000
 func (m *Model) newAccuracy(records []Labelled, t Trial) Accuracy {
 	a := Accuracy{
 		Mode: t.Mode, Seed: t.Seed, AutoLinkOnly: t.AutoLinkOnly, Records: len(records),
-		LinksCounted: "automatic links, reviews at even odds or better, and suspected duplicates merged", Rules: map[string]int{},
+		LinksCounted: "automatic links, and of what waits for review what is one child at even odds or better", Rules: map[string]int{},
 		Thresholds: Thresholds{m.parameters.Link, m.parameters.Review, m.parameters.Margin, Confirm},
 		FalseLinks: map[Class]int{Twin: 0, Sibling: 0, Stranger: 0},
 	}

@@ -19,10 +19,7 @@ type scored struct {
 	barred      bool // two valid NHS numbers differ
 }
 
-// runBatch scores all pairs that share a key, then takes them by weight, the
-// surest first: two clusters become one when Decide links each of the pair's
-// records to the other's cluster, and the records of both fit each other on
-// average, so that one doubtful pair does not chain two children together.
+// runBatch scores all pairs that share a key, and puts the surest together first.
 func (m *Model) runBatch(records []Labelled, a *Accuracy) {
 	candidates := batchCandidates(records)
 	list := m.scoreAll(records, candidates)
@@ -34,43 +31,18 @@ func (m *Model) runBatch(records []Labelled, a *Accuracy) {
 	slices.SortFunc(list, func(x, y scored) int {
 		return cmp.Or(cmp.Compare(y.weight, x.weight), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
 	})
-	c := newClusters(len(records))
-	held := map[int]int{} // record held for review, to the one it may be
+	r := m.newReviewer(records, newClusters(len(records)), a)
 	for i := range list {
-		x, y := list[i].a, list[i].b
-		if c.of[x] == c.of[y] {
-			continue
-		}
-		d, e := m.decideOn(records, x, c.members[c.of[y]]), m.decideOn(records, y, c.members[c.of[x]])
-		if d.Rule != "" {
-			a.Rules[d.Rule]++
-		}
-		if d.Band == BandReview || e.Band == BandReview {
-			held[x] = y
-		}
-		if a.links(&d) && a.links(&e) && m.fit(records, c.members[c.of[x]], c.members[c.of[y]]) {
-			c.join(x, y)
-		}
+		r.suspect(list[i].a, list[i].b)
 	}
-	for x, y := range held {
-		if c.of[x] == c.of[y] && a.AutoLinkOnly {
-			delete(held, x)
-		}
-	}
-	a.Reviews, a.ReviewShare = len(held), ratio(len(held), max(len(records), 1))
-	a.count(m, records, c.clusters())
+	r.work()
+	a.Reviews, a.ReviewShare = len(r.held), ratio(len(r.held), max(len(records), 1))
+	a.count(m, records, r.clusters.clusters())
 	a.BestPairs = bestOf(records, list, a.TruePairs)
 }
 
-// fit reports that the records of two clusters are one child's: that on the mean
-// each fits the other cluster as a whole with a probability of at least Confirm.
-func (m *Model) fit(records []Labelled, xs, ys []int) bool {
-	if len(xs) == 1 && len(ys) == 1 {
-		return true
-	}
-	return m.meanFit(records, xs, ys) >= Confirm && m.meanFit(records, ys, xs) >= Confirm
-}
-
+// meanFit is the mean probability that a record of the one cluster is the child
+// that the records of the other are of together.
 func (m *Model) meanFit(records []Labelled, xs, ys []int) float64 {
 	sum := 0.0
 	for _, x := range xs {

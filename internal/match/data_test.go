@@ -90,6 +90,11 @@ func febrlWithoutNumber(row map[string]string) (Person, string) {
 	return p, truth
 }
 
+func febrlNames(row map[string]string) (Person, string) {
+	_, truth := febrl(row)
+	return Person{GivenName: row["given_name"], FamilyName: row["surname"], DateOfBirth: isoDate(row["date_of_birth"])}, truth
+}
+
 func fake1000(row map[string]string) (Person, string) {
 	return Person{
 		GivenName: row["first_name"], FamilyName: row["surname"], DateOfBirth: row["dob"],

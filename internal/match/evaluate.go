@@ -21,7 +21,8 @@ const (
 	// Online is how the hub works: records arrive one by one, and each is linked
 	// to the best child or becomes a new one.
 	Online Mode = "online"
-	// Batch compares all records first and puts the surest pairs together first.
+	// Batch compares all records first and puts the surest together first, until
+	// none are left that are as likely as not one child.
 	Batch Mode = "batch"
 )
 
@@ -31,9 +32,9 @@ type Trial struct {
 	// Seed draws the order of arrival; the same seed, the same order.
 	Seed uint64
 	// AutoLinkOnly counts only what the hub links by itself: a record held for
-	// review stays apart. Otherwise the reviewer is taken to link what is at
-	// least as likely as not one child (Confirm), save where two valid NHS
-	// numbers differ.
+	// review stays apart. Otherwise a reviewer goes through what waits once all
+	// records are there, and puts together what is at least as likely as not one
+	// child (Confirm), save where two valid NHS numbers differ.
 	AutoLinkOnly bool
 }
 
@@ -57,6 +58,7 @@ func (m *Model) Evaluate(records []Labelled, t Trial) Accuracy {
 func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 	ix := newOnline(records)
 	held, compared := 0, 0
+	var waiting [][2]int                      // records about which a person is asked, each with one of the child's
 	order := rand.New(rand.NewPCG(a.Seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
 	for _, i := range order.Perm(len(records)) {
 		narrow, broad := Split(ix.keys[i])
@@ -74,37 +76,26 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 		if d.Rule != "" {
 			a.Rules[d.Rule]++
 		}
-		if a.links(&d) {
-			d.Band, d.Child = BandLink, list[d.Member].Child
+		if d.Band == BandReview {
+			waiting = append(waiting, [2]int{i, ix.first(d.Child)})
 		}
-		child := ix.put(i, &d)
-		ix.members[child] = append(ix.members[child], i)
-		if a.linksToo(&d) {
-			other := ix.standing(childNumber(d.RunnerUp.Child))
-			if child != other && m.fit(records, ix.members[child], ix.members[other]) {
-				ix.merge(child, other)
-				a.Merged++
-			}
+		if d.RunnerUp.Fits {
+			waiting = append(waiting, [2]int{i, ix.first(d.RunnerUp.Child)})
 		}
+		ix.put(i, &d)
 	}
 	a.Candidates = ratio(compared, max(len(records), 1))
 	a.ReviewShare = ratio(held, max(len(records), 1))
-	a.count(m, records, slices.DeleteFunc(ix.members, func(m []int) bool { return len(m) == 0 }))
-}
-
-// links reports a decision that puts the record to its best child.
-func (a *Accuracy) links(d *Decision) bool {
-	if d.Band == BandLink || a.AutoLinkOnly {
-		return d.Band == BandLink
+	r := m.newReviewer(records, ix.clusters(), a)
+	if !a.AutoLinkOnly {
+		r.rules = map[string]int{} // those of the arrivals are what counts
+		for _, w := range waiting {
+			r.suspect(w[0], w[1])
+		}
+		r.work()
+		a.Merged = r.joined
 	}
-	return d.Member >= 0 && d.Rule != RuleDifferentNHSNumber && d.Result.Probability >= Confirm
-}
-
-// linksToo reports that the reviewer, asked about the second child, says that it is
-// the record's as well.
-func (a *Accuracy) linksToo(d *Decision) bool {
-	second := &d.RunnerUp
-	return !a.AutoLinkOnly && second.Fits && second.Rule != RuleDifferentNHSNumber && (d.SuspectedDuplicate || second.Probability >= Confirm)
+	a.count(m, records, r.clusters.clusters())
 }
 
 // online is the index that fills as records arrive.
@@ -112,9 +103,8 @@ type online struct {
 	records []Labelled
 	keys    [][]uint64       // by record
 	byKey   map[uint64][]int // records, by key
-	child   []int            // of each record, when it was put
-	members [][]int          // records, by child; none of one merged into another
-	into    map[int]int      // the child that another was merged into
+	child   []int            // of each record
+	members [][]int          // records, by child
 	found   []int
 	list    []Candidate
 }
@@ -122,7 +112,7 @@ type online struct {
 func newOnline(records []Labelled) *online {
 	ix := &online{
 		records: records, keys: make([][]uint64, len(records)), byKey: map[uint64][]int{},
-		child: make([]int, len(records)), into: map[int]int{},
+		child: make([]int, len(records)),
 	}
 	for i := range records {
 		ix.keys[i] = Keys(&records[i].Features)
@@ -153,30 +143,26 @@ func (ix *online) candidates(narrow, broad []uint64) []Candidate {
 // meet finds the children of records.
 func (ix *online) meet(records []int) {
 	for _, r := range records {
-		ix.found = append(ix.found, ix.standing(ix.child[r]))
+		ix.found = append(ix.found, ix.child[r])
 	}
 }
 
-// standing is the child that a child is now part of, mostly itself.
-func (ix *online) standing(child int) int {
-	for {
-		to, ok := ix.into[child]
-		if !ok {
-			return child
+// first is the record that a child was made of.
+func (ix *online) first(child ChildKey) int { return ix.members[childNumber(child)][0] }
+
+// clusters are the children as sets of records.
+func (ix *online) clusters() *clusters {
+	c := newClusters(len(ix.records))
+	for _, list := range ix.members {
+		for _, r := range list[1:] {
+			c.join(list[0], r)
 		}
-		child = to
 	}
+	return c
 }
 
-// merge makes two children one, as a person does who finds that they are.
-func (ix *online) merge(to, from int) {
-	ix.into[from] = to
-	ix.members[to] = append(ix.members[to], ix.members[from]...)
-	ix.members[from] = nil
-}
-
-// put enters record i's keys under the child that the decision gives it.
-func (ix *online) put(i int, d *Decision) int {
+// put enters record i under the child that the decision gives it.
+func (ix *online) put(i int, d *Decision) {
 	child := len(ix.members)
 	if d.Band == BandLink {
 		child = childNumber(d.Child)
@@ -184,8 +170,8 @@ func (ix *online) put(i int, d *Decision) int {
 		ix.members = append(ix.members, nil)
 	}
 	ix.child[i] = child
+	ix.members[child] = append(ix.members[child], i)
 	for _, k := range ix.keys[i] {
 		ix.byKey[k] = append(ix.byKey[k], i)
 	}
-	return child
 }

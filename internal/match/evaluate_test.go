@@ -75,3 +75,26 @@ func TestReviewsCountOnlyWhenAsked(t *testing.T) {
 		t.Errorf("held %.2f; %d pairs, with reviews %d", alone.ReviewShare, alone.CorrectPairs, counted.CorrectPairs)
 	}
 }
+
+// TestReviewWaitsForAllRecords has two children of one given name and birthday, and a
+// record that says too little to tell whose it is where it comes first. Once all are
+// there it is plain, in whatever order they came.
+func TestReviewWaitsForAllRecords(t *testing.T) {
+	t.Parallel()
+	person := func(family, born, postcode, truth string) Labelled {
+		return Labelled{Prepare(Person{GivenName: "Ernest", FamilyName: family, DateOfBirth: born, Postcode: postcode}), truth}
+	}
+	records := []Labelled{person("", "2014-03-09", "CO7 7FA", "a")}
+	for range 4 {
+		records = append(records, person("Aves", "2014-03-09", "CO7 7FA", "a"), person("Letts", "2014-03-09", "TR15 1JT", "b"))
+	}
+	m := Default()
+	for seed := range uint64(40) {
+		if a := m.Evaluate(records, Trial{Mode: Online, Seed: seed}); a.Pairwise.F1 < 1 {
+			t.Errorf("seed %d: %+v", seed, a.Pairwise)
+		}
+	}
+	if a := m.Evaluate(records, Trial{Mode: Batch}); a.Pairwise.F1 < 1 {
+		t.Errorf("batch: %+v", a.Pairwise)
+	}
+}
