@@ -45,7 +45,7 @@ type Options struct {
 	MaxBatch int           // inputs per Run at most; default 256
 	MaxQueue int           // inputs waiting for a Run at most; default 4096
 	Workers  int           // Runs at the same time at most, where there is cause (see due); default 2
-	Second   int           // how many that wait are worth a Run beside another; default half of MaxBatch
+	Second   int           // how many single calls that wait are worth a Run beside another; default half of MaxBatch
 	Timeout  time.Duration // bound on one Run; default 30 s
 
 	// RetrySingly runs each input alone when a batch of several fails with an

@@ -1,5 +1,7 @@
 package batch
 
+import "time"
+
 // Lane is whose a call is and how it came, for a Batcher that many share: see
 // NewFair.
 type Lane struct {
@@ -16,9 +18,9 @@ const (
 	// one in so many. It is theirs, so that single calls cannot stop them, and no
 	// more than that, so that a batch that a single call waits for is a small one.
 	bulkShare = 8
-	// politeBatches is for how many batches after a single call loads keep to their
-	// share, since the next such call must wait for the batch under way.
-	politeBatches = 16
+	// politeFor is for how long after a single call loads keep to their share, since
+	// the next such call must wait for the batch under way.
+	politeFor = time.Second
 )
 
 // lane is the queue of one Lane.
@@ -74,7 +76,7 @@ func (g *group[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out]
 // lanes are all that waits in a Batcher.
 type lanes[In, Out any] struct {
 	single, bulk group[In, Out]
-	polite       int // batches for which loads keep to their share
+	politeUntil  time.Time // loads keep to their share
 }
 
 func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
@@ -93,14 +95,12 @@ func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 func (s *lanes[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out] {
 	share := max(most/bulkShare, 1)
 	batch = s.single.take(batch, max(most-min(s.bulk.calls, share), 1))
-	switch {
-	case len(batch) > 0:
-		s.polite = politeBatches
-	case s.polite > 0:
-		s.polite--
+	now := time.Now()
+	if len(batch) > 0 {
+		s.politeUntil = now.Add(politeFor)
 	}
 	room := most - len(batch)
-	if s.polite > 0 {
+	if now.Before(s.politeUntil) {
 		room = min(room, share)
 	}
 	return s.bulk.take(batch, room)

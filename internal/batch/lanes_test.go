@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"irthub/internal/batch"
 )
@@ -62,6 +63,34 @@ func TestLoadsTakeWholeBatchesWhereNoSingleCallsCome(t *testing.T) {
 		}
 		if !slices.Equal(sizes, []int{1, 8, 8, 1}) {
 			t.Errorf("batches of %v, want 1, 8, 8, 1", sizes)
+		}
+		mustClose(t, b)
+	})
+}
+
+// Who calls every now and then while another loads waits for small batches all the
+// while, and loads are back at whole ones when nobody has called for a second.
+func TestLoadsKeepToTheirShareForASecondAfterASingleCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		run := func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
+			sizes = append(sizes, len(in))
+			<-time.After(100 * time.Millisecond)
+			return make([]batch.Outcome[int], len(in)), nil
+		}
+		a, load := newAnswers(), 0
+		b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 8}, laneOf, run)
+		for range 40 {
+			load--
+			a.call(t.Context(), b.Do, load)
+		}
+		a.call(t.Context(), b.TryDo, 1)
+		a.wg.Wait()
+		// The first load was alone; the single call has one load beside it, and one each
+		// comes after it for a second.
+		want := []int{1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 8}
+		if len(sizes) < len(want) || !slices.Equal(sizes[:len(want)], want) {
+			t.Errorf("batches of %v, want %v first", sizes, want)
 		}
 		mustClose(t, b)
 	})

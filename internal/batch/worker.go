@@ -80,10 +80,10 @@ const stuck = time.Second
 // they get, and a batch costs little more than a single call does: at 256 readers
 // two Runs at a time cost the database and the hub a third more CPU for each. So
 // there is a second only beside one that is stuck, or where so many wait that they
-// are worth one of their own (Options.Second).
+// are worth one of their own: half a batch, or fewer single calls (Options.Second).
 func (b *Batcher[In, Out]) due() bool {
 	n := b.waiting.calls()
-	if n == 0 || b.running == 0 || b.closed || n >= b.o.Second {
+	if n == 0 || b.running == 0 || b.closed || n >= b.o.MaxBatch/2 || b.waiting.single.calls >= b.o.Second {
 		return n > 0
 	}
 	return time.Since(b.began) > stuck

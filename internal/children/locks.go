@@ -14,54 +14,31 @@ import (
 
 // Matching must not run twice at once on two records of one child, or the child
 // would be made twice. So a write takes advisory locks on what its records could
-// share with others before it looks for candidates: each blocking key, and the
-// records themselves. They are taken in order, so that two writes never wait for
-// each other. A write that would need more of them than the database has room for
-// takes one lock on the whole index instead.
+// share with others before it looks for candidates: the place of each blocking key,
+// and the records themselves. They are taken in order, so that two writes never wait
+// for each other. A large batch would meet others at some place anyway, and fill the
+// database's lock table: it takes one lock on the whole index instead.
 const (
-	lockClass  = 0x495254 // "IRT": apart from anybody else's advisory locks
-	wholeIndex = -1
-	// lockShare is the part of the database's lock table that one write may fill: two
-	// hubs of two batches each have half of it together.
-	lockShare = 8
+	lockClass   = 0x495254 // "IRT": apart from anybody else's advisory locks
+	wholeIndex  = -1
+	locksAtMost = 512 // of some 60 records; PostgreSQL has room for 6,400 where nobody says otherwise
 )
-
-// locksAtMost is how many locks one write may take.
-func (s *Service) locksAtMost(ctx context.Context) (int, error) {
-	if n := s.lockRoom.Load(); n > 0 {
-		return int(n), nil
-	}
-	var n int32
-	if err := s.pool.QueryRow(ctx, `
-		SELECT current_setting('max_locks_per_transaction')::int * current_setting('max_connections')::int / $1::int`,
-		lockShare).Scan(&n); err != nil {
-		return 0, fmt.Errorf("children: asking how many locks there may be: %w", err)
-	}
-	s.lockRoom.Store(n)
-	return int(n), nil
-}
 
 // lock takes what is in w.held.
 func (w *write) lock(ctx context.Context) error {
 	b := &pgx.Batch{}
-	if err := w.queueLocks(ctx, b); err != nil {
-		return err
-	}
+	w.queueLocks(b)
 	if err := w.tx.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("children: locking: %w", err)
 	}
 	return nil
 }
 
-func (w *write) queueLocks(ctx context.Context, b *pgx.Batch) error {
-	most, err := w.s.locksAtMost(ctx)
-	if err != nil {
-		return err
-	}
+func (w *write) queueLocks(b *pgx.Batch) {
 	// The hub's statements all go by key; on tables too new to have statistics
 	// the planner would read them whole, and keep that plan.
 	b.Queue(`SET LOCAL enable_seqscan = off`)
-	if len(w.held) > most {
+	if len(w.held) > locksAtMost {
 		b.Queue(`SELECT pg_advisory_xact_lock($1, $2)`, lockClass, wholeIndex)
 	} else {
 		b.Queue(`SELECT pg_advisory_xact_lock_shared($1, $2)`, lockClass, wholeIndex)
@@ -69,7 +46,6 @@ func (w *write) queueLocks(ctx context.Context, b *pgx.Batch) error {
 	}
 	// Not now(), which is when the transaction began: it may have waited since.
 	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&w.now) })
-	return nil
 }
 
 // locks are the names of advisory locks in order, each once. None is negative.
@@ -94,11 +70,10 @@ func locksOfRecords(ids []uuid.UUID) locks {
 	return inOrder(names)
 }
 
-const lockBits = 1<<31 - 1
-
-func lockOfRecord(id uuid.UUID) int32 { return int32(binary.BigEndian.Uint32(id[12:]) & lockBits) }
-
-func lockOfKey(key uint64) int32 { return int32(match.KeyHash(key) & lockBits) }
+// lockOfRecord lies above the locks of places.
+func lockOfRecord(id uuid.UUID) int32 {
+	return int32(binary.BigEndian.Uint32(id[12:])>>2 | 1<<30) //nolint:gosec // it has 31 bits
+}
 
 // locksFor are those of submissions: of the records, of those that people put together
 // with them, which must see each other, and of their keys.
@@ -111,7 +86,7 @@ func (w *write) locksFor(pending []int) locks {
 			names = append(names, lockOfRecord(b.other))
 		}
 		for _, k := range sub.keys {
-			names = append(names, lockOfKey(k))
+			names = append(names, match.KeyPlace(k))
 		}
 	}
 	return inOrder(names)

@@ -43,7 +43,6 @@ type Service struct {
 	access    *audit.Writer
 	current   atomic.Pointer[match.Model] // the model in use; see learn.go
 	follower  Follower                    // may be nil
-	lockRoom  atomic.Int32                // see locksAtMost; 0 until that is known
 
 	writer    *batch.Batcher[*submission, *answer]
 	rehearser *batch.Batcher[*submission, *answer]

@@ -202,9 +202,7 @@ func (w *write) change(ctx context.Context, pending []int) error {
 func (w *write) enter(ctx context.Context, which []int) error {
 	b := &pgx.Batch{}
 	w.held = w.locksFor(which)
-	if err := w.queueLocks(ctx, b); err != nil {
-		return err
-	}
+	w.queueLocks(b)
 	w.queueLoad(b, which)
 	w.index = newBlocks()
 	w.index.queue(b, w.narrowKeys(which))

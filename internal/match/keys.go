@@ -86,8 +86,9 @@ const (
 	placeBits = 20
 )
 
-// KeyHash is what of a key is spread evenly, for who parts keys into shares.
-func KeyHash(key uint64) uint64 { return key >> kindBits }
+// KeyPlace is the place of a key, which no two records with that key differ in; it is
+// not negative, and has 20 bits.
+func KeyPlace(key uint64) int32 { return int32(key >> (ownBits + kindBits)) }
 
 // How many records a key may bring. A narrow block that holds more is cut to as
 // many, and the record's other keys still find its like. A broad block that

@@ -282,7 +282,7 @@ func TestClusterIsPrivateAndDurable(t *testing.T) {
 		"listen_addresses": "", "unix_socket_permissions": "0700", "fsync": "on", "synchronous_commit": "on",
 		"full_page_writes": "on", "data_checksums": "on", "server_encoding": "UTF8", "lc_collate": "C",
 		"log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0", "log_min_error_statement": "panic",
-		"log_error_verbosity": "terse", "max_connections": "60", "max_locks_per_transaction": "512", "jit": "off",
+		"log_error_verbosity": "terse", "max_connections": "60", "max_locks_per_transaction": "256", "jit": "off",
 		"is_superuser": "off",
 	} {
 		var got string
