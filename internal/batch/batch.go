@@ -95,6 +95,7 @@ type Batcher[In, Out any] struct {
 	lanes   map[Lane]*lane[In, Out]
 	waiting lanes[In, Out]
 	running int       // Runs under way
+	loading int       // those of them that have calls of loads
 	began   time.Time // when the last of them began
 	closed  bool
 }
@@ -106,7 +107,7 @@ func New[In, Out any](o Options, run Run[In, Out]) *Batcher[In, Out] {
 
 // NewFair starts a Batcher that shares itself out among lanes: every batch takes
 // from them in turns, single calls before those of loads, of which it takes a few
-// in any case. A lane has at most half the places for single calls and a quarter
+// where no other has any. A lane has at most half the places for single calls and a quarter
 // of those for loads (each kind has MaxQueue of its own). Calls of one lane keep
 // their order.
 func NewFair[In, Out any](o Options, laneOf func(In) Lane, run Run[In, Out]) *Batcher[In, Out] {

@@ -17,7 +17,7 @@ const (
 	// bulkShare is the part of a batch that is for loads while single calls come:
 	// one in so many. It is theirs, so that single calls cannot stop them, and no
 	// more than that, so that a batch that a single call waits for is a small one.
-	bulkShare = 8
+	bulkShare = 16
 	// politeFor is for how long after a single call loads keep to their share, since
 	// the next such call must wait for the batch under way.
 	politeFor = time.Second
@@ -88,20 +88,38 @@ func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
 
 func (s *lanes[In, Out]) calls() int { return s.single.calls + s.bulk.calls }
 
+// ready is how many calls the next batch has to choose from.
+func (s *lanes[In, Out]) ready(most int) int {
+	if time.Now().Before(s.politeUntil) {
+		return s.single.calls + min(s.bulk.calls, loadsBeside(most))
+	}
+	return s.calls()
+}
+
+// loadsBeside is how many calls of loads a batch may take while single calls come.
+func loadsBeside(most int) int { return max(most/bulkShare, 1) }
+
 func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 
 // take composes a batch: single calls first, in turns among the lanes, and of the
-// loads their share or, where no single calls come, all that has room.
-func (s *lanes[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out] {
-	share := max(most/bulkShare, 1)
+// loads their share or, where no single calls come, all that has room. While loading,
+// which says that another batch with loads is under way, single calls have none beside
+// them. It tells whether any are in the batch.
+func (s *lanes[In, Out]) take(batch []*call[In, Out], most int, loading bool) (taken []*call[In, Out], loads bool) {
+	share := loadsBeside(most)
 	batch = s.single.take(batch, max(most-min(s.bulk.calls, share), 1))
+	singles := len(batch)
 	now := time.Now()
-	if len(batch) > 0 {
+	if singles > 0 {
 		s.politeUntil = now.Add(politeFor)
 	}
-	room := most - len(batch)
-	if now.Before(s.politeUntil) {
+	room := most - singles
+	switch {
+	case singles > 0 && loading:
+		room = 0
+	case now.Before(s.politeUntil):
 		room = min(room, share)
 	}
-	return s.bulk.take(batch, room)
+	batch = s.bulk.take(batch, room)
+	return batch, len(batch) > singles
 }

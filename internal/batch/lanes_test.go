@@ -96,6 +96,27 @@ func TestLoadsKeepToTheirShareForASecondAfterASingleCall(t *testing.T) {
 	})
 }
 
+// A single call begins at once, and without loads beside it, where only loads are under
+// way; the next waits for it.
+func TestASingleCallDoesNotWaitForALoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		b := batch.NewFair(batch.Options{Name: "test", Workers: 2, MaxBatch: 32}, laneOf, g.run)
+		for in := -101; in >= -110; in-- {
+			a.call(t.Context(), b.Do, in)
+		}
+		a.call(t.Context(), b.TryDo, 101)
+		a.call(t.Context(), b.TryDo, 102)
+		if want := [][]int{{-101}, {101}}; !slices.EqualFunc(g.batches, want, slices.Equal) {
+			t.Errorf("batches %v, want %v", g.batches, want)
+		}
+		close(g.let)
+		a.wg.Wait()
+		a.wantDoubled(t, 101, 102, -101, -110)
+		mustClose(t, b)
+	})
+}
+
 func TestSingleCallsDoNotStopLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, a := newGate(), newAnswers()

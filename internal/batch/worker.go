@@ -30,6 +30,7 @@ func (e *PanicError) Error() string {
 func (b *Batcher[In, Out]) serve() {
 	calls := make([]*call[In, Out], 0, b.o.MaxBatch)
 	ins := make([]In, 0, b.o.MaxBatch)
+	var loaded bool
 	for again := false; ; again = true {
 		if again {
 			// Whoever was just answered, or is about to ask, goes first if it can
@@ -37,7 +38,7 @@ func (b *Batcher[In, Out]) serve() {
 			// can, this costs nothing.
 			runtime.Gosched()
 		}
-		calls = b.take(calls[:0], again)
+		calls, loaded = b.take(calls[:0], again, loaded)
 		if len(calls) == 0 {
 			return
 		}
@@ -52,24 +53,32 @@ func (b *Batcher[In, Out]) serve() {
 	}
 }
 
-// take waits until a Run is due and moves up to MaxBatch calls into batch; it
-// returns none when the Batcher is closed and the queue is empty. after says that
-// the worker has one behind it.
-func (b *Batcher[In, Out]) take(batch []*call[In, Out], after bool) []*call[In, Out] {
+// take waits until a Run is due and moves up to MaxBatch calls into batch, and tells
+// whether there are some of loads among them; it returns none when the Batcher is
+// closed and the queue is empty. after says that the worker has a Run behind it, and
+// loaded the same of that one.
+func (b *Batcher[In, Out]) take(batch []*call[In, Out], after, loaded bool) (taken []*call[In, Out], loads bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if after {
 		b.running--
 	}
+	if loaded {
+		b.loading--
+	}
 	for !b.due() && !(b.closed && b.waiting.empty()) {
 		b.work.Wait()
 	}
 	if b.waiting.empty() {
-		return batch
+		return batch, false
 	}
 	b.running++
 	b.began = time.Now()
-	return b.waiting.take(batch, b.o.MaxBatch)
+	batch, loads = b.waiting.take(batch, b.o.MaxBatch, b.loading > 0)
+	if loads {
+		b.loading++
+	}
+	return batch, loads
 }
 
 // stuck is how long a Run takes that should not hold up everybody: it waits for a
@@ -80,11 +89,15 @@ const stuck = time.Second
 // they get, and a batch costs little more than a single call does: at 256 readers
 // two Runs at a time cost the database and the hub a third more CPU for each. So
 // there is a second only beside one that is stuck, or where so many wait that they
-// are worth one of their own: half a batch, or fewer single calls (Options.Second).
+// are worth one of their own: half a batch, or fewer single calls (Options.Second), or
+// any single call that would wait for a load.
 func (b *Batcher[In, Out]) due() bool {
-	n := b.waiting.calls()
-	if n == 0 || b.running == 0 || b.closed || n >= b.o.MaxBatch/2 || b.waiting.single.calls >= b.o.Second {
-		return n > 0
+	if b.waiting.empty() || b.running == 0 || b.closed {
+		return !b.waiting.empty()
+	}
+	single := b.waiting.single.calls
+	if single >= b.o.Second || single > 0 && b.running == b.loading || b.waiting.ready(b.o.MaxBatch) >= b.o.MaxBatch/2 {
+		return true
 	}
 	return time.Since(b.began) > stuck
 }

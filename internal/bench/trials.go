@@ -54,6 +54,7 @@ var trials = []trial{
 	{id: "submit_vs_pgx", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmit, inProcess: true},
 	{id: "submit_vs_statements", unit: perSecond, workers: atMost(64), product: submitRecord, reference: rawSubmitStatements, inProcess: true},
 	{id: "submit_alone", unit: milliseconds, workers: atMost(1), product: submitRecord, reference: rawSubmit, inProcess: true, latency: true},
+	{id: "submit_p99_beside_load", once: submitBesideLoad},
 	{id: "match_candidates_per_s", once: scoreCandidates},
 	{id: "match_alone", unit: milliseconds, workers: atMost(1), product: matchChild, latency: true},
 	{id: "match_sql_share", once: shareStages, beside: []string{"match_scoring_share", "match_commit_share"}},
