@@ -48,13 +48,17 @@ func formersOf(ctx context.Context, q Querier, records []uuid.UUID, child uuid.U
 }
 
 // parting is the former child that a record was of last, if none of the others that
-// stand with it came from there; Nil otherwise.
+// stand with it came from there, and none that did has left in the same write; Nil
+// otherwise.
 func (w *write) parting(ctx context.Context, leaving *record, others []*record) (uuid.UUID, error) {
 	formers, err := formersOf(ctx, w.from, append(idsOf(others), leaving.id), leaving.childID)
 	if err != nil {
 		return uuid.Nil, err
 	}
 	former := formers[leaving.id]
+	if _, parted := w.formers[former]; parted { // by one that left before it in this write
+		return uuid.Nil, nil
+	}
 	for _, o := range others {
 		if formers[o.id] == former {
 			return uuid.Nil, nil

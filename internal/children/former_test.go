@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	irtv1 "irthub/gen/irt/v1"
 )
@@ -139,15 +140,63 @@ func TestNamesGoBackBeforeTheRestMovesOn(t *testing.T) {
 	if h.send("school", "p1", freya()).GetChild() != child || h.child(led).GetName() != child {
 		t.Fatal("they did not become one")
 	}
+	h.inOneBatch(map[string]*irtv1.ChildRecord{"p1": jennifer()}, map[string]*irtv1.ChildRecord{"p2": chidi()})
+	for name, want := range map[string]string{former: former, led: former, child: third, third: third} {
+		if got := h.child(name).GetName(); got != want {
+			t.Errorf("%s leads to %s, want %s", name, got, want)
+		}
+	}
+	h.checkInvariants()
+}
+
+// In one batch both records that came along from a former child leave what that became
+// one with, the one to a child of its own and the other to a third: the former child is
+// in force with the first, and does not lead to the third besides.
+func TestAFormerChildPartsOnce(t *testing.T) {
+	t.Parallel()
+	for name, firstHome := range map[string]bool{"a child of its own first": true, "a third child first": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t)
+			former := h.send("school", "p1", jennifer()).GetChild()
+			h.send("school", "p2", jennifer())
+			h.withdraw("school", "p2")
+			child := h.send("gp", "f", freya()).GetChild()
+			third := h.send("police", "x", chidi()).GetChild()
+			if h.send("school", "p1", freya()).GetChild() != child || h.child(former).GetName() != child {
+				t.Fatal("they did not become one")
+			}
+			home := map[string]*irtv1.ChildRecord{"p1": stranger(1)}
+			away := map[string]*irtv1.ChildRecord{"p2": chidi()}
+			if firstHome {
+				h.inOneBatch(home, away)
+			} else {
+				h.inOneBatch(away, home)
+			}
+			if got := h.childOf("agencies/school/childRecords/p2", ""); got != third {
+				t.Errorf("the other stands under %s, want %s", got, third)
+			}
+			h.checkInvariants()
+			// What went wrong once went wrong for good: whoever touched the child was refused.
+			h.send("school", "p1", with(stranger(1), func(r *irtv1.ChildRecord) { r.MiddleNames = "Ann" }))
+			h.checkInvariants()
+		})
+	}
+}
+
+// inOneBatch submits records of the school, by their local ids, in one batch and in
+// this order.
+func (h *hub) inOneBatch(sent ...map[string]*irtv1.ChildRecord) {
+	h.t.Helper()
 	let := h.holdIndex()
 	var all sync.WaitGroup
 	send := func(local string, r *irtv1.ChildRecord, queued func() bool) {
 		all.Go(func() {
 			if _, err := h.trySend("school", local, r); err != nil {
-				t.Error(err)
+				h.t.Error(err)
 			}
 		})
-		for !queued() {
+		for since := time.Now(); !queued() && time.Since(since) < 5*time.Second; {
 			runtime.Gosched()
 		}
 	}
@@ -155,17 +204,15 @@ func TestNamesGoBackBeforeTheRestMovesOn(t *testing.T) {
 		return h.count(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
 			WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted`) > 0
 	})
-	waiting := func(n int) func() bool { return func() bool { return h.Pipelines()[0].Waiting == n } }
-	send("p1", jennifer(), waiting(1))
-	send("p2", chidi(), waiting(2))
-	let()
-	all.Wait()
-	for name, want := range map[string]string{former: former, led: former, child: third, third: third} {
-		if got := h.child(name).GetName(); got != want {
-			t.Errorf("%s leads to %s, want %s", name, got, want)
+	n := 0
+	for _, one := range sent {
+		for local, r := range one {
+			n++
+			send(local, r, func() bool { return h.Pipelines()[0].Waiting == n })
 		}
 	}
-	h.checkInvariants()
+	let()
+	all.Wait()
 }
 
 // holdIndex has every write wait until the index is let go.
