@@ -26,7 +26,7 @@ const (
 	// 4 was used before the first release.
 	KindNamesYear      Kind = 5 // sounds of given and family name in either order + year
 	KindPostcodeBorn   Kind = 6
-	KindPostcodeGiven  Kind = 7 // postcode + first letter of the given name; made where there is no KindAddressGiven, or little else
+	KindPostcodeGiven  Kind = 7 // postcode + first letter of the given name; not made where address, NHS number and UPN are known
 	KindTelephoneGiven Kind = 8
 	KindAddressGiven   Kind = 9 // house number, street and first letter
 	KindEmail          Kind = 10
@@ -163,9 +163,10 @@ func Split(keys []uint64) (narrow, broad []uint64) {
 // A record with no NHS number, no UPN and no telephone, of which little is
 // known, has broad keys besides. In an index of a million children their blocks
 // are mostly over BroadBlockCap and cost no more than a look; in a small one, or
-// for a rare name, they find what a misspelt record hides. It also has the narrow
-// keys that bring more neighbours and namesakes than they find children: whoever
-// shares the date of birth and the district, or the postcode and an initial.
+// for a rare name, they find what a misspelt record hides. It also has a
+// narrow key that brings more neighbours than it finds children, of the date of birth
+// and the district; that of the postcode and an initial only a record with address, NHS
+// number and UPN has not.
 //
 // A key begins with its place: 20 bits of what some kinds of one record share (the
 // date of birth, the pair of names, the postcode, a number by itself), so that an
@@ -307,7 +308,7 @@ func (k *keySet) household(f *Features) {
 	addressed := f.Address.Number != "" && f.Address.Street != ""
 	for i := range f.Given {
 		initial := uint64(f.Given[i].Joined[0])
-		if f.Postcode != "" && (k.sparse || !addressed) {
+		if f.Postcode != "" && !(addressed && f.NHS != 0 && f.UPN != "") {
 			home.number(KindPostcodeGiven, initial)
 		}
 		if addressed {
