@@ -3,19 +3,15 @@ package bench
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 const (
 	// fairCallers are the single callers beside whom another agency loads.
 	fairCallers = 4
-	// settling is how long a load is given to fill the write pipeline, or to leave it.
+	// settling is how long a load is given to fill the write pipeline.
 	settling = 300 * time.Millisecond
-	// endless is more people than a load gets round to.
-	endless = 1 << 30
 )
 
 // submitBesideLoad measures how long single submissions of some agencies take while
@@ -52,20 +48,17 @@ func submitBesideLoad(ctx context.Context, l *lab) ([]*Figure, error) {
 	return []*Figure{f}, nil
 }
 
-// whileLoading does something while a stream of new children is sent without end.
+// whileLoading does something while a stream of new children is sent, and waits until
+// all of those are written.
 func (l *lab) whileLoading(ctx context.Context, do func() error) error {
-	loading, stop := context.WithCancel(ctx)
+	var done atomic.Bool
 	ended := make(chan error, 1)
 	go func() {
-		_, err := l.submitLane(loading, 0, endless)
+		_, err := l.submitLane(ctx, 0, func() bool { return !done.Load() })
 		ended <- err
 	}()
 	<-time.After(settling)
 	err := do()
-	stop()
-	if loadErr := <-ended; err == nil && status.Code(loadErr) != codes.Canceled && !errors.Is(loadErr, context.Canceled) {
-		err = loadErr
-	}
-	<-time.After(settling)
-	return err
+	done.Store(true)
+	return errors.Join(err, <-ended)
 }

@@ -62,7 +62,8 @@ func (l *lab) submitPeople(ctx context.Context, n int) (records int64, err error
 			if lane < n%lanes {
 				share++
 			}
-			sent[lane], err = l.submitLane(ctx, lane, share)
+			left := share
+			sent[lane], err = l.submitLane(ctx, lane, func() bool { left--; return left >= 0 })
 			return err
 		})
 	}
@@ -73,12 +74,9 @@ func (l *lab) submitPeople(ctx context.Context, n int) (records int64, err error
 	return records, err
 }
 
-// submitLane submits people over one stream. All records of a person go the same
-// way, so that the index is the same in every run.
-func (l *lab) submitLane(ctx context.Context, lane, n int) (sent int64, err error) {
-	if n == 0 {
-		return 0, nil
-	}
+// submitLane submits people over one stream, for as long as there are to be more. All
+// records of a person go the same way, so that the index is the same in every run.
+func (l *lab) submitLane(ctx context.Context, lane int, more func() bool) (sent int64, err error) {
 	ctx, err = l.callers.as(ctx, dataManager, irtv1.Role_ROLE_DATA_MANAGER)
 	if err != nil {
 		return 0, err
@@ -91,7 +89,7 @@ func (l *lab) submitLane(ctx context.Context, lane, n int) (sent int64, err erro
 	}
 	running, _ := errgroup.WithContext(ctx)
 	running.Go(func() error {
-		sent = l.sendPeople(stream, n)
+		sent = l.sendPeople(stream, more)
 		return stream.CloseSend()
 	})
 	running.Go(func() error {
@@ -102,8 +100,8 @@ func (l *lab) submitLane(ctx context.Context, lane, n int) (sent int64, err erro
 }
 
 // sendPeople stops when the stream has failed: receive is told why.
-func (l *lab) sendPeople(stream irtv1.ChildService_SubmitChildRecordsClient, n int) (sent int64) {
-	for range n {
+func (l *lab) sendPeople(stream irtv1.ChildService_SubmitChildRecordsClient, more func() bool) (sent int64) {
+	for more() {
 		for _, r := range l.people.next().records {
 			if stream.Send(&irtv1.SubmitChildRecordsRequest{ChildRecord: r}) != nil {
 				return sent
