@@ -48,6 +48,10 @@ type Options struct {
 	Second   int           // how many single calls that wait are worth a Run beside another; default half of MaxBatch
 	Timeout  time.Duration // bound on one Run; default 30 s
 
+	// LoadsApart has no two Runs with calls of loads at once, where they would only
+	// wait for each other, and leave no worker to a single call.
+	LoadsApart bool
+
 	// RetrySingly runs each input alone when a batch of several fails with an
 	// error or a panic, so that one bad record cannot fail its neighbours.
 	RetrySingly bool
@@ -106,8 +110,8 @@ func New[In, Out any](o Options, run Run[In, Out]) *Batcher[In, Out] {
 }
 
 // NewFair starts a Batcher that shares itself out among lanes: every batch takes
-// from them in turns, single calls before those of loads, of which it takes a few
-// where no other has any. A lane has at most half the places for single calls and a quarter
+// from them in turns, single calls before those of loads. While single calls come,
+// loads have a small share of a batch, and none beside another batch that has some. A lane has at most half the places for single calls and a quarter
 // of those for loads (each kind has MaxQueue of its own). Calls of one lane keep
 // their order.
 func NewFair[In, Out any](o Options, laneOf func(In) Lane, run Run[In, Out]) *Batcher[In, Out] {

@@ -104,8 +104,8 @@ func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 // take composes a batch: single calls first, in turns among the lanes, and of the
 // loads their share or, where no single calls come, all that has room. While loading,
 // which says that another batch with loads is under way, single calls have none beside
-// them. It tells whether any are in the batch.
-func (s *lanes[In, Out]) take(batch []*call[In, Out], most int, loading bool) (taken []*call[In, Out], loads bool) {
+// them, and with apart there are none at all. It tells whether any are in the batch.
+func (s *lanes[In, Out]) take(batch []*call[In, Out], most int, loading, apart bool) (taken []*call[In, Out], loads bool) {
 	share := loadsBeside(most)
 	batch = s.single.take(batch, max(most-min(s.bulk.calls, share), 1))
 	singles := len(batch)
@@ -115,7 +115,7 @@ func (s *lanes[In, Out]) take(batch []*call[In, Out], most int, loading bool) (t
 	}
 	room := most - singles
 	switch {
-	case singles > 0 && loading:
+	case loading && (singles > 0 || apart):
 		room = 0
 	case now.Before(s.politeUntil):
 		room = min(room, share)

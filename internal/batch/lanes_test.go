@@ -117,6 +117,27 @@ func TestASingleCallDoesNotWaitForALoad(t *testing.T) {
 	})
 }
 
+// Loads that would only wait for each other leave the second worker to single calls.
+func TestLoadsApartLeaveAWorkerToSingleCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		b := batch.NewFair(batch.Options{Name: "test", Workers: 2, MaxBatch: 4, LoadsApart: true}, laneOf, g.run)
+		for in := -101; in >= -110; in-- {
+			a.call(t.Context(), b.Do, in)
+		}
+		<-time.After(2 * time.Second) // also where the first is stuck
+		a.call(t.Context(), b.Do, -111)
+		a.call(t.Context(), b.TryDo, 101)
+		if want := [][]int{{-101}, {101}}; !slices.EqualFunc(g.batches, want, slices.Equal) {
+			t.Errorf("batches %v, want %v", g.batches, want)
+		}
+		close(g.let)
+		a.wg.Wait()
+		a.wantDoubled(t, 101, -101, -111)
+		mustClose(t, b)
+	})
+}
+
 func TestSingleCallsDoNotStopLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, a := newGate(), newAnswers()

@@ -74,7 +74,7 @@ func (b *Batcher[In, Out]) take(batch []*call[In, Out], after, loaded bool) (tak
 	}
 	b.running++
 	b.began = time.Now()
-	batch, loads = b.waiting.take(batch, b.o.MaxBatch, b.loading > 0)
+	batch, loads = b.waiting.take(batch, b.o.MaxBatch, b.loading > 0, b.o.LoadsApart)
 	if loads {
 		b.loading++
 	}
@@ -96,6 +96,9 @@ func (b *Batcher[In, Out]) due() bool {
 		return !b.waiting.empty()
 	}
 	single := b.waiting.single.calls
+	if b.o.LoadsApart && b.loading > 0 && single == 0 {
+		return false
+	}
 	if single >= b.o.Second || single > 0 && b.running == b.loading || b.waiting.ready(b.o.MaxBatch) >= b.o.MaxBatch/2 {
 		return true
 	}

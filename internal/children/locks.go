@@ -15,8 +15,9 @@ import (
 // Matching must not run twice at once on two records of one child, or the child
 // would be made twice. So a write takes advisory locks on what its records could
 // share with others before it looks for candidates: the place of each blocking key,
-// and the records themselves. They are taken in order, so that two writes never wait
-// for each other. A large batch would meet others at some place anyway, and fill the
+// and the records themselves. They are taken in order, so that two writes do not wait
+// for each other; only one that reunites records takes further ones, and may have to
+// begin again. A large batch would meet others at some place anyway, and fill the
 // database's lock table: it takes one lock on the whole index instead.
 const (
 	lockClass   = 0x495254 // "IRT": apart from anybody else's advisory locks

@@ -55,9 +55,10 @@ type Service struct {
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access}
 	s.current.Store(match.Default())
-	// Of two batches at once, one is matched here while the other is with the database.
+	// Of two small batches at once, one is matched here while the other is with the
+	// database; large ones exclude each other by their locks.
 	s.writer = batch.NewFair(batch.Options{
-		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, Timeout: time.Minute,
+		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, LoadsApart: true, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, s.submit)
 	s.rehearser = batch.NewFair(batch.Options{

@@ -102,7 +102,8 @@ func (r *reviewer) weigh(s *suspicion) {
 	}
 }
 
-// weighRecord weighs a child of one record. Where a rule would have it looked at, the
+// weighRecord weighs a child of one record; what the hub would ask nobody about is not
+// put together. Where a rule would have it looked at, the
 // other child's records must fit it, too.
 func (r *reviewer) weighRecord(s *suspicion, one, others []int) {
 	d := r.m.decideOn(r.records, one[0], others)
@@ -112,7 +113,7 @@ func (r *reviewer) weighRecord(s *suspicion, one, others []int) {
 		p = min(p, r.m.meanFit(r.records, others, one))
 		s.weight = min(s.weight, weightFrom(p))
 	}
-	s.same = d.Rule != RuleDifferentNHSNumber && p/(p+(1-p)*r.alone) >= Confirm
+	s.same = d.Band != BandNew && d.Rule != RuleDifferentNHSNumber && p/(p+(1-p)*r.alone) >= Confirm
 }
 
 // weighChildren weighs two children of several records each, of which none is alone.

@@ -34,7 +34,7 @@ max_locks_per_transaction = 256     # batches lock the places of many matching k
 
 # Writing: bulk loads must not drown in checkpoints.
 wal_compression = %s            # a page that is touched first after a checkpoint is logged whole
-max_wal_size = %dMB              # of the disk an eighth of what is free
+max_wal_size = %dMB              # of the disk an eighth of what is free, and 1 GB at least
 min_wal_size = 256MB
 checkpoint_timeout = 15min
 checkpoint_completion_target = 0.9

@@ -146,7 +146,7 @@ func decode(r io.Reader) ([]byte, error) {
 // lines stay, or else the likeliest in the header.
 func separator(text []byte) ([]byte, rune) {
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
-	if named, ok := bytes.CutPrefix(bytes.TrimSpace(first), []byte("sep=")); ok && len(named) == 1 {
+	if named, ok := bytes.CutPrefix(bytes.TrimRight(first, "\r"), []byte("sep=")); ok && len(named) == 1 {
 		return append([]byte("\n"), rest...), rune(named[0])
 	}
 	best, most := ',', bytes.Count(first, []byte(","))

@@ -118,6 +118,9 @@ func TestReadForms(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v, error %v", name, got, want, err)
 		}
 	}
+	if tabs, err := Read(strings.NewReader("sep=\t\r\n"+strings.ReplaceAll(plain, ",", "\t")), how); err != nil || len(tabs.Persons) == 0 {
+		t.Errorf("sep= and a tab: %+v, error %v", tabs, err)
+	}
 	got, err := Read(strings.NewReader("sep=;\n"+strings.ReplaceAll(plain, ",", ";")), how)
 	if err != nil || !reflect.DeepEqual(got.People, want.People) || !reflect.DeepEqual(got.Lines, []int{3, 4}) {
 		t.Errorf("sep=: %+v, error %v", got, err)
