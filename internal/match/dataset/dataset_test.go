@@ -118,7 +118,7 @@ func TestReadForms(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v, error %v", name, got, want, err)
 		}
 	}
-	if tabs, err := Read(strings.NewReader("sep=\t\r\n"+strings.ReplaceAll(plain, ",", "\t")), how); err != nil || len(tabs.Persons) == 0 {
+	if tabs, err := Read(strings.NewReader("sep=\t\r\n"+strings.ReplaceAll(plain, ",", "\t")), how); err != nil || len(tabs.People) == 0 {
 		t.Errorf("sep= and a tab: %+v, error %v", tabs, err)
 	}
 	got, err := Read(strings.NewReader("sep=;\n"+strings.ReplaceAll(plain, ",", ";")), how)
