@@ -49,7 +49,8 @@ type Options struct {
 	Timeout  time.Duration // bound on one Run; default 30 s
 
 	// LoadsApart has no two Runs with calls of loads at once, where they would only
-	// wait for each other, and leave no worker to a single call.
+	// wait for each other, and leave no worker to a single call. So calls of a load
+	// are run in the order in which they queued.
 	LoadsApart bool
 
 	// RetrySingly runs each input alone when a batch of several fails with an
@@ -153,6 +154,21 @@ func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return none, err
 	}
 	return b.submit(ctx, in, l)
+}
+
+// Begin is Do in two steps: it queues in, waiting for a place, and returns what
+// waits for the outcome. Who begins one input after the other has them queued in
+// that order. Every wait must be called.
+func (b *Batcher[In, Out]) Begin(ctx context.Context, in In) (wait func() (Out, error), err error) {
+	l := b.laneFor(in)
+	if err := b.waitForPlace(ctx, l); err != nil {
+		return nil, err
+	}
+	c, err := b.put(ctx, in, l)
+	if err != nil {
+		return nil, err
+	}
+	return func() (Out, error) { return b.await(ctx, c) }, nil
 }
 
 // TryDo is Do for a caller that would rather be refused than wait for a place:

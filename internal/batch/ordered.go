@@ -10,8 +10,8 @@ import (
 // results in the order of the inputs: how a stream or a file keeps a Batcher
 // busy without holding more than a window in memory. next gives the inputs and
 // ends with io.EOF; begin takes one up and returns what waits for its result;
-// emit takes each result. Inputs are begun one after the other, in their order; see
-// Turns for those that must not overtake each other.
+// emit takes each result. Inputs are begun one after the other, in their order:
+// with Batcher.Begin and LoadsApart they are also processed in it.
 //
 // When next fails, the results of the inputs before are handed on first. When
 // emit fails, Ordered returns at once, and a next that waits for input (of a

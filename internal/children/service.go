@@ -56,7 +56,8 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access}
 	s.current.Store(match.Default())
 	// Of two small batches at once, one is matched here while the other is with the
-	// database; large ones exclude each other by their locks.
+	// database; large ones exclude each other by their locks, and those of loads keep the
+	// order in which records came.
 	s.writer = batch.NewFair(batch.Options{
 		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, LoadsApart: true, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
@@ -140,26 +141,38 @@ type SubmitOptions struct{ Strict, ValidateOnly bool }
 // its own beside it. The answer does not explain the match field by field. Errors
 // are as of SubmitChildRecord.
 func (s *Service) Submit(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*irtv1.SubmitChildRecordResponse, error) {
-	a, err := s.enter(ctx, r, o)
-	if err != nil {
-		return nil, s.recordRefusal(ctx, r.GetName(), err)
-	}
-	resp := a.response()
-	resp.ValidateOnly = o.ValidateOnly
-	return resp, nil
+	return s.begin(ctx, r, o)()
 }
 
-func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (*answer, error) {
+// begin is Submit in two steps: the record has its place in the pipeline when it
+// returns, and what it returns waits for the answer.
+func (s *Service) begin(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) func() (*irtv1.SubmitChildRecordResponse, error) {
+	wait, err := s.enter(ctx, r, o)
+	return func() (*irtv1.SubmitChildRecordResponse, error) {
+		var a *answer
+		if err == nil {
+			a, err = wait()
+		}
+		if err != nil {
+			return nil, s.recordRefusal(ctx, r.GetName(), err)
+		}
+		resp := a.response()
+		resp.ValidateOnly = o.ValidateOnly
+		return resp, nil
+	}
+}
+
+func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptions) (wait func() (*answer, error), err error) {
 	sub, err := s.admit(ctx, r, o.Strict)
 	if err != nil {
 		return nil, err
 	}
 	sub.lane.Bulk = true
 	if o.ValidateOnly {
-		return s.rehearser.Do(ctx, sub)
+		return s.rehearser.Begin(ctx, sub)
 	}
 	sub.access = audit.FromContext(ctx)
-	return s.writer.Do(ctx, sub)
+	return s.writer.Begin(ctx, sub)
 }
 
 // recordRefusal puts what was refused into the access log, and returns the error
