@@ -157,10 +157,13 @@ func (s *serverStream) SendMsg(m any) error {
 func (s *serverStream) RecvMsg(into any) error {
 	select {
 	case m, ok := <-s.requests:
-		if !ok {
-			return io.EOF
+		switch {
+		case ok:
+			return hand(into, m)
+		case s.ctx.Err() != nil: // the caller has gone: what came is not all there was to come
+			return status.FromContextError(s.ctx.Err()).Err()
 		}
-		return hand(into, m)
+		return io.EOF
 	case <-s.ctx.Done():
 		return status.FromContextError(s.ctx.Err()).Err()
 	}
