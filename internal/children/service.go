@@ -56,8 +56,7 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access}
 	s.current.Store(match.Default())
 	// Of two small batches at once, one is matched here while the other is with the
-	// database; large ones exclude each other by their locks, and those of loads keep the
-	// order in which records came.
+	// database; those of loads, apart, keep the order in which records came.
 	s.writer = batch.NewFair(batch.Options{
 		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, LoadsApart: true, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
