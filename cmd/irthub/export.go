@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -29,96 +30,69 @@ type exportFlags struct {
 	CSV     bool   `name:"csv" help:"A table instead of one JSON object a line; those of an agency's own in the form of the import template."`
 }
 
-type exportRecordsCommand struct {
+// exportOwnFlags are those of what an agency gets back of its own.
+type exportOwnFlags struct {
 	exportFlags
 
 	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
 }
+
+// exportOwn writes what an agency gets back to standard output, in the form of the
+// import template where a table is asked for.
+func exportOwn[Page any, R proto.Message](
+	s streams, f *exportOwnFlags, form *recordfile.Form,
+	open func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[Page], error), records func(*Page) []R,
+) error {
+	conn, err := f.dial(f.Purpose)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := open(irtv1.NewExportServiceClient(conn), "agencies/"+f.Agency)
+	if err != nil {
+		return failure("exporting", err)
+	}
+	return writeExport(newExport(s.out, f.CSV, form.Columns()), stream.Recv, records, func(m R) []string { return form.Row(m) })
+}
+
+type exportRecordsCommand struct{ exportOwnFlags }
 
 // Run writes the records to standard output.
 func (c *exportRecordsCommand) Run(ctx context.Context, s streams) error {
-	conn, err := c.dial(c.Purpose)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	stream, err := irtv1.NewExportServiceClient(conn).ExportChildRecords(ctx, &irtv1.ExportChildRecordsRequest{Parent: "agencies/" + c.Agency})
-	if err != nil {
-		return failure("exporting", err)
-	}
-	form := recordfile.ChildRecords()
-	w := newExport(s.out, c.CSV, form.Columns())
-	return writeExport(w, stream.Recv, (*irtv1.ExportChildRecordsResponse).GetChildRecords,
-		func(m *irtv1.ChildRecord) []string { return form.Row(m) })
+	return exportOwn(s, &c.exportOwnFlags, recordfile.ChildRecords(),
+		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportChildRecordsResponse], error) {
+			return client.ExportChildRecords(ctx, &irtv1.ExportChildRecordsRequest{Parent: parent})
+		}, (*irtv1.ExportChildRecordsResponse).GetChildRecords)
 }
 
-type exportInvolvementsCommand struct {
-	exportFlags
-
-	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
-}
+type exportInvolvementsCommand struct{ exportOwnFlags }
 
 // Run writes the involvements to standard output.
 func (c *exportInvolvementsCommand) Run(ctx context.Context, s streams) error {
-	conn, err := c.dial(c.Purpose)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	stream, err := irtv1.NewExportServiceClient(conn).ExportInvolvements(ctx, &irtv1.ExportInvolvementsRequest{Parent: "agencies/" + c.Agency})
-	if err != nil {
-		return failure("exporting", err)
-	}
-	form := recordfile.Involvements()
-	w := newExport(s.out, c.CSV, form.Columns())
-	return writeExport(w, stream.Recv, (*irtv1.ExportInvolvementsResponse).GetInvolvements,
-		func(m *irtv1.Involvement) []string { return form.Row(m) })
+	return exportOwn(s, &c.exportOwnFlags, recordfile.Involvements(),
+		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportInvolvementsResponse], error) {
+			return client.ExportInvolvements(ctx, &irtv1.ExportInvolvementsRequest{Parent: parent})
+		}, (*irtv1.ExportInvolvementsResponse).GetInvolvements)
 }
 
-type exportConcernsCommand struct {
-	exportFlags
-
-	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
-}
+type exportConcernsCommand struct{ exportOwnFlags }
 
 // Run writes the concerns to standard output.
 func (c *exportConcernsCommand) Run(ctx context.Context, s streams) error {
-	conn, err := c.dial(c.Purpose)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	stream, err := irtv1.NewExportServiceClient(conn).ExportConcerns(ctx, &irtv1.ExportConcernsRequest{Parent: "agencies/" + c.Agency})
-	if err != nil {
-		return failure("exporting", err)
-	}
-	form := recordfile.Concerns()
-	w := newExport(s.out, c.CSV, form.Columns())
-	return writeExport(w, stream.Recv, (*irtv1.ExportConcernsResponse).GetConcerns,
-		func(m *irtv1.Concern) []string { return form.Row(m) })
+	return exportOwn(s, &c.exportOwnFlags, recordfile.Concerns(),
+		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportConcernsResponse], error) {
+			return client.ExportConcerns(ctx, &irtv1.ExportConcernsRequest{Parent: parent})
+		}, (*irtv1.ExportConcernsResponse).GetConcerns)
 }
 
-type exportReferralsCommand struct {
-	exportFlags
-
-	Agency string `placeholder:"ID" default:"-" help:"The agency (default: the token's own)."`
-}
+type exportReferralsCommand struct{ exportOwnFlags }
 
 // Run writes the referrals to standard output.
 func (c *exportReferralsCommand) Run(ctx context.Context, s streams) error {
-	conn, err := c.dial(c.Purpose)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	stream, err := irtv1.NewExportServiceClient(conn).ExportReferrals(ctx, &irtv1.ExportReferralsRequest{Parent: "agencies/" + c.Agency})
-	if err != nil {
-		return failure("exporting", err)
-	}
-	form := recordfile.Referrals()
-	w := newExport(s.out, c.CSV, form.Columns())
-	return writeExport(w, stream.Recv, (*irtv1.ExportReferralsResponse).GetReferrals,
-		func(m *irtv1.Referral) []string { return form.Row(m) })
+	return exportOwn(s, &c.exportOwnFlags, recordfile.Referrals(),
+		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportReferralsResponse], error) {
+			return client.ExportReferrals(ctx, &irtv1.ExportReferralsRequest{Parent: parent})
+		}, (*irtv1.ExportReferralsResponse).GetReferrals)
 }
 
 type exportAccessesCommand struct {

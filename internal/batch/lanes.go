@@ -88,12 +88,20 @@ func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
 
 func (s *lanes[In, Out]) calls() int { return s.single.calls + s.bulk.calls }
 
-// ready is how many calls the next batch has to choose from.
-func (s *lanes[In, Out]) ready(most int) int {
-	if time.Now().Before(s.politeUntil) {
-		return s.single.calls + min(s.bulk.calls, loadsBeside(most))
+// ready is how many calls the next batch has to choose from; the rest as for take.
+func (s *lanes[In, Out]) ready(most int, loading, apart bool) int {
+	return s.single.calls + min(s.bulk.calls, s.loadsWith(s.single.calls, most, loading, apart))
+}
+
+// loadsWith is how many calls of loads a batch may have beside so many single calls.
+func (s *lanes[In, Out]) loadsWith(singles, most int, loading, apart bool) int {
+	switch {
+	case loading && (singles > 0 || apart):
+		return 0
+	case time.Now().Before(s.politeUntil):
+		return min(most-singles, loadsBeside(most))
 	}
-	return s.calls()
+	return most - singles
 }
 
 // loadsBeside is how many calls of loads a batch may take while single calls come.
@@ -106,20 +114,11 @@ func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 // which says that another batch with loads is under way, single calls have none beside
 // them, and with apart there are none at all. It tells whether any are in the batch.
 func (s *lanes[In, Out]) take(batch []*call[In, Out], most int, loading, apart bool) (taken []*call[In, Out], loads bool) {
-	share := loadsBeside(most)
-	batch = s.single.take(batch, max(most-min(s.bulk.calls, share), 1))
+	batch = s.single.take(batch, max(most-min(s.bulk.calls, loadsBeside(most)), 1))
 	singles := len(batch)
-	now := time.Now()
 	if singles > 0 {
-		s.politeUntil = now.Add(politeFor)
+		s.politeUntil = time.Now().Add(politeFor)
 	}
-	room := most - singles
-	switch {
-	case loading && (singles > 0 || apart):
-		room = 0
-	case now.Before(s.politeUntil):
-		room = min(room, share)
-	}
-	batch = s.bulk.take(batch, room)
+	batch = s.bulk.take(batch, s.loadsWith(singles, most, loading, apart))
 	return batch, len(batch) > singles
 }

@@ -95,14 +95,11 @@ func (b *Batcher[In, Out]) due() bool {
 	if b.waiting.empty() || b.running == 0 || b.closed {
 		return !b.waiting.empty()
 	}
-	single := b.waiting.single.calls
-	if b.o.LoadsApart && b.loading > 0 && single == 0 {
-		return false
-	}
-	if single >= b.o.Second || single > 0 && b.running == b.loading || b.waiting.ready(b.o.MaxBatch) >= b.o.MaxBatch/2 {
+	single, ready := b.waiting.single.calls, b.waiting.ready(b.o.MaxBatch, b.loading > 0, b.o.LoadsApart)
+	if single >= b.o.Second || single > 0 && b.running == b.loading || ready >= b.o.MaxBatch/2 {
 		return true
 	}
-	return time.Since(b.began) > stuck
+	return ready > 0 && time.Since(b.began) > stuck
 }
 
 func (b *Batcher[In, Out]) process(calls []*call[In, Out], ins []In) {

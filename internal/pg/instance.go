@@ -177,7 +177,7 @@ func (in *instance) launch() (*process, error) {
 	if err := in.account.makeSocketDir(in.socketDir); err != nil {
 		return nil, err
 	}
-	if err := in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), settings(in.disposable, "on", freeDisk(in.pgdata()))); err != nil {
+	if err := in.writeSettings("on"); err != nil {
 		return nil, err
 	}
 	logFile, err := openLog(in.logPath())
@@ -190,6 +190,12 @@ func (in *instance) launch() (*process, error) {
 		"-c", "listen_addresses=", "-c", "unix_socket_directories="+in.socketDir, "-c", "port="+socketPort)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	return in.account.spawn(cmd, syscall.SIGINT) // SIGINT: fast shutdown
+}
+
+// writeSettings writes the hub's settings, with that compression of the WAL.
+func (in *instance) writeSettings(compression string) error {
+	conf := settings(in.disposable, compression, freeDisk(in.pgdata()))
+	return in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), conf)
 }
 
 // ready waits until the postmaster p answers, which after a crash may take as
@@ -223,7 +229,7 @@ func (in *instance) compressWell(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil || !able {
 		return err
 	}
-	if err := in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), settings(in.disposable, "lz4", freeDisk(in.pgdata()))); err != nil {
+	if err := in.writeSettings("lz4"); err != nil {
 		return err
 	}
 	_, err = conn.Exec(ctx, `SELECT pg_reload_conf()`)
