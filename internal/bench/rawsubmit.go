@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"irthub/internal/match"
 	"irthub/internal/pg"
 	"irthub/internal/standard"
 )
@@ -114,11 +116,29 @@ func (w *rawWriter) batch() *pgx.Batch {
 	b := &pgx.Batch{}
 	w.children.queue(b, n, map[string]any{"child_id": child})
 	w.records.queue(b, n, map[string]any{"child_id": child, "record_id": record})
-	b.Queue(insertKeys, w.keys[n], record)
+	b.Queue(insertKeys, elsewhere(w.keys[n]), record)
 	w.entries.queue(b, n, map[string]any{"entry_id": entry, "children": [][16]byte{child}})
 	b.Queue(insertQueue, entry)
 	b.Queue(insertEvent, event, child)
 	return b
+}
+
+// elsewhere are the keys as another child's would be: those of one place are at one
+// place still, but each place is any. The same few thousand places over and over would be
+// at hand, which those of new children are not.
+func elsewhere(keys []int64) []int64 {
+	const below = 43 // match.KeyPlace
+	out, moved := make([]int64, len(keys)), make(map[int32]int64, len(keys))
+	for i, k := range keys {
+		place := match.KeyPlace(uint64(k)) //nolint:gosec // a key is never negative
+		to, known := moved[place]
+		if !known {
+			to = rand.Int64N(1 << 20) //nolint:gosec // where a made-up row goes
+			moved[place] = to
+		}
+		out[i] = to<<below | k&(1<<below-1)
+	}
+	return out
 }
 
 // queue inserts the n-th row with other values in some columns.

@@ -12,35 +12,32 @@ import (
 	"irthub/internal/match"
 )
 
-// blocks tells which children share a blocking key.
+// blocks tells which records share a blocking key, and whose they are.
 type blocks struct {
-	byKey map[uint64][]uuid.UUID  // children, by narrow key
-	broad map[uint64][]uuid.UUID  // records, by broad key
-	count map[uint64]int          // records, by key; of a full block one more than it may bring
-	child map[uuid.UUID]uuid.UUID // of the records that broad keys bring
+	records map[uint64][]uuid.UUID  // by key
+	count   map[uint64]int          // records, by key; of a full block one more than it may bring
+	child   map[uuid.UUID]uuid.UUID // by record, where that is known
 }
 
 func newBlocks() blocks {
-	return blocks{
-		byKey: map[uint64][]uuid.UUID{}, broad: map[uint64][]uuid.UUID{},
-		count: map[uint64]int{}, child: map[uuid.UUID]uuid.UUID{},
-	}
+	return blocks{records: map[uint64][]uuid.UUID{}, count: map[uint64]int{}, child: map[uuid.UUID]uuid.UUID{}}
 }
 
 // add enters a record of a child under its keys. A narrow block that is full
 // takes no more; a broad one then brings nobody.
 func (b *blocks) add(keys []uint64, record, child uuid.UUID) {
 	for _, k := range keys {
-		broad, most := match.KeyKind(k).Broad(), blockCap(k)
+		b.child[record] = child
+		if slices.Contains(b.records[k], record) {
+			continue
+		}
+		most := blockCap(k)
 		b.count[k] = min(b.count[k]+1, most+1)
 		switch {
-		case broad && b.count[k] > most:
-			delete(b.broad, k)
-		case broad:
-			b.broad[k] = append(b.broad[k], record)
-			b.child[record] = child
-		case b.count[k] <= most && !slices.Contains(b.byKey[k], child):
-			b.byKey[k] = append(b.byKey[k], child)
+		case b.count[k] <= most:
+			b.records[k] = append(b.records[k], record)
+		case match.KeyKind(k).Broad():
+			delete(b.records, k)
 		}
 	}
 }
@@ -58,22 +55,28 @@ func blockCap(key uint64) int {
 // outcome does not depend on the order in which the database found them; of
 // broad keys those of the likeliest records but the one that is submitted.
 func (b *blocks) children(keys []uint64, submitted uuid.UUID) (ids []uuid.UUID, narrowed bool) {
-	for _, k := range keys {
-		narrowed = narrowed || b.count[k] > blockCap(k)
-		ids = append(ids, b.byKey[k]...)
-	}
-	for _, r := range b.likeliest(keys, submitted) {
-		if child, read := b.child[r]; read {
-			ids = append(ids, child)
+	narrow, _ := match.Split(keys)
+	bring := func(records []uuid.UUID) {
+		for _, r := range records {
+			if child, known := b.child[r]; known {
+				ids = append(ids, child)
+			}
 		}
 	}
+	for _, k := range narrow {
+		bring(b.records[k])
+	}
+	for _, k := range keys {
+		narrowed = narrowed || b.count[k] > blockCap(k)
+	}
+	bring(b.likeliest(keys, submitted))
 	slices.SortFunc(ids, compareIDs)
 	return slices.Compact(ids), narrowed
 }
 
 func (b *blocks) likeliest(keys []uint64, except uuid.UUID) []uuid.UUID {
 	return match.Likeliest(keys, func(k uint64) []uuid.UUID {
-		records := b.broad[k]
+		records := b.records[k]
 		if slices.Contains(records, except) {
 			records = slices.DeleteFunc(slices.Clone(records), func(id uuid.UUID) bool { return id == except })
 		}
@@ -101,20 +104,19 @@ func (b *blocks) queue(batch *pgx.Batch, keys []uint64) {
 	if len(keys) == 0 {
 		return
 	}
-	// LATERAL with a bound inside is what keeps both look-ups nested loops over
-	// their indexes, whatever the planner thinks of the size of the tables.
+	// LATERAL with a bound inside is what keeps the look-up a nested loop over the
+	// index, whatever the planner thinks of the size of the table.
 	batch.Queue(`
-		SELECT q.key, r.child_id
-		FROM unnest($1::bigint[]) AS q(key)
-		CROSS JOIN LATERAL (SELECT m.record_id FROM match_keys m WHERE m.key = q.key LIMIT $2) m
-		CROSS JOIN LATERAL (SELECT r.child_id FROM child_records r WHERE r.record_id = m.record_id LIMIT 1) r`,
+		SELECT q.key, m.record_id
+		FROM unnest((SELECT $1::bigint[])) AS q(key)
+		CROSS JOIN LATERAL (SELECT record_id FROM match_keys WHERE key = q.key ORDER BY key, record_id LIMIT $2) m`,
 		signedKeys(keys), match.BlockCap+1).Query(func(rows pgx.Rows) error {
 		var key int64
-		var child [16]byte
-		_, err := pgx.ForEachRow(rows, []any{&key, &child}, func() error {
+		var record [16]byte
+		_, err := pgx.ForEachRow(rows, []any{&key, &record}, func() error {
 			k := uint64(key) //nolint:gosec // a key never has the upper bit set
-			if b.count[k]++; b.count[k] <= match.BlockCap && !slices.Contains(b.byKey[k], child) {
-				b.byKey[k] = append(b.byKey[k], child)
+			if b.count[k]++; b.count[k] <= match.BlockCap {
+				b.records[k] = append(b.records[k], record)
 			}
 			return nil
 		})
@@ -122,15 +124,13 @@ func (b *blocks) queue(batch *pgx.Batch, keys []uint64) {
 	})
 }
 
-// inNarrow are the children in the blocks of narrow keys that were read.
-func (b *blocks) inNarrow(keys []uint64) map[uuid.UUID]bool {
-	wanted := map[uuid.UUID]bool{}
+// inNarrow are the records in the blocks of narrow keys that were read, in order.
+func (b *blocks) inNarrow(keys []uint64) (records []uuid.UUID) {
 	for _, k := range keys {
-		for _, child := range b.byKey[k] {
-			wanted[child] = true
-		}
+		records = append(records, b.records[k]...)
 	}
-	return wanted
+	slices.SortFunc(records, compareIDs)
+	return slices.Compact(records)
 }
 
 // signedKeys are the keys as the database has them, each once and in order.
@@ -144,20 +144,19 @@ func signedKeys(keys []uint64) []int64 {
 }
 
 // readBroad reads the blocks of the submissions' broad keys and returns the
-// children of the likeliest records in them. A block that is over its bound
-// brings no record, and none of its records is looked up.
-func (b *blocks) readBroad(ctx context.Context, q querier, subs []*submission) (map[uuid.UUID]bool, error) {
+// likeliest records in them. A block that is over its bound brings none.
+func (b *blocks) readBroad(ctx context.Context, q querier, subs []*submission) ([]uuid.UUID, error) {
 	var keys []uint64
 	for _, sub := range subs {
 		_, broad := match.Split(sub.keys)
 		keys = append(keys, broad...)
 	}
 	if len(keys) == 0 {
-		return map[uuid.UUID]bool{}, nil
+		return nil, nil
 	}
 	rows, err := q.Query(ctx, `
 		SELECT q.key, b.ids
-		FROM unnest($1::bigint[]) AS q(key)
+		FROM unnest((SELECT $1::bigint[])) AS q(key)
 		CROSS JOIN LATERAL (
 			SELECT array_agg(m.record_id) AS ids
 			FROM (SELECT record_id FROM match_keys WHERE key = q.key ORDER BY key, record_id LIMIT $2) m) b
@@ -174,7 +173,7 @@ func (b *blocks) readBroad(ctx context.Context, q querier, subs []*submission) (
 		}
 		k := uint64(key) //nolint:gosec // a key never has the upper bit set
 		if b.count[k] = len(ids); len(ids) <= match.BroadBlockCap {
-			b.broad[k] = ids
+			b.records[k] = ids
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -184,32 +183,6 @@ func (b *blocks) readBroad(ctx context.Context, q querier, subs []*submission) (
 	for _, sub := range subs {
 		records = append(records, b.likeliest(sub.keys, sub.id)...)
 	}
-	return b.readChildren(ctx, q, records)
-}
-
-// readChildren reads which children the records are of.
-func (b *blocks) readChildren(ctx context.Context, q querier, records []uuid.UUID) (map[uuid.UUID]bool, error) {
-	wanted := map[uuid.UUID]bool{}
-	if len(records) == 0 {
-		return wanted, nil
-	}
 	slices.SortFunc(records, compareIDs)
-	rows, err := q.Query(ctx, `
-		SELECT r.record_id, r.child_id
-		FROM unnest($1::uuid[]) AS q(record_id)
-		CROSS JOIN LATERAL (SELECT c.record_id, c.child_id FROM child_records c WHERE c.record_id = q.record_id LIMIT 1) r`,
-		uuids(slices.Compact(records)))
-	if err != nil {
-		return nil, fmt.Errorf("children: finding further candidates: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var record, child [16]byte
-		if err := rows.Scan(&record, &child); err != nil {
-			return nil, fmt.Errorf("children: reading further candidates: %w", err)
-		}
-		b.child[record] = child
-		wanted[child] = true
-	}
-	return wanted, rows.Err()
+	return slices.Compact(records), nil
 }

@@ -83,7 +83,7 @@ func (e *entry) read(c *pg.Columns) error {
 	e.mergedInto.Valid = !c.Null()
 	e.mergedInto.UUID = c.UUID()
 	e.person = &irtv1.Child{}
-	if err := readPerson(c, reflect.ValueOf(e.person).Elem(), childPlace); err != nil {
+	if err := readPerson(c, personColumns, reflect.ValueOf(e.person).Elem(), childPlace); err != nil {
 		return err
 	}
 	e.provenance = bytes.Clone(c.Raw())

@@ -91,19 +91,14 @@ func shieldedAmong(ctx context.Context, db Querier, ids []uuid.UUID) (map[uuid.U
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := db.Query(ctx, shieldedQuery, uuids(ids))
+	//nolint:rowserrcheck // ForEachRow does
+	rows, err := db.Query(ctx, `SELECT child_id FROM child_sharing WHERE child_id = ANY($1::uuid[]) AND shielded`, uuids(ids))
 	if err != nil {
 		return nil, fmt.Errorf("children: asking which are shielded: %w", err)
 	}
-	return scanShielded(rows)
-}
-
-const shieldedQuery = `SELECT child_id FROM child_sharing WHERE child_id = ANY($1::uuid[]) AND shielded`
-
-func scanShielded(rows pgx.Rows) (map[uuid.UUID]bool, error) {
 	shielded := map[uuid.UUID]bool{}
 	var id [16]byte
-	_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
 		shielded[id] = true
 		return nil
 	})

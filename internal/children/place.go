@@ -2,13 +2,11 @@ package children
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/match"
@@ -37,7 +35,7 @@ func (w *write) readBlocks(ctx context.Context, pending []int) error {
 func (w *write) findCandidates(ctx context.Context, pending []int) error {
 	w.members, w.used = map[uuid.UUID][]*record{}, map[uuid.UUID][]*record{}
 	w.shielded = map[uuid.UUID]bool{}
-	wanted := w.index.inNarrow(w.narrowKeys(pending))
+	wanted := map[uuid.UUID]bool{}
 	for _, r := range w.existing {
 		wanted[r.childID] = true
 	}
@@ -48,7 +46,7 @@ func (w *write) findCandidates(ctx context.Context, pending []int) error {
 			}
 		}
 	}
-	if err := w.readMembers(ctx, wanted); err != nil {
+	if err := w.readMembers(ctx, w.index.inNarrow(w.narrowKeys(pending)), sorted(wanted)); err != nil {
 		return err
 	}
 	var unsure []*submission
@@ -61,42 +59,30 @@ func (w *write) findCandidates(ctx context.Context, pending []int) error {
 			unsure = append(unsure, sub)
 		}
 	}
-	wanted, err := w.index.readBroad(ctx, w.from, unsure)
+	likeliest, err := w.index.readBroad(ctx, w.from, unsure)
 	if err != nil {
 		return err
 	}
-	return w.readMembers(ctx, wanted)
+	return w.readMembers(ctx, likeliest, nil)
 }
 
-// readMembers reads the records of children that are not read yet, and which of the
-// children are shielded.
-func (w *write) readMembers(ctx context.Context, wanted map[uuid.UUID]bool) error {
-	for id := range w.members {
-		delete(wanted, id)
+// readMembers reads the records of the children that some records are of, and of some
+// children, where they are not read yet.
+func (w *write) readMembers(ctx context.Context, of, children []uuid.UUID) error {
+	of = slices.DeleteFunc(of, func(record uuid.UUID) bool { _, known := w.index.child[record]; return known })
+	c, err := readCandidates(ctx, w.from, of, children)
+	if err != nil {
+		return err
 	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	members, ids := map[uuid.UUID][]*record{}, uuids(sorted(wanted))
-	b := &pgx.Batch{}
-	b.Queue(membersQuery, ids).Query(func(rows pgx.Rows) error {
-		records, err := scanRecords(rows)
+	for id, records := range c.members {
 		for _, r := range records {
-			members[r.childID] = append(members[r.childID], r)
+			w.index.child[r.id] = id
 		}
-		return err
-	})
-	b.Queue(shieldedQuery, ids).Query(func(rows pgx.Rows) error {
-		shielded, err := scanShielded(rows)
-		maps.Copy(w.shielded, shielded)
-		return err
-	})
-	if err := w.from.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("children: reading candidates: %w", err)
+		if _, read := w.members[id]; !read {
+			w.members[id], w.used[id] = records, slices.Clone(records)
+		}
 	}
-	for id, records := range members {
-		w.members[id], w.used[id] = records, slices.Clone(records)
-	}
+	maps.Copy(w.shielded, c.shielded)
 	return nil
 }
 

@@ -195,7 +195,7 @@ func recordScan() func(pgx.CollectableRow) (*record, error) {
 		r.state, r.matched.decision = irtv1.ChildRecordState(state), irtv1.MatchDecision(decision)
 		c.Of(row)
 		c.Skip(len(recordHead))
-		return r, readPerson(&c, reflect.ValueOf(r.person).Elem(), recordPlace)
+		return r, readPerson(&c, personColumns, reflect.ValueOf(r.person).Elem(), recordPlace)
 	}
 }
 

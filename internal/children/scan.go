@@ -12,15 +12,15 @@ import (
 	"irthub/internal/standard"
 )
 
-// readPerson reads the person columns into the fields of a message, of which place
+// readPerson reads person columns into the fields of a message, of which place
 // says which is a column's. It sets them as Go does: protobuf's reflection makes a
 // value of each text before it sets it, which took a twentieth of the CPU of a read.
-func readPerson(c *pg.Columns, m reflect.Value, place func(*column) int) error {
-	for i := range personColumns {
+func readPerson(c *pg.Columns, columns []column, m reflect.Value, place func(*column) int) error {
+	for i := range columns {
 		if c.Empty() { // most are
 			continue
 		}
-		column := &personColumns[i]
+		column := &columns[i]
 		if err := column.read(c, m.Field(place(column)).Addr().Interface()); err != nil {
 			return fmt.Errorf("children: reading %s: %w", column.name, err)
 		}

@@ -89,9 +89,17 @@ func (s *Service) candidates(ctx context.Context, keys []uint64) ([]uuid.UUID, m
 	if err := index.read(ctx, s.pool, keys); err != nil {
 		return nil, nil, false, err
 	}
+	c, err := readCandidates(ctx, s.pool, index.inNarrow(keys), nil)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	for id, records := range c.members {
+		for _, r := range records {
+			index.child[r.id] = id
+		}
+	}
 	ids, narrowed := index.children(keys, uuid.Nil)
-	members, err := findMembers(ctx, s.pool, index.inNarrow(keys))
-	return ids, members, narrowed, err
+	return ids, c.members, narrowed, nil
 }
 
 // SearchChildren implements irtv1.ChildServiceServer.

@@ -43,8 +43,21 @@ func (w *write) lockTouched(ctx context.Context) (map[uuid.UUID]*entry, error) {
 		if e == nil || e.mergedInto.UUID != w.formers[id] || !sameVersions(members[id], w.used[id]) {
 			return nil, errStale
 		}
+		w.members[id] = inFull(w.members[id], members[id])
 	}
 	return entries, nil
+}
+
+// inFull puts records in the place of those of the same version of which only what
+// matching looks at was read.
+func inFull(records, full []*record) []*record {
+	out := slices.Clone(records)
+	for i, r := range out {
+		if j := slices.IndexFunc(full, func(f *record) bool { return f.id == r.id && f.revision == r.revision }); j >= 0 {
+			out[i] = full[j]
+		}
+	}
+	return out
 }
 
 // lockEntries locks children by their rows and reads them, their records and
