@@ -142,6 +142,10 @@ func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) 
 	with, confirmed := w.confirmed(sub)
 	switch {
 	case confirmed:
+		// What is told, and kept, is how it is like the child that it is put to, which
+		// matching may not have found, and not how it is like the one that matching chose.
+		there := w.compare(sub, without(w.members[with], sub.id))
+		found.Decision, found.against = there.Decision, there.against
 		d.Band, d.Rule = match.BandLink, ruleConfirmed
 		err = w.bring(ctx, old, fresh, with)
 	case stays && d.Band != match.BandLink:
@@ -224,16 +228,26 @@ func (w *write) decide(sub *submission, broad bool) finding {
 		keys, _ = match.Split(keys)
 	}
 	ids, narrowed := w.index.children(keys, sub.id)
-	var candidates []match.Candidate
 	var members []*record
 	for _, id := range ids {
 		for _, r := range w.members[id] {
 			if r.id != sub.id && w.meets(sub, r) {
-				candidates, members = append(candidates, w.candidate(sub, r)), append(members, r)
+				members = append(members, r)
 			}
 		}
 	}
-	f := finding{Decision: w.model.Decide(&sub.features, candidates), narrowed: narrowed}
+	f := w.compare(sub, members)
+	f.narrowed = narrowed
+	return f
+}
+
+// compare decides about a submission as if there were no records but those.
+func (w *write) compare(sub *submission, members []*record) finding {
+	candidates := make([]match.Candidate, len(members))
+	for i, r := range members {
+		candidates[i] = w.candidate(sub, r)
+	}
+	f := finding{Decision: w.model.Decide(&sub.features, candidates)}
 	if f.Member >= 0 {
 		f.against = members[f.Member].id
 	}
@@ -270,11 +284,8 @@ func (w *write) stays(sub *submission, old *record) bool {
 	if old == nil {
 		return false
 	}
-	var others []match.Candidate
-	for _, r := range without(w.members[old.childID], sub.id) {
-		others = append(others, w.candidate(sub, r))
-	}
-	return len(others) == 0 || w.model.Decide(&sub.features, others).Band != match.BandNew
+	others := without(w.members[old.childID], sub.id)
+	return len(others) == 0 || w.compare(sub, others).Band != match.BandNew
 }
 
 // bring puts a record under a child; where that is Nil, under one of its own. An old

@@ -78,3 +78,45 @@ func TestConfirmedRecordComesBack(t *testing.T) {
 	}
 	h.checkInvariants()
 }
+
+// What is told of a record that a person confirmed is how it is like the child that it
+// stands under, and not how it is like another, whom matching would have taken.
+func TestConfirmedRecordIsComparedWithItsChild(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.send("gp", "77", jennifer()).GetChild()
+	other := h.send("police", "x", freya()).GetChild()
+	if h.send("school", "p1", jennifer()).GetChild() != child {
+		t.Fatal("Jennifer is two children")
+	}
+	h.confirmed("school", "p1", "gp", "77")
+	for name, says := range map[string]*irtv1.ChildRecord{
+		"of another child":  freya(),
+		"of nobody's known": {GivenName: "Zephyrine", FamilyName: "Quill", DateOfBirth: "2009-07-01", Sex: "M"},
+	} {
+		got := h.send("school", "p1", says)
+		if got.GetChild() != child || got.GetMatch().GetRuleId() != "CONFIRMED_BY_PERSON" || got.GetMatch().GetWeight() >= 0 {
+			t.Errorf("%s: answered %v", name, got)
+		}
+		why, err := h.ExplainMatch(manager(t), &irtv1.ExplainMatchRequest{ChildRecord: schoolRecord})
+		if err != nil || why.GetChild() != child || why.GetMatch().GetComparedWith() != gpRecord || why.GetMatch().GetWeight() >= 0 {
+			t.Errorf("%s: explained %v, error %v", name, why, err)
+		}
+		sum := 0.0
+		for _, f := range why.GetMatch().GetFieldWeights() {
+			sum += f.GetWeight()
+			if f.GetField() == "given_name" && f.GetLevel() != "different" {
+				t.Errorf("%s: the given name is %s", name, f.GetLevel())
+			}
+		}
+		if d := sum - why.GetMatch().GetWeight(); d < -0.5 || d > 0.5 {
+			t.Errorf("%s: the fields add up to %.1f, the weight is %.1f", name, sum, why.GetMatch().GetWeight())
+		}
+	}
+	// That it fits the other child better is for a person, with the evidence for that one.
+	h.send("school", "p1", freya())
+	candidates, reviews := h.reviewsOf(schoolRecord)
+	if len(reviews) != 1 || candidates[0] != other || reviews[0].GetMatch().GetWeight() <= 0 {
+		t.Errorf("asked about %v: %v", candidates, reviews)
+	}
+}
