@@ -53,8 +53,10 @@ type Accuracy struct {
 	// B3 is B-cubed, which counts records rather than pairs.
 	B3 Rates `json:"b3"`
 	// ReviewShare is the share of records about which a person is asked, and Reviews
-	// how many questions that are: a record that fits two children raises two, or one
-	// where it was linked to the other.
+	// how many questions that are, each about a record and a child that it may be of: a
+	// record that fits two children raises two, or one where it was linked to the other.
+	// Online they come up as records arrive, in batch mode once all are there and what is
+	// sure is linked; in both, nobody has answered any.
 	ReviewShare float64 `json:"review_share"`
 	Reviews     int     `json:"reviews"`
 	// Merged counts the times that children were put together in review, 0 in batch mode.

@@ -19,7 +19,8 @@ type scored struct {
 	barred      bool // two valid NHS numbers differ
 }
 
-// runBatch scores all pairs that share a key, and puts the surest together first.
+// runBatch scores all pairs that share a key, and puts the surest together first. What
+// the queue would hold is counted as it is while nobody works through it, as online.
 func (m *Model) runBatch(records []Labelled, a *Accuracy) {
 	candidates := batchCandidates(records)
 	list := m.scoreAll(records, candidates)
@@ -31,14 +32,25 @@ func (m *Model) runBatch(records []Labelled, a *Accuracy) {
 	slices.SortFunc(list, func(x, y scored) int {
 		return cmp.Or(cmp.Compare(y.weight, x.weight), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
 	})
-	r := m.newReviewer(records, newClusters(len(records)), a)
+	r := m.putTogether(records, list, true)
+	a.Reviews, a.ReviewShare = r.reviews(), ratio(len(r.asked), max(len(records), 1))
+	if !a.AutoLinkOnly {
+		r = m.putTogether(records, list, false)
+	}
+	a.Rules = r.rules
+	a.count(m, records, r.clusters.clusters())
+	a.BestPairs = bestOf(records, list, a.TruePairs)
+}
+
+// putTogether goes through scored pairs, the surest first: as the hub by itself, or as
+// people would who are asked about the rest.
+func (m *Model) putTogether(records []Labelled, list []scored, autoOnly bool) *reviewer {
+	r := m.newReviewer(records, newClusters(len(records)), autoOnly)
 	for i := range list {
 		r.suspect(list[i].a, list[i].b)
 	}
 	r.work()
-	a.Reviews, a.ReviewShare = len(r.held), ratio(len(r.held), max(len(records), 1))
-	a.count(m, records, r.clusters.clusters())
-	a.BestPairs = bestOf(records, list, a.TruePairs)
+	return r
 }
 
 // meanFit is the mean probability that a record of the one cluster is the child

@@ -86,9 +86,8 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 	}
 	a.Candidates = ratio(compared, max(len(records), 1))
 	a.ReviewShare = ratio(held, max(len(records), 1))
-	r := m.newReviewer(records, ix.clusters(), a)
+	r := m.newReviewer(records, ix.clusters(), a.AutoLinkOnly)
 	if !a.AutoLinkOnly {
-		r.rules = map[string]int{} // those of the arrivals are what counts
 		for _, w := range waiting {
 			r.suspect(w[0], w[1])
 		}

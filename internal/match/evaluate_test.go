@@ -76,6 +76,30 @@ func TestReviewsCountOnlyWhenAsked(t *testing.T) {
 	}
 }
 
+// TestReviewsAreQuestions has a newborn's record that may be either of two twins', which
+// is two questions about one record, however the records are put together, and one
+// about a child of two records.
+func TestReviewsAreQuestions(t *testing.T) {
+	t.Parallel()
+	grace := func(p *Person) { p.GivenName, p.Sex = "Grace", "F" }
+	records := []Labelled{
+		{Prepare(jack(nil)), "a"},
+		{Prepare(jack(nil)), "a"},
+		{Prepare(jack(grace)), "b"},
+		{Prepare(jack(func(p *Person) { p.GivenName, p.Sex = "Baby", "" })), "b"},
+	}
+	m := Default()
+	for _, autoLinkOnly := range []bool{false, true} {
+		for _, trial := range []Trial{{Mode: Batch}, {Mode: Online, Seed: 1}, {Mode: Online, Seed: 2}, {Mode: Online, Seed: 3}} {
+			trial.AutoLinkOnly = autoLinkOnly
+			a := m.Evaluate(records, trial)
+			if a.Reviews != 2 || a.ReviewShare > 0.5 || trial.Mode == Batch && a.ReviewShare != 0.25 {
+				t.Errorf("%+v: %d reviews about %v of the records", trial, a.Reviews, a.ReviewShare)
+			}
+		}
+	}
+}
+
 // TestReviewWaitsForAllRecords has two children of one given name and birthday, and a
 // record that says too little to tell whose it is where it comes first. Once all are
 // there it is plain, in whatever order they came.

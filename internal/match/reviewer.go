@@ -20,7 +20,7 @@ type reviewer struct {
 	autoOnly bool
 	queue    suspicions
 	joined   int
-	held     map[int]bool // records of which a person must decide
+	asked    map[int][]int // of each record that a person is asked about, one of each child that it may be of
 	rules    map[string]int
 }
 
@@ -37,11 +37,11 @@ type suspicion struct {
 // newReviewer takes clusters to work on. The prior is that of any two records. A
 // record whose child has, by that prior, many records among these is hardly a child
 // of its own, however little each of them is like it.
-func (m *Model) newReviewer(records []Labelled, c *clusters, a *Accuracy) *reviewer {
+func (m *Model) newReviewer(records []Labelled, c *clusters, autoOnly bool) *reviewer {
 	others := math.Exp2(m.prior[SameChild]) * float64(len(records))
 	return &reviewer{
-		m: m, records: records, clusters: c, alone: 1 / (1 + others), autoOnly: a.AutoLinkOnly,
-		held: map[int]bool{}, rules: a.Rules,
+		m: m, records: records, clusters: c, alone: 1 / (1 + others), autoOnly: autoOnly,
+		asked: map[int][]int{}, rules: map[string]int{},
 	}
 }
 
@@ -70,7 +70,7 @@ func (r *reviewer) work() {
 			continue
 		}
 		if s.held {
-			r.held[s.x] = true
+			r.ask(s)
 		}
 		if s.rule != "" {
 			r.rules[s.rule]++
@@ -81,6 +81,25 @@ func (r *reviewer) work() {
 		}
 		heap.Pop(&r.queue)
 	}
+}
+
+// ask notes what the hub would ask a person: about a record and a child that it may be
+// of, once, by whichever of that child's records it came up.
+func (r *reviewer) ask(s *suspicion) {
+	for _, y := range r.asked[s.x] {
+		if r.of[y] == r.of[s.y] {
+			return
+		}
+	}
+	r.asked[s.x] = append(r.asked[s.x], s.y)
+}
+
+// reviews counts what was asked.
+func (r *reviewer) reviews() (n int) {
+	for _, children := range r.asked {
+		n += len(children)
+	}
+	return n
 }
 
 func (r *reviewer) sizes(s *suspicion) [2]int {
