@@ -27,7 +27,7 @@ func (matchCommand) Help() string {
 
   --map givenName=first_name,familyName=surname,dateOfBirth=dob,address=number+street
 
-Fields: givenName preferredGivenName middleName familyName formerFamilyName dateOfBirth sex postcode address telephone email nhsNumber upn, identifier (any other number of the person's own) and other (any other text worth comparing). Without familyName, givenName is read as the whole name, the family name last. address, telephone, email, formerFamilyName and other may be given several times, and so may --map. Files are CSV in UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars; NULL, NA, N/A, NaN, None and - stand for nothing. Dates may be written in any usual form; whether the day or the month comes first is read off the file.`
+Fields: givenName preferredGivenName middleName familyName formerFamilyName dateOfBirth sex postcode address telephone email nhsNumber upn, identifier (any other number of the person's own) and other (any other text worth comparing). Without familyName, givenName is read as the whole name, the family name last. address, telephone, email, formerFamilyName and other may be given several times, and so may --map. Files are CSV in UTF-8, UTF-16 or Windows-1252, separated by commas, semicolons, tabs or bars; NULL, NA, N/A, NaN, None, nil and - stand for nothing, but are left as they are in a column of names where they are written like the names there (Null, Na) and in one row of a hundred at most; matching then counts them neither for nor against. Dates may be written in any usual form; whether the day or the month comes first is read off the file.`
 }
 
 // matchFile is what all of them read.

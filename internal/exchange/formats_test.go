@@ -264,3 +264,38 @@ func TestUnknownNameGivesWay(t *testing.T) {
 		t.Error("the child has lost its name")
 	}
 }
+
+// Words that stand for nothing elsewhere are names of children, and are kept as they
+// come, with the question whether they are meant: nobody is left without a name.
+func TestNamesThatAreWordsForNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		format irtv1.ImportFormat
+		file   []byte
+	}{
+		"a cohort": {cohort, file("LOCAL_ID,CHILD_FIRST_NAME,CHILD_LAST_NAME,CHILD_DATE_OF_BIRTH",
+			"1,Na,Null,02/06/2015", "2,None,NA,03/06/2015", "3,NULL,Nil,04/06/2015")},
+		"a table": {ownRecords, file("name,givenName,familyName,dateOfBirth",
+			"1,Na,Null,2015-06-02", "2,None,NA,2015-06-03", "3,NULL,Nil,2015-06-04")},
+		"JSON": {jsonRecords, file(`{"name":"1","givenName":"Na","familyName":"Null","dateOfBirth":"2015-06-02"}`,
+			`{"name":"2","givenName":"None","familyName":"NA","dateOfBirth":"2015-06-03"}`,
+			`{"name":"3","givenName":"NULL","familyName":"Nil","dateOfBirth":"2015-06-04"}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t)
+			wantCounts(t, name, h.send(c.format, c.file), 3, 0, 0)
+			var kept []string
+			for _, r := range h.exportedRecords() {
+				kept = append(kept, r.GetGivenName()+" "+r.GetFamilyName())
+			}
+			slices.Sort(kept)
+			if want := []string{"NULL Nil", "Na Null", "None NA"}; !slices.Equal(kept, want) {
+				t.Errorf("kept %q, want %q", kept, want)
+			}
+			if n := h.count(`SELECT count(*) FROM children WHERE state = 1 AND given_name <> '' AND family_name <> ''`); n != 3 {
+				t.Errorf("%d children with both names, want 3", n)
+			}
+		})
+	}
+}

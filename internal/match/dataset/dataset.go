@@ -106,6 +106,7 @@ func read(text []byte, comma rune, how Reading, stray bool) (*table, error) {
 	for {
 		row, err := c.Read()
 		if errors.Is(err, io.EOF) {
+			t.blank()
 			return t, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("read row: %w", err)
@@ -200,22 +201,12 @@ func noColumn(name string, header []string) error {
 	return fmt.Errorf("the file has no column %q; it has %s", name, strings.Join(header, ", "))
 }
 
-// missing are the words by which programs write that a value is not known.
-var missing = []string{"null", "na", "n/a", "#n/a", "nan", "none", "nil", "-", `\n`}
-
-// add takes a row, unless it is blank.
+// add takes a row.
 func (t *table) add(row []string, line int) {
-	blank := true
 	for i := range row {
 		row[i] = strings.TrimSpace(row[i])
-		if slices.Contains(missing, strings.ToLower(row[i])) {
-			row[i] = ""
-		}
-		blank = blank && row[i] == ""
 	}
-	if !blank {
-		t.rows, t.lines = append(t.rows, row), append(t.lines, line)
-	}
+	t.rows, t.lines = append(t.rows, row), append(t.lines, line)
 }
 
 func (t *table) value(row []string, column string) string {

@@ -127,6 +127,62 @@ func TestReadForms(t *testing.T) {
 	}
 }
 
+// In a column of names a word for nothing is a name where it is written like the names
+// there and seldom stands there; otherwise, and in all other columns, it is nothing.
+func TestWordsForNothingThatAreNames(t *testing.T) {
+	t.Parallel()
+	const family, given = "familyName=last", "givenName=last"
+	for name, c := range map[string]struct {
+		mapping, word, other string // other is what else stands in the column
+		times                int    // of 400 rows
+		kept                 bool
+	}{
+		"a surname":                {family, "Null", "Thornley", 2, true},
+		"a given name":             {given, "Na", "Grace", 4, true},
+		"a grandmother's":          {"middleName=last", "Nan", "Ann", 1, true},
+		"a former name":            {"formerFamilyName=last", "None", "Hill", 1, true},
+		"in capitals, as all":      {family, "NULL", "THORNLEY", 2, true},
+		"in small letters, as all": {family, "null", "thornley", 2, true},
+		"written by a program":     {family, "NULL", "Thornley", 2, false},
+		"by another":               {given, "NaN", "Grace", 1, false},
+		"by one that has small":    {given, "null", "Grace", 1, false},
+		"too often":                {family, "None", "Thornley", 5, false},
+		"too often, as all":        {family, "NULL", "THORNLEY", 300, false},
+		"no name of anybody's":     {family, "N/A", "THORNLEY", 1, false},
+		"a dash":                   {family, "-", "Thornley", 1, false},
+		"in a column of no names":  {"other=last", "None", "Norwich", 1, false},
+		"in a column of addresses": {"address=last", "Null", "12 Mill Lane", 1, false},
+		"in one of names as well":  {"other=last,familyName=last", "Null", "Thornley", 1, true},
+	} {
+		mapping, err := ParseMapping("upn=id," + c.mapping)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := "id,last\n" + strings.Repeat("x,"+c.other+"\n", 400-c.times) + strings.Repeat("x,"+c.word+"\n", c.times)
+		data, err := Read(strings.NewReader(text), Reading{Map: mapping})
+		if err != nil || len(data.People) != 400 {
+			t.Fatalf("%s: %d records, error %v", name, len(data.People), err)
+		}
+		want := match.Person{UPN: "x"}
+		if c.kept {
+			for _, r := range mapping {
+				r.set(&want, c.word, dayFirst)
+			}
+			want.UPN = "x"
+		}
+		if got := data.People[399]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+	}
+	// Of a name in two columns nothing is lost, and a record that says nothing else is one.
+	mapping, _ := ParseMapping("givenName=first+last")
+	data, err := Read(strings.NewReader("first,last\nNa,Li\nGrace,NULL\n,Null\nNULL,NULL\nAnn,Hill\nZoe,Fox\n"), Reading{Map: mapping})
+	want := []match.Person{{GivenName: "Na", FamilyName: "Li"}, {GivenName: "Grace"}, {GivenName: "Null"}, {GivenName: "Ann", FamilyName: "Hill"}, {GivenName: "Zoe", FamilyName: "Fox"}}
+	if err != nil || !reflect.DeepEqual(data.People, want) || !reflect.DeepEqual(data.Lines, []int{2, 3, 4, 6, 7}) {
+		t.Errorf("%+v of lines %v, error %v", data.People, data.Lines, err)
+	}
+}
+
 func TestReadQuotationMarks(t *testing.T) {
 	t.Parallel()
 	mapping, _ := ParseMapping("givenName=first,address=home")

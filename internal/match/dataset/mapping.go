@@ -73,6 +73,17 @@ func (m Mapping) has(field string) bool {
 	return slices.ContainsFunc(m, func(r rule) bool { return r.field == field })
 }
 
+// nameColumns are the columns that hold names of people.
+func (m Mapping) nameColumns() []string {
+	var list []string
+	for _, r := range m {
+		if slices.Contains(nameFields, r.field) {
+			list = append(list, r.columns...)
+		}
+	}
+	return list
+}
+
 func (m Mapping) columns() []string {
 	var list []string
 	for _, r := range m {
