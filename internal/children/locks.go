@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"irthub/internal/match"
+	"irthub/internal/pg"
 )
 
 // Matching must not run twice at once on two records of one child, or the child
@@ -36,10 +37,7 @@ func (w *write) lock(ctx context.Context) error {
 }
 
 func (w *write) queueLocks(b *pgx.Batch) {
-	// The hub's statements all go by key; on tables too new to have statistics
-	// the planner would read them whole, and keep that plan. And none is planned anew
-	// for the number of keys at hand, which takes longer than it takes to run.
-	b.Queue(`SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`)
+	pg.ByKey(b)
 	if len(w.held) > locksAtMost {
 		b.Queue(`SELECT pg_advisory_xact_lock($1, $2)`, lockClass, wholeIndex)
 	} else {

@@ -136,7 +136,7 @@ type Querier interface {
 
 var standingsQuery = `
 	SELECT q.wanted_id, ` + StandingColumns("c", "l") + `
-	FROM unnest($1::uuid[]) AS q(wanted_id)
+	FROM unnest((SELECT $1::uuid[])) AS q(wanted_id)
 	CROSS JOIN LATERAL (SELECT date_of_birth, date_of_death FROM children WHERE child_id = q.wanted_id OFFSET 0) c
 	LEFT JOIN LATERAL (
 		SELECT agency_id AS lead_agency, practitioner_id AS lead_practitioner FROM lead_professionals

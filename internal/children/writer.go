@@ -190,9 +190,7 @@ func (w *Writer) lock(ctx context.Context, tx pgx.Tx, all []*Write) error {
 	slices.Sort(keys)
 	var touched [][16]byte
 	b := &pgx.Batch{}
-	// All goes by key here. On tables too new to have statistics the planner would
-	// read them whole, and keep that plan.
-	b.Queue(`SET LOCAL enable_seqscan = off`)
+	pg.ByKey(b)
 	b.Queue(`SELECT pg_advisory_xact_lock($1, k) FROM unnest($2::int[]) AS k`, w.class, slices.Compact(keys))
 	b.Queue(subjectsSQL, uuids(records), uuids(named)).Query(func(rows pgx.Rows) (err error) {
 		touched, err = pgx.CollectRows(rows, pgx.RowTo[[16]byte])

@@ -93,7 +93,7 @@ func whoWorksWith(ctx context.Context, db events.Querier, children []uuid.UUID) 
 	}
 	//nolint:rowserrcheck // ForEachRow does
 	rows, err := db.Query(ctx, `SELECT q.child_id, coalesce(s.shielded, false), coalesce(w.agencies, '{}')
-		FROM unnest($1::uuid[]) AS q(child_id)
+		FROM unnest((SELECT $1::uuid[])) AS q(child_id)
 		CROSS JOIN LATERAL (SELECT coalesce((SELECT c.merged_into FROM children c WHERE c.child_id = q.child_id), q.child_id) AS child_id) AS n
 		LEFT JOIN LATERAL (SELECT s.shielded, s.archive_date FROM child_sharing s WHERE s.child_id = n.child_id) AS s ON true
 		LEFT JOIN LATERAL (SELECT array_agg(a.agency_id) AS agencies FROM (

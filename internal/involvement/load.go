@@ -35,9 +35,7 @@ func lock(ctx context.Context, tx pgx.Tx, changes []*change) (touched []uuid.UUI
 	}
 	slices.Sort(keys)
 	b := &pgx.Batch{}
-	// All goes by key here. On tables too new to have statistics the planner
-	// would read them whole, and keep that plan.
-	b.Queue(`SET LOCAL enable_seqscan = off`)
+	pg.ByKey(b)
 	b.Queue(`SELECT pg_advisory_xact_lock($1, k) FROM unnest($2::int[]) AS k`, lockClass, slices.Compact(keys))
 	b.Queue(`
 		SELECT child_id FROM involvements WHERE involvement_id = ANY($1::uuid[])

@@ -84,5 +84,13 @@ func InTxRetry(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) e
 	}
 }
 
+// ByKey begins the first round trip of a transaction whose statements all go by key.
+// On tables too new to have statistics the planner would read them whole, and keep that
+// plan; and it would plan anew for every short list of keys, which takes longer than the
+// statement does.
+func ByKey(b *pgx.Batch) {
+	b.Queue(`SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)`)
+}
+
 // Date is a day for SQL; the zero time is NULL.
 func Date(day time.Time) pgtype.Date { return pgtype.Date{Time: day, Valid: !day.IsZero()} }
