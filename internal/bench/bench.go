@@ -150,5 +150,6 @@ func (l *lab) measure(ctx context.Context, size int) (*Size, error) {
 		}
 		at.Figures = append(at.Figures, f...)
 	}
-	return at, nil
+	_, err = l.submitPeople(ctx, l.people.left()) // for who takes the database up again
+	return at, err
 }

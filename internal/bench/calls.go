@@ -149,7 +149,7 @@ func submitRecord(_ context.Context, l *lab) (operation, error) {
 	return func(worker int) func(context.Context) error {
 		client := irtv1.NewChildServiceClient(l.conn(worker))
 		return func(ctx context.Context) error {
-			record := l.people.next().records[0]
+			record := l.people.stranger().records[0]
 			ctx, err := l.callers.as(ctx, agencyOf(record), irtv1.Role_ROLE_AGENCY_SYSTEM)
 			if err != nil {
 				return err

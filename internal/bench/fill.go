@@ -239,8 +239,24 @@ func (l *lab) vacuum(ctx context.Context, schema string) error {
 	if _, err := conn.Exec(ctx, `VACUUM (ANALYZE) `+strings.Join(tables, ", ")); err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `RESET statement_timeout`)
-	return err
+	if _, err = conn.Exec(ctx, `RESET statement_timeout`); err != nil {
+		return err
+	}
+	return l.checkpoint(ctx)
+}
+
+// checkpoint writes out what filling has left in memory: whoever needs the place would
+// have to write it first. It takes the cluster's own user.
+func (l *lab) checkpoint(ctx context.Context) error {
+	config := l.pool.Config().ConnConfig.Copy()
+	config.User = "postgres"
+	config.RuntimeParams["statement_timeout"] = "0"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `CHECKPOINT`)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // choose notes which children there are to ask about.

@@ -28,9 +28,13 @@ type person struct{ records []*irtv1.ChildRecord }
 type people struct {
 	mu    sync.Mutex
 	ready []person
-	used  int // handed out by next
+	used  int      // that have been made ready to be handed out
+	apart []person // of these, those of the last crowd that have not been handed out
 	today time.Time
 }
+
+// crowd is among how many people strangers are mixed.
+const crowd = 64 * group
 
 // group is how many are made at a time: households lie within one group.
 const group = 16
@@ -39,6 +43,34 @@ const group = 16
 func (p *people) next() person {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.apart) > 0 {
+		return p.mixed()
+	}
+	return p.following()
+}
+
+// stranger is next for callers who have nothing to do with each other: those who call at
+// one moment do not do so about brothers and sisters.
+func (p *people) stranger() person {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.apart) == 0 {
+		for range crowd {
+			p.apart = append(p.apart, p.following())
+		}
+		rand.Shuffle(crowd, func(i, j int) { p.apart[i], p.apart[j] = p.apart[j], p.apart[i] }) //nolint:gosec // an order, no secret
+	}
+	return p.mixed()
+}
+
+// mixed is one of those who are mixed.
+func (p *people) mixed() person {
+	one := p.apart[0]
+	p.apart = p.apart[1:]
+	return one
+}
+
+func (p *people) following() person {
 	if len(p.ready) == 0 {
 		p.ready = p.groupOf(p.used)[p.used%group:]
 	}
@@ -48,11 +80,22 @@ func (p *people) next() person {
 	return one
 }
 
-// taken is how many have been handed out.
+// taken is how many have been handed out, all of them the first of the area. Of a crowd
+// that has not been handed out whole nobody counts.
 func (p *people) taken() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.apart) > 0 {
+		return p.used - crowd
+	}
 	return p.used
+}
+
+// left is how many of a crowd are still to be handed out.
+func (p *people) left() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.apart)
 }
 
 // groupOf makes the group that the n-th person belongs to.

@@ -44,6 +44,41 @@ func TestPeople(t *testing.T) {
 	}
 }
 
+// TestStrangers hands a crowd out mixed, each of it once, and counts none of it before all
+// have been handed out, by either way.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	p, inOrder := &people{today: standard.Today()}, &people{today: standard.Today()}
+	p.next()
+	inOrder.next()
+	expected := map[string]bool{}
+	for range crowd {
+		expected[inOrder.next().records[0].GetName()] = true
+	}
+	neighbours, last := 0, ""
+	for i := range crowd {
+		next := p.stranger
+		if i > crowd/2 {
+			next = p.next
+		}
+		one := next().records[0]
+		if !expected[one.GetName()] {
+			t.Fatalf("%s was handed out twice, or is of another crowd", one.GetName())
+		}
+		delete(expected, one.GetName())
+		if one.GetPostcode() == last {
+			neighbours++
+		}
+		last = one.GetPostcode()
+		if taken, done := p.taken(), i == crowd-1; taken != 1 && !done || done && taken != 1+crowd {
+			t.Fatalf("%d are taken once %d of a crowd were handed out", taken, i+1)
+		}
+	}
+	if neighbours > crowd/10 || p.left() != 0 {
+		t.Errorf("%d of %d follow a neighbour, and %d are left", neighbours, crowd, p.left())
+	}
+}
+
 func checkRecord(t *testing.T, given *irtv1.ChildRecord) {
 	t.Helper()
 	r := proto.CloneOf(given)

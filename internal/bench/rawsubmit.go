@@ -127,7 +127,7 @@ func (w *rawWriter) batch() *pgx.Batch {
 // place still, but each place is any. The same few thousand places over and over would be
 // at hand, which those of new children are not.
 func elsewhere(keys []int64) []int64 {
-	const below = 43 // match.KeyPlace
+	const below = 43 // the bits under a key's place
 	out, moved := make([]int64, len(keys)), make(map[int32]int64, len(keys))
 	for i, k := range keys {
 		place := match.KeyPlace(uint64(k)) //nolint:gosec // a key is never negative

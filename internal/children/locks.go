@@ -15,15 +15,15 @@ import (
 
 // Matching must not run twice at once on two records of one child, or the child
 // would be made twice. So a write takes advisory locks on what its records could
-// share with others before it looks for candidates: the place of each blocking key,
-// and the records themselves. They are taken in order, so that two writes do not wait
-// for each other; only one that reunites records takes further ones, and may have to
-// begin again. A large batch would meet others at some place anyway, and fill the
-// database's lock table: it takes one lock on the whole index instead.
+// share with others before it looks for candidates: the blocking keys, and the records
+// themselves. They are taken in order, so that two writes do not wait for each other;
+// only one that reunites records takes further ones, and may have to begin again. A
+// large batch would fill the database's lock table: it takes one lock on the whole
+// index instead.
 const (
 	lockClass   = 0x495254 // "IRT": apart from anybody else's advisory locks
 	wholeIndex  = -1
-	locksAtMost = 512 // of some 60 records; PostgreSQL has room for 6,400 where nobody says otherwise
+	locksAtMost = 1024 // of some 64 records; PostgreSQL has room for 6,400 where nobody says otherwise
 )
 
 // lock takes what is in w.held.
@@ -70,10 +70,14 @@ func locksOfRecords(ids []uuid.UUID) locks {
 	return inOrder(names)
 }
 
-// lockOfRecord lies above the locks of places.
+// lockOfRecord lies above the locks of keys.
 func lockOfRecord(id uuid.UUID) int32 {
 	return int32(binary.BigEndian.Uint32(id[12:])>>2 | 1<<30) //nolint:gosec // it has 31 bits
 }
+
+// lockOfKey is made of what a key is by itself. Its place would do for many keys at once,
+// but is shared by many who share no key: all who were born on a day.
+func lockOfKey(key uint64) int32 { return int32(match.KeyOwn(key) & (1<<30 - 1)) }
 
 // locksFor are those of submissions: of the records, of those that people put together
 // with them, which must see each other, and of their keys.
@@ -86,7 +90,7 @@ func (w *write) locksFor(pending []int) locks {
 			names = append(names, lockOfRecord(b.other))
 		}
 		for _, k := range sub.keys {
-			names = append(names, match.KeyPlace(k))
+			names = append(names, lockOfKey(k))
 		}
 	}
 	return inOrder(names)

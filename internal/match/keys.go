@@ -86,9 +86,11 @@ const (
 	placeBits = 20
 )
 
-// KeyPlace is the place of a key, which no two records with that key differ in; it is
-// not negative, and has 20 bits.
+// KeyPlace is the place of a key: its upper 20 bits but the highest.
 func KeyPlace(key uint64) int32 { return int32(key >> (ownBits + kindBits)) }
+
+// KeyOwn is what a key is alone of its kind, whatever its place: 37 bits.
+func KeyOwn(key uint64) uint64 { return key >> kindBits & (1<<ownBits - 1) }
 
 // How many records a key may bring. A narrow block that holds more is cut to as
 // many, and the record's other keys still find its like. A broad block that

@@ -30,7 +30,7 @@ shared_buffers = %dMB               # a quarter of the machine's: the keys and r
 effective_cache_size = %dMB         # half: what the system's file cache may hold
 work_mem = 16MB
 maintenance_work_mem = %dMB         # index builds and vacuum after bulk loads
-max_locks_per_transaction = 256     # batches lock the places of many matching keys in one transaction
+max_locks_per_transaction = 256     # batches lock many matching keys in one transaction
 
 # Writing: bulk loads must not drown in checkpoints.
 wal_compression = %s            # a page that is touched first after a checkpoint is logged whole
