@@ -19,6 +19,7 @@ type exportCommand struct {
 	Involvements exportInvolvementsCommand `cmd:"" help:"An agency's involvements, also those that have ended."`
 	Concerns     exportConcernsCommand     `cmd:"" help:"The concerns that an agency shared, also closed ones."`
 	Referrals    exportReferralsCommand    `cmd:"" help:"The referrals that an agency sent, in whatever state."`
+	Plans        exportPlansCommand        `cmd:"" help:"An agency's plans, also those that have ended."`
 	Accesses     exportAccessesCommand     `cmd:"" help:"The accesses to a child, as far as you may see them."`
 }
 
@@ -93,6 +94,16 @@ func (c *exportReferralsCommand) Run(ctx context.Context, s streams) error {
 		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportReferralsResponse], error) {
 			return client.ExportReferrals(ctx, &irtv1.ExportReferralsRequest{Parent: parent})
 		}, (*irtv1.ExportReferralsResponse).GetReferrals)
+}
+
+type exportPlansCommand struct{ exportOwnFlags }
+
+// Run writes the plans to standard output.
+func (c *exportPlansCommand) Run(ctx context.Context, s streams) error {
+	return exportOwn(s, &c.exportOwnFlags, recordfile.Plans(),
+		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportPlansResponse], error) {
+			return client.ExportPlans(ctx, &irtv1.ExportPlansRequest{Parent: parent})
+		}, (*irtv1.ExportPlansResponse).GetPlans)
 }
 
 type exportAccessesCommand struct {

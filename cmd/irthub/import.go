@@ -19,6 +19,7 @@ type importCommand struct {
 	Involvements importInvolvementsCommand `cmd:"" help:"Import involvements in the hub's own form: CSV or one JSON object a line."`
 	Concerns     importConcernsCommand     `cmd:"" help:"Import concerns in the hub's own form: CSV or one JSON object a line."`
 	Referrals    importReferralsCommand    `cmd:"" help:"Import referrals in the hub's own form: CSV or one JSON object a line."`
+	Plans        importPlansCommand        `cmd:"" help:"Import plans of social care in the hub's own form: CSV or one JSON object a line."`
 	SchoolCohort importCohortCommand       `cmd:"" help:"Import a school's cohort or class list, CSV."`
 	CINCensus    importCensusCommand       `cmd:"" name:"cin-census" help:"Import a children in need census, XML."`
 	GPPractices  importPracticesCommand    `cmd:"" name:"gp-practices" help:"Import the NHS register of GP practices, epraccur.csv."`
@@ -118,6 +119,25 @@ func (c *importReferralsCommand) Run(ctx context.Context, s streams) error {
 		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS_NDJSON)
 	}
 	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS)
+}
+
+type importPlansCommand struct{ importFlags }
+
+// Help is shown by irthub import plans --help.
+func (importPlansCommand) Help() string {
+	return `Sends plans of social care in the hub's own form, CSV or one JSON object a line (.ndjson, .jsonl). name is your own id of the plan, childRecord your own id of the child's record, kind CHILD_PROTECTION, LOOKED_AFTER or UNBORN (in JSON PLAN_KIND_CHILD_PROTECTION and so on), practitioner your own id of whom to ring. A plan that is sent again replaces the earlier version: one whose end was recorded in the hub alone goes on if the file has no endDate.
+
+Example:
+
+  irthub import plans plans.csv --agency social-care-1`
+}
+
+// Run imports the file.
+func (c *importPlansCommand) Run(ctx context.Context, s streams) error {
+	if c.isJSON() {
+		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_PLANS_NDJSON)
+	}
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_PLANS)
 }
 
 type importCensusCommand struct{ importFlags }

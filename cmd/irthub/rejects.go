@@ -103,7 +103,8 @@ func isTable(format irtv1.ImportFormat) bool {
 	switch format {
 	case irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT, irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES,
 		irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS,
-		irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS:
+		irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS,
+		irtv1.ImportFormat_IMPORT_FORMAT_PLANS:
 		return true
 	}
 	return false

@@ -5,14 +5,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
-	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
@@ -39,35 +38,26 @@ func (s *Service) SubmitConcern(ctx context.Context, req *irtv1.SubmitConcernReq
 
 // SubmitConcerns implements irt.v1.ConcernService.
 func (s *Service) SubmitConcerns(stream grpc.BidiStreamingServer[irtv1.SubmitConcernsRequest, irtv1.SubmitConcernsResponse]) error {
-	var turns batch.Turns // the pipeline has two workers
-	begin := func(ctx context.Context, req *irtv1.SubmitConcernsRequest) func() *irtv1.SubmitConcernsResponse {
-		wait, leave := turns.Enter(req.GetConcern().GetName())
-		return func() *irtv1.SubmitConcernsResponse {
-			defer leave()
-			out := &irtv1.SubmitConcernsResponse{RequestId: req.GetRequestId()}
-			shown, err := s.submitAfter(ctx, wait, req)
-			if err != nil {
-				out.Outcome = &irtv1.SubmitConcernsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
-				return out
-			}
-			out.Outcome = &irtv1.SubmitConcernsResponse_Result{Result: shown}
-			return out
-		}
-	}
-	return batch.Ordered(stream.Context(), children.StreamWindow, stream.Recv, begin, stream.Send)
+	name := func(req *irtv1.SubmitConcernsRequest) string { return req.GetConcern().GetName() }
+	return children.Submissions(stream, name, s.submitOf, answerOf)
 }
 
-func (s *Service) submitAfter(
-	ctx context.Context, wait func(context.Context) error, req *irtv1.SubmitConcernsRequest,
-) (*irtv1.Concern, error) {
-	if err := wait(ctx); err != nil {
-		return nil, err
-	}
+// submitOf submits what one request of a stream is about.
+func (s *Service) submitOf(ctx context.Context, req *irtv1.SubmitConcernsRequest) (*irtv1.Concern, error) {
 	sub, err := s.submitOne(ctx, req.GetConcern(), req.GetValidateOnly())
 	if err != nil {
 		return nil, err
 	}
 	return s.answer(ctx, sub.stored, nil)
+}
+
+// answerOf is the answer to one request of a stream.
+func answerOf(req *irtv1.SubmitConcernsRequest, shown *irtv1.Concern, refused *rpcstatus.Status) *irtv1.SubmitConcernsResponse {
+	out := &irtv1.SubmitConcernsResponse{RequestId: req.GetRequestId(), Outcome: &irtv1.SubmitConcernsResponse_Result{Result: shown}}
+	if refused != nil {
+		out.Outcome = &irtv1.SubmitConcernsResponse_Error{Error: refused}
+	}
+	return out
 }
 
 // Submit takes one concern through admission and the write pipeline, waiting for a

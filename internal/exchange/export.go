@@ -120,6 +120,18 @@ func (s *Service) ExportReferrals(
 		func(all []*irtv1.Referral) error { return stream.Send(&irtv1.ExportReferralsResponse{Referrals: all}) })
 }
 
+// ExportPlans implements irtv1.ExportServiceServer: ListPlans, page after page, by its
+// rules.
+func (s *Service) ExportPlans(req *irtv1.ExportPlansRequest, stream grpc.ServerStreamingServer[irtv1.ExportPlansResponse]) error {
+	agency, err := exported(stream.Context(), req.GetParent())
+	if err != nil {
+		return err
+	}
+	page := &irtv1.ListPlansRequest{Parent: agencies.Name(agency), IncludeEnded: true, PageSize: exportBatch}
+	return eachPage(stream.Context(), page, &page.PageToken, s.plans.ListPlans, (*irtv1.ListPlansResponse).GetPlans,
+		func(all []*irtv1.ProtectionPlan) error { return stream.Send(&irtv1.ExportPlansResponse{Plans: all}) })
+}
+
 // eachPage sends what is on the pages of a list. token is that of the request.
 func eachPage[Req, R any, Page interface{ GetNextPageToken() string }](
 	ctx context.Context, req Req, token *string, list func(context.Context, Req) (Page, error), of func(Page) []R, send func([]R) error,

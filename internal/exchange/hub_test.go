@@ -32,6 +32,7 @@ import (
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
 	"irthub/internal/pg/pgtest"
+	"irthub/internal/plans"
 	"irthub/internal/referrals"
 	"irthub/internal/rpc"
 )
@@ -63,12 +64,13 @@ func newHub(t testing.TB) *hub {
 	involved := involvement.New(pool, directory, tokens, writer)
 	worried := concerns.New(pool, directory, tokens, writer, concerns.Options{})
 	referred := referrals.New(pool, directory, tokens, writer, involved.Involve)
+	planned := plans.New(pool, directory, tokens, writer)
 	keys, err := accesslog.LoadOrCreateKeys(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	service := exchange.New(exchange.Options{
-		Pool: pool, Directory: directory, Records: records, Involvements: involved, Concerns: worried, Referrals: referred, Tokens: tokens,
+		Pool: pool, Directory: directory, Records: records, Involvements: involved, Concerns: worried, Referrals: referred, Plans: planned, Tokens: tokens,
 		Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
 	})
 	server := grpc.NewServer(append(rpc.ServerOptions(),
@@ -104,6 +106,7 @@ func register(t testing.TB, pool *pgxpool.Pool) {
 	_, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{
 		{Name: "agencies/school", DisplayName: "A school", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL, Urn: "654321"},
 		{Name: "agencies/other", DisplayName: "Another school", Kind: irtv1.AgencyKind_AGENCY_KIND_SCHOOL},
+		{Name: "agencies/social", DisplayName: "Social care", Kind: irtv1.AgencyKind_AGENCY_KIND_SOCIAL_CARE},
 		{Name: "agencies/hub", DisplayName: "The hub", Kind: irtv1.AgencyKind_AGENCY_KIND_HUB_OPERATOR},
 	})
 	if err != nil {

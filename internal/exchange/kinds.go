@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -32,6 +33,7 @@ var (
 	involvements = kind{recordfile.Involvements(), "involvement", "involvements", func() proto.Message { return &irtv1.Involvement{} }}
 	concerns     = kind{recordfile.Concerns(), "concern", "concerns", func() proto.Message { return &irtv1.Concern{} }}
 	referrals    = kind{recordfile.Referrals(), "referral", "referrals", func() proto.Message { return &irtv1.Referral{} }}
+	plans        = kind{recordfile.Plans(), "plan", "plans", func() proto.Message { return &irtv1.ProtectionPlan{} }}
 )
 
 // The forms in which each kind may be sent.
@@ -43,23 +45,20 @@ func (k kind) lines(_ context.Context, _ *Service, j *job, file io.Reader) (sour
 	return openNDJSON(j, file, k), nil
 }
 
+// ownNames are the collections of what a row may name by the agency's own id alone.
+var ownNames = map[protoreflect.Name]string{"child_record": "childRecords", "practitioner": "practitioners"}
+
 // qualify completes the names that a file may give by the agency's own ids alone.
 func (k kind) qualify(agency string, m proto.Message) {
-	own := func(name *string, collection string) { *name = qualified(agency, collection, *name) }
-	switch m := m.(type) {
-	case *irtv1.ChildRecord:
-		own(&m.Name, k.collection)
-	case *irtv1.Involvement:
-		own(&m.Name, k.collection)
-		own(&m.ChildRecord, "childRecords")
-		own(&m.Practitioner, "practitioners")
-	case *irtv1.Concern:
-		own(&m.Name, k.collection)
-		own(&m.ChildRecord, "childRecords")
-		own(&m.Practitioner, "practitioners")
-	case *irtv1.Referral:
-		own(&m.Name, k.collection)
-		own(&m.ChildRecord, "childRecords")
+	r := m.ProtoReflect()
+	for _, f := range k.form.Own() {
+		collection := ownNames[f.Name()]
+		if f.Name() == "name" {
+			collection = k.collection
+		}
+		r.Set(f, protoreflect.ValueOfString(qualified(agency, collection, r.Get(f).String())))
+	}
+	if m, ok := m.(*irtv1.Referral); ok {
 		if id := standard.CleanText(m.GetRecipient()); id != "" {
 			if _, whole := agencies.ParseName(id); !whole {
 				id = agencies.Name(id)
@@ -80,6 +79,8 @@ func normalise(m proto.Message) {
 		standard.NormaliseConcern(m)
 	case *irtv1.Referral:
 		standard.NormaliseReferral(m)
+	case *irtv1.ProtectionPlan:
+		standard.NormalisePlan(m)
 	}
 }
 
@@ -92,6 +93,8 @@ func (s *Service) submitPart(ctx context.Context, p hanging, validateOnly bool) 
 		return s.concerns.Submit(ctx, p, validateOnly)
 	case *irtv1.Referral:
 		return s.referrals.Submit(ctx, p, validateOnly)
+	case *irtv1.ProtectionPlan:
+		return s.plans.Submit(ctx, p, validateOnly)
 	}
 	return false, fmt.Errorf("exchange: a row with a %T", p)
 }

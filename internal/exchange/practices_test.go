@@ -26,7 +26,7 @@ func TestRegisterOfPractices(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCounts(t, "rehearsed", done, 14303, 0, 0)
-	if n := h.count(`SELECT count(*) FROM agencies`); n != 3 {
+	if n := h.count(`SELECT count(*) FROM agencies`); n != 4 {
 		t.Errorf("the rehearsal left %d agencies", n)
 	}
 	wantCounts(t, "first", h.send(practices, register), 14303, 0, 0)
@@ -91,7 +91,7 @@ func TestFilesThatAreNotTheRegister(t *testing.T) {
 		_, err := h.upload(h.header(practices), content)
 		wantCode(t, name, err, codes.InvalidArgument)
 	}
-	if n := h.count(`SELECT count(*) FROM agencies`); n != 3 {
+	if n := h.count(`SELECT count(*) FROM agencies`); n != 4 {
 		t.Errorf("%d agencies", n)
 	}
 	header := proto.CloneOf(h.header(practices))

@@ -46,6 +46,12 @@ type Referrals interface {
 	Submit(ctx context.Context, r *irtv1.Referral, validateOnly bool) (changed bool, err error)
 }
 
+// Plans takes plans in, as Involvements does, and lists those of an agency.
+type Plans interface {
+	ListPlans(ctx context.Context, req *irtv1.ListPlansRequest) (*irtv1.ListPlansResponse, error)
+	Submit(ctx context.Context, p *irtv1.ProtectionPlan, validateOnly bool) (changed bool, err error)
+}
+
 // Accesses lists accesses, each to whom it may be shown.
 type Accesses interface {
 	ListAccesses(ctx context.Context, req *irtv1.ListAccessesRequest) (*irtv1.ListAccessesResponse, error)
@@ -67,6 +73,7 @@ type Service struct {
 	involvements Involvements
 	concerns     Concerns
 	referrals    Referrals
+	plans        Plans
 	accesses     Accesses
 	findings     Findings
 	tokens       *rpc.PageTokens
@@ -84,6 +91,7 @@ type Options struct {
 	Involvements Involvements
 	Concerns     Concerns
 	Referrals    Referrals
+	Plans        Plans
 	Accesses     Accesses
 	Findings     Findings
 	Tokens       *rpc.PageTokens
@@ -95,7 +103,8 @@ func New(o Options) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
-		concerns: o.Concerns, referrals: o.Referrals, accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
+		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, accesses: o.Accesses, findings: o.Findings,
+		tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.swept)
@@ -268,6 +277,8 @@ var openers = map[irtv1.ImportFormat]opener{
 	irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS_NDJSON:      concerns.lines,
 	irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS:            referrals.table,
 	irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS_NDJSON:     referrals.lines,
+	irtv1.ImportFormat_IMPORT_FORMAT_PLANS:                plans.table,
+	irtv1.ImportFormat_IMPORT_FORMAT_PLANS_NDJSON:         plans.lines,
 }
 
 // readRows reads the files of a form that has rows of records.

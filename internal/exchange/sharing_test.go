@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange/recordfile"
 )
 
 const (
@@ -17,6 +18,9 @@ const (
 	jsonConcerns   = irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS_NDJSON
 	ownReferrals   = irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS
 	jsonReferrals  = irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS_NDJSON
+	ownPlans       = irtv1.ImportFormat_IMPORT_FORMAT_PLANS
+	jsonPlans      = irtv1.ImportFormat_IMPORT_FORMAT_PLANS_NDJSON
+	planHeader     = "name,childRecord,kind,startDate,endDate,practitioner"
 	concernHeader  = "name,childRecord,category,level,startDate,reviewDate,practitioner"
 	referralHeader = "name,childRecord,recipient,reason,urgency,basis"
 )
@@ -90,6 +94,62 @@ func TestReferrals(t *testing.T) {
 	}
 }
 
+// Plans come in as tables and as JSON lines, of social care alone; the table that goes
+// out comes in again, and changes nothing.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.send(jsonRecords, file(rosalind))
+	rows := file(planHeader, "Required: your own id of it,Optional,Required,Required,Optional,",
+		"p-1,p-1,child protection,05/01/2026,,",
+		"p-2,agencies/social/childRecords/p-1,PLAN_KIND_LOOKED_AFTER,2026-01-05,2026-06-30,",
+		"p-3,p-1,WATCHED,2026-01-05,,",
+		"p-4,p-none,UNBORN,2026-01-05,,",
+		"p-5,p-1,UNBORN,2026-01-05,2025-01-05,",
+		"p-6,p-1,UNBORN,2026-01-05,,nobody",
+		"agencies/other/plans/p-7,p-1,UNBORN,2026-01-05,,")
+	if denied := h.send(ownPlans, file(planHeader, "p-1,p-1,UNBORN,2026-01-05,,")); !slices.Equal(h.rules(denied), []string{"2  ACCESS_DENIED"}) {
+		t.Errorf("a school's: %q", h.rules(denied))
+	}
+	social := h.as("social", "ROLE_AGENCY_SYSTEM")
+	social.send(jsonRecords, file(rosalind))
+	rehearsal := social.header(ownPlans)
+	rehearsal.ValidateOnly = true
+	tried, err := social.upload(rehearsal, rows)
+	if err != nil || tried.GetAccepted() != 2 || h.count(`SELECT count(*) FROM plans`) != 0 || h.count(`SELECT count(*) FROM event_outbox WHERE kind IN (101, 102)`) != 0 {
+		t.Errorf("rehearsed: %v, %v", tried, err)
+	}
+	done := social.send(ownPlans, rows)
+	want := []string{"5 kind CODE_UNKNOWN", "6  ACCESS_DENIED", "7 endDate PERIOD_ORDER", "8  PRACTITIONER_UNKNOWN", "9  IMPORT_OTHER_AGENCY"}
+	if got := social.rules(done); !slices.Equal(got, want) || done.GetAccepted() != 2 {
+		t.Errorf("rejects %q, want %q; %v", got, want, done)
+	}
+	wantCounts(t, "JSON", social.send(jsonPlans, file(
+		`{"name":"p-1","childRecord":"p-1","kind":"PLAN_KIND_CHILD_PROTECTION","startDate":"2026-01-05"}`,
+		`{"name":"p-8","childRecord":"p-1","kind":"PLAN_KIND_UNBORN","startDate":"2026-01-05"}`)), 1, 1, 0)
+	stream, err := social.exports.ExportPlans(social.purpose(), &irtv1.ExportPlansRequest{Parent: "agencies/-"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := stream.Recv()
+	if err != nil || len(page.GetPlans()) != 3 {
+		t.Fatalf("exported: %v, %v", page, err)
+	}
+	form := recordfile.Plans()
+	table := [][]string{form.Columns()}
+	for _, p := range page.GetPlans() {
+		table = append(table, form.Row(p))
+	}
+	text, err := recordfile.Table(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCounts(t, "again", social.send(ownPlans, []byte(text)), 0, 3, 0)
+	if n := h.count(`SELECT count(*) FROM plans_history`); n != 0 {
+		t.Errorf("%d second versions", n)
+	}
+}
+
 // An upload of concerns that breaks off goes on where it was, and nothing is in twice.
 func TestFaultInterruptedConcernsGoOn(t *testing.T) {
 	t.Parallel()
@@ -120,6 +180,7 @@ func TestTemplatesOfSharing(t *testing.T) {
 	h := newHub(t)
 	for name, want := range map[string]string{
 		"concerns":  "name,child,childRecord,category,level,practitioner,startDate,reviewDate\n",
+		"plans":     "name,child,childRecord,kind,startDate,endDate,practitioner\n",
 		"referrals": "name,child,childRecord,recipient,service,reason,urgency,basis\n",
 	} {
 		got, err := h.imports.GetImportTemplate(h.ctx(), &irtv1.GetImportTemplateRequest{Name: "importTemplates/" + name})

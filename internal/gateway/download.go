@@ -193,6 +193,16 @@ func (g *Gateway) exportReferrals(w http.ResponseWriter, r *http.Request, path m
 		}, (*irtv1.ExportReferralsResponse).GetReferrals)
 }
 
+// exportPlans answers GET /v1/agencies/{agency}/plans:export.
+func (g *Gateway) exportPlans(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	form := recordfile.Plans()
+	export(g, w, r, irtv1.ExportService_ExportPlans_FullMethodName, "plans", form.Columns(),
+		func(m *irtv1.ProtectionPlan) []string { return form.Row(m) },
+		func(ctx context.Context) (page[*irtv1.ExportPlansResponse], error) {
+			return g.exports.ExportPlans(ctx, &irtv1.ExportPlansRequest{Parent: path["parent"]})
+		}, (*irtv1.ExportPlansResponse).GetPlans)
+}
+
 // exportAccesses answers GET /v1/children/{child}/accesses:export.
 func (g *Gateway) exportAccesses(w http.ResponseWriter, r *http.Request, path map[string]string) {
 	export(g, w, r, irtv1.ExportService_ExportAccesses_FullMethodName, "accesses", recordfile.AccessColumns, recordfile.AccessRow,

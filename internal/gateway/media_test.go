@@ -36,6 +36,10 @@ func (*services) ExportReferrals(_ *irtv1.ExportReferralsRequest, s grpc.ServerS
 	return s.Send(&irtv1.ExportReferralsResponse{Referrals: []*irtv1.Referral{{Name: "agencies/a/referrals/1", Reason: "EARLY_HELP"}}})
 }
 
+func (*services) ExportPlans(_ *irtv1.ExportPlansRequest, s grpc.ServerStreamingServer[irtv1.ExportPlansResponse]) error {
+	return s.Send(&irtv1.ExportPlansResponse{Plans: []*irtv1.ProtectionPlan{{Name: "agencies/a/plans/1", StartDate: "2026-01-12"}}})
+}
+
 func (*services) ExportAccesses(_ *irtv1.ExportAccessesRequest, s grpc.ServerStreamingServer[irtv1.ExportAccessesResponse]) error {
 	return s.Send(&irtv1.ExportAccessesResponse{Accesses: []*irtv1.Access{{Name: "accesses/1"}}})
 }
@@ -77,6 +81,12 @@ func (*services) SubmitConcerns(s grpc.BidiStreamingServer[irtv1.SubmitConcernsR
 func (*services) SubmitReferrals(s grpc.BidiStreamingServer[irtv1.SubmitReferralsRequest, irtv1.SubmitReferralsResponse]) error {
 	return answerEach(s, func(r *irtv1.SubmitReferralsRequest) *irtv1.SubmitReferralsResponse {
 		return &irtv1.SubmitReferralsResponse{RequestId: r.GetRequestId()}
+	})
+}
+
+func (*services) SubmitPlans(s grpc.BidiStreamingServer[irtv1.SubmitPlansRequest, irtv1.SubmitPlansResponse]) error {
+	return answerEach(s, func(r *irtv1.SubmitPlansRequest) *irtv1.SubmitPlansResponse {
+		return &irtv1.SubmitPlansResponse{RequestId: r.GetRequestId()}
 	})
 }
 

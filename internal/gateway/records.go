@@ -76,6 +76,14 @@ func (g *Gateway) submitReferrals(w http.ResponseWriter, r *http.Request, _ map[
 		}))
 }
 
+func (g *Gateway) submitPlans(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	client := irtv1.NewPlanServiceClient(g.options.Conn)
+	g.submit(w, r, irtv1.PlanService_SubmitPlans_FullMethodName, stream(client.SubmitPlans,
+		func(e *rpcstatus.Status) proto.Message {
+			return &irtv1.SubmitPlansResponse{Outcome: &irtv1.SubmitPlansResponse_Error{Error: e}}
+		}))
+}
+
 // message is a message of the type T, which is a struct.
 type message[T any] interface {
 	*T

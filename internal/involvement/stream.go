@@ -6,12 +6,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
-	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
@@ -21,35 +20,26 @@ import (
 func (s *Service) SubmitInvolvements(
 	stream grpc.BidiStreamingServer[irtv1.SubmitInvolvementsRequest, irtv1.SubmitInvolvementsResponse],
 ) error {
-	var turns batch.Turns // the pipeline has two workers
-	begin := func(ctx context.Context, req *irtv1.SubmitInvolvementsRequest) func() *irtv1.SubmitInvolvementsResponse {
-		wait, leave := turns.Enter(req.GetInvolvement().GetName())
-		return func() *irtv1.SubmitInvolvementsResponse {
-			defer leave()
-			out := &irtv1.SubmitInvolvementsResponse{RequestId: req.GetRequestId()}
-			shown, err := s.submitAfter(ctx, wait, req)
-			if err != nil {
-				out.Outcome = &irtv1.SubmitInvolvementsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
-				return out
-			}
-			out.Outcome = &irtv1.SubmitInvolvementsResponse_Result{Result: shown}
-			return out
-		}
-	}
-	return batch.Ordered(stream.Context(), children.StreamWindow, stream.Recv, begin, stream.Send)
+	name := func(req *irtv1.SubmitInvolvementsRequest) string { return req.GetInvolvement().GetName() }
+	return children.Submissions(stream, name, s.submitOf, answerOf)
 }
 
-func (s *Service) submitAfter(
-	ctx context.Context, wait func(context.Context) error, req *irtv1.SubmitInvolvementsRequest,
-) (*irtv1.Involvement, error) {
-	if err := wait(ctx); err != nil {
-		return nil, err
-	}
+// submitOf submits what one request of a stream is about.
+func (s *Service) submitOf(ctx context.Context, req *irtv1.SubmitInvolvementsRequest) (*irtv1.Involvement, error) {
 	a, err := s.submitOne(ctx, req.GetInvolvement(), req.GetValidateOnly())
 	if err != nil {
 		return nil, err
 	}
 	return s.written(ctx, &a.shown)
+}
+
+// answerOf is the answer to one request of a stream.
+func answerOf(req *irtv1.SubmitInvolvementsRequest, shown *irtv1.Involvement, refused *rpcstatus.Status) *irtv1.SubmitInvolvementsResponse {
+	out := &irtv1.SubmitInvolvementsResponse{RequestId: req.GetRequestId(), Outcome: &irtv1.SubmitInvolvementsResponse_Result{Result: shown}}
+	if refused != nil {
+		out.Outcome = &irtv1.SubmitInvolvementsResponse_Error{Error: refused}
+	}
+	return out
 }
 
 // Submit takes one involvement through admission and the write pipeline, waiting

@@ -71,16 +71,17 @@ func newHub(t testing.TB) *hub {
 	}
 	access := audit.NewWriter(pool)
 	c, i := children.New(pool, directory, tokens, access), involvement.New(pool, directory, tokens, access)
+	p := plans.New(pool, directory, tokens, access)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		for _, err := range []error{c.Close(ctx), i.Close(ctx), access.Close(ctx)} {
+		for _, err := range []error{p.Close(ctx), c.Close(ctx), i.Close(ctx), access.Close(ctx)} {
 			if err != nil {
 				t.Error(err)
 			}
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, c, i, plans.New(pool, directory, tokens)}
+	return &hub{t, pool, c, i, p}
 }
 
 // as is the context of a call by an agency's system.

@@ -14,6 +14,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
+	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/rpc"
@@ -35,13 +36,22 @@ type Service struct {
 	pool      *pgxpool.Pool
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
+	writer    *children.Writer
 	today     func() time.Time
 }
 
-// New makes the service.
-func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
-	return &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+// New makes the service and starts its write pipeline; Close ends it.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
+	return &Service{
+		pool: pool, directory: directory, tokens: tokens, writer: children.NewWriter(pool, access, "plans", lockClass), today: standard.Today,
+	}
 }
+
+// Pipelines are what the service's batchers have done.
+func (s *Service) Pipelines() []batch.Stats { return s.writer.Pipelines() }
+
+// Close writes what was accepted and refuses what comes after.
+func (s *Service) Close(ctx context.Context) error { return s.writer.Close(ctx) }
 
 // change is one transaction of this package: it holds the child it is about, and
 // records the access and what is to be told of it.
@@ -58,12 +68,16 @@ type change struct {
 // plan of that name.
 func (s *Service) inChange(ctx context.Context, name string, fn func(*change) (*version, error)) (v *version, err error) {
 	err = children.Change(ctx, s.pool, func() string { return name }, func(tx pgx.Tx) ([]events.Event, error) {
-		c := &change{s: s, tx: tx, access: audit.FromContext(ctx), today: s.today()}
+		c := s.change(tx, audit.FromContext(ctx))
 		var err error
 		v, err = fn(c)
 		return c.events, err
 	})
 	return v, err
+}
+
+func (s *Service) change(tx pgx.Tx, access *audit.Entry) *change {
+	return &change{s: s, tx: tx, access: access, today: s.today()}
 }
 
 // lockClass keeps the advisory locks of this package apart from everybody else's.

@@ -2,14 +2,20 @@ package plans
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
+	"irthub/internal/audit"
 	"irthub/internal/children"
+	"irthub/internal/events"
 	"irthub/internal/identity"
 	"irthub/internal/redact"
 	"irthub/internal/rpc"
@@ -28,11 +34,78 @@ func (s *Service) mayWrite(ctx context.Context, agency string) bool {
 
 // SubmitPlan implements irt.v1.PlanService.
 func (s *Service) SubmitPlan(ctx context.Context, req *irtv1.SubmitPlanRequest) (*irtv1.ProtectionPlan, error) {
-	agency, localID, ok := parseName(req.GetPlan().GetName())
+	sub, err := s.admit(ctx, req.GetPlan())
+	if err != nil {
+		return nil, err
+	}
+	err = s.writer.Do(ctx, &sub.Write, req.GetValidateOnly())
+	return s.answer(ctx, sub.stored, err)
+}
+
+// SubmitPlans implements irt.v1.PlanService.
+func (s *Service) SubmitPlans(stream grpc.BidiStreamingServer[irtv1.SubmitPlansRequest, irtv1.SubmitPlansResponse]) error {
+	name := func(req *irtv1.SubmitPlansRequest) string { return req.GetPlan().GetName() }
+	return children.Submissions(stream, name, s.submitOf, answerOf)
+}
+
+// submitOf submits what one request of a stream is about.
+func (s *Service) submitOf(ctx context.Context, req *irtv1.SubmitPlansRequest) (*irtv1.ProtectionPlan, error) {
+	sub, err := s.submitOne(ctx, req.GetPlan(), req.GetValidateOnly())
+	if err != nil {
+		return nil, err
+	}
+	return s.answer(ctx, sub.stored, nil)
+}
+
+// answerOf is the answer to one request of a stream.
+func answerOf(req *irtv1.SubmitPlansRequest, shown *irtv1.ProtectionPlan, refused *rpcstatus.Status) *irtv1.SubmitPlansResponse {
+	out := &irtv1.SubmitPlansResponse{RequestId: req.GetRequestId(), Outcome: &irtv1.SubmitPlansResponse_Result{Result: shown}}
+	if refused != nil {
+		out.Outcome = &irtv1.SubmitPlansResponse_Error{Error: refused}
+	}
+	return out
+}
+
+// Submit takes one plan through admission and the write pipeline, waiting for a place
+// there: for files, which are slowed down rather than refused. The caller and the
+// access entry are those of ctx; the plan has an entry of its own beside it. Errors are
+// as of SubmitPlan.
+func (s *Service) Submit(ctx context.Context, m *irtv1.ProtectionPlan, validateOnly bool) (changed bool, err error) {
+	sub, err := s.submitOne(ctx, m, validateOnly)
+	return err == nil && sub.changed, err
+}
+
+// submitOne submits one plan of many.
+func (s *Service) submitOne(ctx context.Context, m *irtv1.ProtectionPlan, validateOnly bool) (sub *submission, err error) {
+	err = s.writer.DoOne(ctx, m.GetName(), validateOnly, func() (*children.Write, error) {
+		var err error
+		if sub, err = s.admit(ctx, m); err != nil {
+			return nil, err
+		}
+		return &sub.Write, nil
+	})
+	return sub, err
+}
+
+// submission is a plan on its way through the write pipeline, and what becomes of it.
+type submission struct {
+	children.Write
+
+	stored  *version
+	changed bool
+}
+
+// admit is what a plan passes before it may enter the pipeline: whose it is, and
+// whether it is in the standard's form.
+func (s *Service) admit(ctx context.Context, m *irtv1.ProtectionPlan) (*submission, error) {
+	if m == nil {
+		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("REQUIRED", "plan")})
+	}
+	agency, localID, ok := parseName(m.GetName())
 	if ok && !s.mayWrite(ctx, agency) {
 		return nil, rpc.Denied()
 	}
-	given := proto.CloneOf(req.GetPlan())
+	given := proto.CloneOf(m)
 	standard.NormalisePlan(given)
 	if faults, _ := standard.Check(&irtv1.SubmitPlanRequest{Plan: given}, standard.Options{}); len(faults) > 0 {
 		return nil, rpc.Invalid(faults)
@@ -45,11 +118,18 @@ func (s *Service) SubmitPlan(ctx context.Context, req *irtv1.SubmitPlanRequest) 
 	if err != nil {
 		return nil, rpc.Hidden(err)
 	}
-	stored, err := s.inChange(ctx, next.name(), func(c *change) (*version, error) {
-		again := *next
-		return c.submit(ctx, &again, about, given.GetEtag())
-	})
-	return s.answer(ctx, stored, err)
+	sub := &submission{Write: children.Write{
+		ID: next.id, Name: next.name(), Agency: agency, Child: about.Child, Record: about.Record, Access: audit.FromContext(ctx),
+	}}
+	fits := func(present string) error { return rpc.CheckEtag(ctx, given.GetEtag(), present) }
+	sub.Apply = func(ctx context.Context, tx pgx.Tx) ([]events.Event, error) {
+		c, again := s.change(tx, sub.Access), *next
+		var err error
+		sub.stored, err = c.submit(ctx, &again, about, fits)
+		sub.changed = sub.stored == &again
+		return c.events, err
+	}
+	return sub, nil
 }
 
 // versionOf takes from a plan, which was found to be in the standard's form, what is
@@ -87,24 +167,25 @@ func (s *Service) answer(ctx context.Context, v *version, err error) (*irtv1.Pro
 	return m, nil
 }
 
-// knows refuses a practitioner whom the agency does not have.
-func (c *change) knows(ctx context.Context, agency, practitioner string) error {
-	var known bool
-	err := c.tx.QueryRow(ctx, `SELECT $2 = '' OR EXISTS (SELECT 1 FROM practitioners WHERE agency_id = $1 AND practitioner_id = $2)`, agency, practitioner).
-		Scan(&known)
-	if err != nil {
-		return fmt.Errorf("plans: looking for a practitioner: %w", err)
+// reach finds out whom the directory has under the practitioner of a plan, and refuses
+// one whom the agency does not have.
+func (c *change) reach(ctx context.Context, v *version) error {
+	if v.practitioner == "" {
+		return nil
 	}
-	if !known {
+	err := c.tx.QueryRow(ctx, `SELECT display_name, telephone FROM practitioners WHERE agency_id = $1 AND practitioner_id = $2`, v.agency, v.practitioner).
+		Scan(&v.person.displayName, &v.person.telephone)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
 		return practitionerFault("The agency has no such practitioner.")
+	case err != nil:
+		return fmt.Errorf("plans: looking for a practitioner: %w", err)
 	}
 	return nil
 }
 
-func (c *change) submit(ctx context.Context, next *version, about children.Asked, etag string) (*version, error) {
-	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
-		return nil, err
-	}
+// submit works out what a plan comes to, and stores it; it refuses it before that.
+func (c *change) submit(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
 	sub, err := about.Hold(ctx, c.tx, c.today, c.hold)
 	if err != nil {
 		return nil, rpc.Hidden(err)
@@ -112,7 +193,7 @@ func (c *change) submit(ctx context.Context, next *version, about children.Asked
 	if !sub.Works {
 		return nil, rpc.Denied()
 	}
-	if err := c.knows(ctx, next.agency, next.practitioner); err != nil {
+	if err := c.reach(ctx, next); err != nil {
 		return nil, err
 	}
 	next.childID, next.recordID, next.recordLocalID = sub.Child, sub.Record, sub.RecordLocalID
@@ -120,7 +201,7 @@ func (c *change) submit(ctx context.Context, next *version, about children.Asked
 	if err != nil {
 		return nil, err
 	}
-	if err := rpc.CheckEtag(ctx, etag, etagOf(cur)); err != nil {
+	if err := fits(etagOf(cur)); err != nil {
 		return nil, err
 	}
 	if cur != nil {
@@ -134,10 +215,7 @@ func (c *change) submit(ctx context.Context, next *version, about children.Asked
 			return cur, nil
 		}
 	}
-	if err := c.settle(ctx, cur, next); err != nil {
-		return nil, err
-	}
-	return present(ctx, c.tx, next.id) // with whom to ring
+	return next, c.settle(ctx, cur, next)
 }
 
 // EndPlan implements irt.v1.PlanService.

@@ -5,14 +5,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/audit"
-	"irthub/internal/batch"
 	"irthub/internal/children"
 	"irthub/internal/events"
 	"irthub/internal/identity"
@@ -75,35 +74,26 @@ func (s *Service) admit(ctx context.Context, given *irtv1.Referral) (*submission
 
 // SubmitReferrals implements irt.v1.ReferralService.
 func (s *Service) SubmitReferrals(stream grpc.BidiStreamingServer[irtv1.SubmitReferralsRequest, irtv1.SubmitReferralsResponse]) error {
-	var turns batch.Turns // the pipeline has two workers
-	begin := func(ctx context.Context, req *irtv1.SubmitReferralsRequest) func() *irtv1.SubmitReferralsResponse {
-		wait, leave := turns.Enter(req.GetReferral().GetName())
-		return func() *irtv1.SubmitReferralsResponse {
-			defer leave()
-			out := &irtv1.SubmitReferralsResponse{RequestId: req.GetRequestId()}
-			shown, err := s.submitAfter(ctx, wait, req)
-			if err != nil {
-				out.Outcome = &irtv1.SubmitReferralsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
-				return out
-			}
-			out.Outcome = &irtv1.SubmitReferralsResponse_Result{Result: shown}
-			return out
-		}
-	}
-	return batch.Ordered(stream.Context(), children.StreamWindow, stream.Recv, begin, stream.Send)
+	name := func(req *irtv1.SubmitReferralsRequest) string { return req.GetReferral().GetName() }
+	return children.Submissions(stream, name, s.submitOf, answerOf)
 }
 
-func (s *Service) submitAfter(
-	ctx context.Context, wait func(context.Context) error, req *irtv1.SubmitReferralsRequest,
-) (*irtv1.Referral, error) {
-	if err := wait(ctx); err != nil {
-		return nil, err
-	}
+// submitOf submits what one request of a stream is about.
+func (s *Service) submitOf(ctx context.Context, req *irtv1.SubmitReferralsRequest) (*irtv1.Referral, error) {
 	sub, err := s.submitOne(ctx, req.GetReferral(), req.GetValidateOnly())
 	if err != nil {
 		return nil, err
 	}
 	return s.shown(ctx, sub.stored, sender, time.Now()), nil
+}
+
+// answerOf is the answer to one request of a stream.
+func answerOf(req *irtv1.SubmitReferralsRequest, shown *irtv1.Referral, refused *rpcstatus.Status) *irtv1.SubmitReferralsResponse {
+	out := &irtv1.SubmitReferralsResponse{RequestId: req.GetRequestId(), Outcome: &irtv1.SubmitReferralsResponse_Result{Result: shown}}
+	if refused != nil {
+		out.Outcome = &irtv1.SubmitReferralsResponse_Error{Error: refused}
+	}
+	return out
 }
 
 // Submit takes one referral through admission and the write pipeline, waiting for a

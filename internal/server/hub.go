@@ -140,7 +140,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	})
 	h.Exchange = exchange.New(exchange.Options{
 		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
-		Accesses: h.Accesses, Findings: h.Quality, Tokens: tokens, Log: c.Log,
+		Plans: h.Plans, Accesses: h.Accesses, Findings: h.Quality, Tokens: tokens, Log: c.Log,
 	})
 	h.Standard = &dictionary.Service{}
 	h.Limits = limits.NewService(h.limiter, h.Directory)
@@ -154,7 +154,7 @@ func (h *Hub) startWorkingTogether(ctx context.Context, tokens *rpc.PageTokens) 
 	h.Concerns = concerns.New(pool, h.Directory, tokens, h.audit, concerns.Options{Window: h.config.ConcernWindow})
 	h.Children.Follow(concerns.Follow(h.config.ConcernWindow))
 	h.Contacts = contact.New(pool, h.Directory, tokens)
-	h.Plans = plans.New(pool, h.Directory, tokens)
+	h.Plans = plans.New(pool, h.Directory, tokens, h.audit)
 	h.Leads = leads.New(pool, h.Directory, tokens, h.Involvements)
 	h.Referrals = referrals.New(pool, h.Directory, tokens, h.audit, h.Involvements.Involve)
 	h.sweeper = children.StartSweeper(ctx, pool, h.config.Log, contact.Sweep, concerns.Sweep, referrals.Sweep)
@@ -195,7 +195,7 @@ func (h *Hub) startEvents(ctx context.Context, tokens *rpc.PageTokens) error {
 // pipelines are what the hub's batchers and sweeps have done.
 func (h *Hub) pipelines() []batch.Stats {
 	return slices.Concat(h.Children.Pipelines(), h.Involvements.Pipelines(), h.Concerns.Pipelines(), h.Referrals.Pipelines(),
-		h.Consents.Pipelines(), h.Contacts.Pipelines(), h.audit.Pipelines(), h.sweeper.Pipelines())
+		h.Plans.Pipelines(), h.Consents.Pipelines(), h.Contacts.Pipelines(), h.audit.Pipelines(), h.sweeper.Pipelines())
 }
 
 // register registers every service. Its one caller each are the gRPC server and
@@ -300,7 +300,7 @@ func (h *Hub) close(ctx context.Context) error {
 	h.keeper.Close()
 	h.sweeper.Close()
 	h.learner.Close()
-	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Concerns.Close(ctx), h.Referrals.Close(ctx), h.Involvements.Close(ctx),
+	err := errors.Join(h.daily.Close(ctx), h.Children.Close(ctx), h.Concerns.Close(ctx), h.Referrals.Close(ctx), h.Plans.Close(ctx), h.Involvements.Close(ctx),
 		h.Consents.Close(ctx), h.Contacts.Close(ctx))
 	err = errors.Join(err, h.eventLog.Close(ctx))
 	h.Events.Close()

@@ -25,6 +25,7 @@ const (
 	ExportService_ExportInvolvements_FullMethodName    = "/irt.v1.ExportService/ExportInvolvements"
 	ExportService_ExportConcerns_FullMethodName        = "/irt.v1.ExportService/ExportConcerns"
 	ExportService_ExportReferrals_FullMethodName       = "/irt.v1.ExportService/ExportReferrals"
+	ExportService_ExportPlans_FullMethodName           = "/irt.v1.ExportService/ExportPlans"
 	ExportService_ExportAccesses_FullMethodName        = "/irt.v1.ExportService/ExportAccesses"
 	ExportService_ExportQualityFindings_FullMethodName = "/irt.v1.ExportService/ExportQualityFindings"
 )
@@ -36,8 +37,8 @@ const (
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records, involvements, concerns and referrals has the form of the import template,
-// and can be imported again.
+// records, involvements, concerns, referrals and plans has the form of the import
+// template, and can be imported again.
 type ExportServiceClient interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -57,6 +58,11 @@ type ExportServiceClient interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportReferrals(ctx context.Context, in *ExportReferralsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReferralsResponse], error)
+	// Exports the plans of an agency, also those that have ended or have not begun, the
+	// latest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportPlans(ctx context.Context, in *ExportPlansRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportPlansResponse], error)
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -154,9 +160,28 @@ func (c *exportServiceClient) ExportReferrals(ctx context.Context, in *ExportRef
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportReferralsClient = grpc.ServerStreamingClient[ExportReferralsResponse]
 
+func (c *exportServiceClient) ExportPlans(ctx context.Context, in *ExportPlansRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportPlansResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[4], ExportService_ExportPlans_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportPlansRequest, ExportPlansResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportPlansClient = grpc.ServerStreamingClient[ExportPlansResponse]
+
 func (c *exportServiceClient) ExportAccesses(ctx context.Context, in *ExportAccessesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAccessesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[4], ExportService_ExportAccesses_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[5], ExportService_ExportAccesses_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +200,7 @@ type ExportService_ExportAccessesClient = grpc.ServerStreamingClient[ExportAcces
 
 func (c *exportServiceClient) ExportQualityFindings(ctx context.Context, in *ExportQualityFindingsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportQualityFindingsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[5], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[6], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +224,8 @@ type ExportService_ExportQualityFindingsClient = grpc.ServerStreamingClient[Expo
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records, involvements, concerns and referrals has the form of the import template,
-// and can be imported again.
+// records, involvements, concerns, referrals and plans has the form of the import
+// template, and can be imported again.
 type ExportServiceServer interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -220,6 +245,11 @@ type ExportServiceServer interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportReferrals(*ExportReferralsRequest, grpc.ServerStreamingServer[ExportReferralsResponse]) error
+	// Exports the plans of an agency, also those that have ended or have not begun, the
+	// latest first.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportPlans(*ExportPlansRequest, grpc.ServerStreamingServer[ExportPlansResponse]) error
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -252,6 +282,9 @@ func (UnimplementedExportServiceServer) ExportConcerns(*ExportConcernsRequest, g
 }
 func (UnimplementedExportServiceServer) ExportReferrals(*ExportReferralsRequest, grpc.ServerStreamingServer[ExportReferralsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportReferrals not implemented")
+}
+func (UnimplementedExportServiceServer) ExportPlans(*ExportPlansRequest, grpc.ServerStreamingServer[ExportPlansResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportPlans not implemented")
 }
 func (UnimplementedExportServiceServer) ExportAccesses(*ExportAccessesRequest, grpc.ServerStreamingServer[ExportAccessesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportAccesses not implemented")
@@ -324,6 +357,17 @@ func _ExportService_ExportReferrals_Handler(srv interface{}, stream grpc.ServerS
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportReferralsServer = grpc.ServerStreamingServer[ExportReferralsResponse]
 
+func _ExportService_ExportPlans_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportPlansRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ExportServiceServer).ExportPlans(m, &grpc.GenericServerStream[ExportPlansRequest, ExportPlansResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportPlansServer = grpc.ServerStreamingServer[ExportPlansResponse]
+
 func _ExportService_ExportAccesses_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ExportAccessesRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -372,6 +416,11 @@ var ExportService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ExportReferrals",
 			Handler:       _ExportService_ExportReferrals_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportPlans",
+			Handler:       _ExportService_ExportPlans_Handler,
 			ServerStreams: true,
 		},
 		{

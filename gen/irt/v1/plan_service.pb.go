@@ -11,6 +11,7 @@ package irtv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -29,7 +30,9 @@ const (
 type SubmitPlanRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The plan.
-	Plan          *ProtectionPlan `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
+	Plan *ProtectionPlan `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Only check: answer as if it were submitted, write nothing and tell nobody.
+	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -71,6 +74,173 @@ func (x *SubmitPlanRequest) GetPlan() *ProtectionPlan {
 	return nil
 }
 
+func (x *SubmitPlanRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// One plan of a stream.
+type SubmitPlansRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's own mark for this request, returned with its answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The plan.
+	Plan *ProtectionPlan `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// As in SubmitPlanRequest.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitPlansRequest) Reset() {
+	*x = SubmitPlansRequest{}
+	mi := &file_irt_v1_plan_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPlansRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPlansRequest) ProtoMessage() {}
+
+func (x *SubmitPlansRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_plan_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPlansRequest.ProtoReflect.Descriptor instead.
+func (*SubmitPlansRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SubmitPlansRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitPlansRequest) GetPlan() *ProtectionPlan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *SubmitPlansRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The answer to one plan of a stream.
+type SubmitPlansResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mark of the request.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// One of the two is set.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SubmitPlansResponse_Result
+	//	*SubmitPlansResponse_Error
+	Outcome       isSubmitPlansResponse_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitPlansResponse) Reset() {
+	*x = SubmitPlansResponse{}
+	mi := &file_irt_v1_plan_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPlansResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPlansResponse) ProtoMessage() {}
+
+func (x *SubmitPlansResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_plan_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPlansResponse.ProtoReflect.Descriptor instead.
+func (*SubmitPlansResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SubmitPlansResponse) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitPlansResponse) GetOutcome() isSubmitPlansResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SubmitPlansResponse) GetResult() *ProtectionPlan {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitPlansResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *SubmitPlansResponse) GetError() *status.Status {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitPlansResponse_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isSubmitPlansResponse_Outcome interface {
+	isSubmitPlansResponse_Outcome()
+}
+
+type SubmitPlansResponse_Result struct {
+	// The plan as it stands now, which is durable.
+	Result *ProtectionPlan `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+type SubmitPlansResponse_Error struct {
+	// The plan was refused, with the same body as the unary call gives.
+	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*SubmitPlansResponse_Result) isSubmitPlansResponse_Outcome() {}
+
+func (*SubmitPlansResponse_Error) isSubmitPlansResponse_Outcome() {}
+
 // A request for one plan.
 type GetPlanRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -82,7 +252,7 @@ type GetPlanRequest struct {
 
 func (x *GetPlanRequest) Reset() {
 	*x = GetPlanRequest{}
-	mi := &file_irt_v1_plan_service_proto_msgTypes[1]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +264,7 @@ func (x *GetPlanRequest) String() string {
 func (*GetPlanRequest) ProtoMessage() {}
 
 func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_plan_service_proto_msgTypes[1]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +277,7 @@ func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetPlanRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetPlanRequest) GetName() string {
@@ -134,7 +304,7 @@ type ListPlansRequest struct {
 
 func (x *ListPlansRequest) Reset() {
 	*x = ListPlansRequest{}
-	mi := &file_irt_v1_plan_service_proto_msgTypes[2]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -146,7 +316,7 @@ func (x *ListPlansRequest) String() string {
 func (*ListPlansRequest) ProtoMessage() {}
 
 func (x *ListPlansRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_plan_service_proto_msgTypes[2]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -159,7 +329,7 @@ func (x *ListPlansRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlansRequest.ProtoReflect.Descriptor instead.
 func (*ListPlansRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListPlansRequest) GetParent() string {
@@ -206,7 +376,7 @@ type ListPlansResponse struct {
 
 func (x *ListPlansResponse) Reset() {
 	*x = ListPlansResponse{}
-	mi := &file_irt_v1_plan_service_proto_msgTypes[3]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -218,7 +388,7 @@ func (x *ListPlansResponse) String() string {
 func (*ListPlansResponse) ProtoMessage() {}
 
 func (x *ListPlansResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_plan_service_proto_msgTypes[3]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -231,7 +401,7 @@ func (x *ListPlansResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPlansResponse.ProtoReflect.Descriptor instead.
 func (*ListPlansResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListPlansResponse) GetPlans() []*ProtectionPlan {
@@ -270,7 +440,7 @@ type EndPlanRequest struct {
 
 func (x *EndPlanRequest) Reset() {
 	*x = EndPlanRequest{}
-	mi := &file_irt_v1_plan_service_proto_msgTypes[4]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -282,7 +452,7 @@ func (x *EndPlanRequest) String() string {
 func (*EndPlanRequest) ProtoMessage() {}
 
 func (x *EndPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_plan_service_proto_msgTypes[4]
+	mi := &file_irt_v1_plan_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -295,7 +465,7 @@ func (x *EndPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndPlanRequest.ProtoReflect.Descriptor instead.
 func (*EndPlanRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{4}
+	return file_irt_v1_plan_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *EndPlanRequest) GetName() string {
@@ -323,9 +493,21 @@ var File_irt_v1_plan_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_plan_service_proto_rawDesc = "" +
 	"\n" +
-	"\x19irt/v1/plan_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x14irt/v1/options.proto\x1a\x11irt/v1/plan.proto\x1a\x14irt/v1/quality.proto\"P\n" +
+	"\x19irt/v1/plan_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/options.proto\x1a\x11irt/v1/plan.proto\x1a\x14irt/v1/quality.proto\"}\n" +
 	"\x11SubmitPlanRequest\x12;\n" +
-	"\x04plan\x18\x01 \x01(\v2\x16.irt.v1.ProtectionPlanB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\x04plan\"9\n" +
+	"\x04plan\x18\x01 \x01(\v2\x16.irt.v1.ProtectionPlanB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\x04plan\x12+\n" +
+	"\rvalidate_only\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xac\x01\n" +
+	"\x12SubmitPlansRequest\x12,\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12;\n" +
+	"\x04plan\x18\x02 \x01(\v2\x16.irt.v1.ProtectionPlanB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\x04plan\x12+\n" +
+	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xb5\x01\n" +
+	"\x13SubmitPlansResponse\x12%\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\trequestId\x128\n" +
+	"\x06result\x18\x02 \x01(\v2\x16.irt.v1.ProtectionPlanB\x06\xca\xda\x18\x02\b\x01H\x00R\x06result\x122\n" +
+	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
+	"\aoutcome\"9\n" +
 	"\x0eGetPlanRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\xc6\x01\n" +
 	"\x10ListPlansRequest\x12*\n" +
@@ -341,10 +523,11 @@ const file_irt_v1_plan_service_proto_rawDesc = "" +
 	"\x0eEndPlanRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12U\n" +
 	"\bend_date\x18\x02 \x01(\tB:\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xca\xda\x18\x10\b\x01\"\fDATE_INVALIDR\aendDate\x12!\n" +
-	"\x04etag\x18\x03 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag2\xfc\x03\n" +
+	"\x04etag\x18\x03 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag2\xed\x04\n" +
 	"\vPlanService\x12y\n" +
 	"\n" +
-	"SubmitPlan\x12\x19.irt.v1.SubmitPlanRequest\x1a\x16.irt.v1.ProtectionPlan\"8\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02*:\x04plan\x1a\"/v1/{plan.name=agencies/*/plans/*}\x12k\n" +
+	"SubmitPlan\x12\x19.irt.v1.SubmitPlanRequest\x1a\x16.irt.v1.ProtectionPlan\"8\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02*:\x04plan\x1a\"/v1/{plan.name=agencies/*/plans/*}\x12o\n" +
+	"\vSubmitPlans\x12\x1a.irt.v1.SubmitPlansRequest\x1a\x1b.irt.v1.SubmitPlansResponse\"#\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/plans:submit(\x010\x01\x12k\n" +
 	"\aGetPlan\x12\x16.irt.v1.GetPlanRequest\x1a\x16.irt.v1.ProtectionPlan\"0\xd2\xda\x18\a\x12\x03\x01\x02\x05\x18\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{name=agencies/*/plans/*}\x12\x93\x01\n" +
 	"\tListPlans\x12\x18.irt.v1.ListPlansRequest\x1a\x19.irt.v1.ListPlansResponse\"Q\xd2\xda\x18\a\x12\x03\x01\x02\x05\x18\x01\x82\xd3\xe4\x93\x02@Z\x1f\x12\x1d/v1/{parent=agencies/*}/plans\x12\x1d/v1/{parent=children/*}/plans\x12o\n" +
 	"\aEndPlan\x12\x16.irt.v1.EndPlanRequest\x1a\x16.irt.v1.ProtectionPlan\"4\xd2\xda\x18\x04\x12\x02\x01\x02\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/{name=agencies/*/plans/*}:endB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
@@ -361,33 +544,41 @@ func file_irt_v1_plan_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_plan_service_proto_rawDescData
 }
 
-var file_irt_v1_plan_service_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_irt_v1_plan_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_irt_v1_plan_service_proto_goTypes = []any{
-	(*SubmitPlanRequest)(nil), // 0: irt.v1.SubmitPlanRequest
-	(*GetPlanRequest)(nil),    // 1: irt.v1.GetPlanRequest
-	(*ListPlansRequest)(nil),  // 2: irt.v1.ListPlansRequest
-	(*ListPlansResponse)(nil), // 3: irt.v1.ListPlansResponse
-	(*EndPlanRequest)(nil),    // 4: irt.v1.EndPlanRequest
-	(*ProtectionPlan)(nil),    // 5: irt.v1.ProtectionPlan
-	(*Withheld)(nil),          // 6: irt.v1.Withheld
+	(*SubmitPlanRequest)(nil),   // 0: irt.v1.SubmitPlanRequest
+	(*SubmitPlansRequest)(nil),  // 1: irt.v1.SubmitPlansRequest
+	(*SubmitPlansResponse)(nil), // 2: irt.v1.SubmitPlansResponse
+	(*GetPlanRequest)(nil),      // 3: irt.v1.GetPlanRequest
+	(*ListPlansRequest)(nil),    // 4: irt.v1.ListPlansRequest
+	(*ListPlansResponse)(nil),   // 5: irt.v1.ListPlansResponse
+	(*EndPlanRequest)(nil),      // 6: irt.v1.EndPlanRequest
+	(*ProtectionPlan)(nil),      // 7: irt.v1.ProtectionPlan
+	(*status.Status)(nil),       // 8: google.rpc.Status
+	(*Withheld)(nil),            // 9: irt.v1.Withheld
 }
 var file_irt_v1_plan_service_proto_depIdxs = []int32{
-	5, // 0: irt.v1.SubmitPlanRequest.plan:type_name -> irt.v1.ProtectionPlan
-	5, // 1: irt.v1.ListPlansResponse.plans:type_name -> irt.v1.ProtectionPlan
-	6, // 2: irt.v1.ListPlansResponse.withheld:type_name -> irt.v1.Withheld
-	0, // 3: irt.v1.PlanService.SubmitPlan:input_type -> irt.v1.SubmitPlanRequest
-	1, // 4: irt.v1.PlanService.GetPlan:input_type -> irt.v1.GetPlanRequest
-	2, // 5: irt.v1.PlanService.ListPlans:input_type -> irt.v1.ListPlansRequest
-	4, // 6: irt.v1.PlanService.EndPlan:input_type -> irt.v1.EndPlanRequest
-	5, // 7: irt.v1.PlanService.SubmitPlan:output_type -> irt.v1.ProtectionPlan
-	5, // 8: irt.v1.PlanService.GetPlan:output_type -> irt.v1.ProtectionPlan
-	3, // 9: irt.v1.PlanService.ListPlans:output_type -> irt.v1.ListPlansResponse
-	5, // 10: irt.v1.PlanService.EndPlan:output_type -> irt.v1.ProtectionPlan
-	7, // [7:11] is the sub-list for method output_type
-	3, // [3:7] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7,  // 0: irt.v1.SubmitPlanRequest.plan:type_name -> irt.v1.ProtectionPlan
+	7,  // 1: irt.v1.SubmitPlansRequest.plan:type_name -> irt.v1.ProtectionPlan
+	7,  // 2: irt.v1.SubmitPlansResponse.result:type_name -> irt.v1.ProtectionPlan
+	8,  // 3: irt.v1.SubmitPlansResponse.error:type_name -> google.rpc.Status
+	7,  // 4: irt.v1.ListPlansResponse.plans:type_name -> irt.v1.ProtectionPlan
+	9,  // 5: irt.v1.ListPlansResponse.withheld:type_name -> irt.v1.Withheld
+	0,  // 6: irt.v1.PlanService.SubmitPlan:input_type -> irt.v1.SubmitPlanRequest
+	1,  // 7: irt.v1.PlanService.SubmitPlans:input_type -> irt.v1.SubmitPlansRequest
+	3,  // 8: irt.v1.PlanService.GetPlan:input_type -> irt.v1.GetPlanRequest
+	4,  // 9: irt.v1.PlanService.ListPlans:input_type -> irt.v1.ListPlansRequest
+	6,  // 10: irt.v1.PlanService.EndPlan:input_type -> irt.v1.EndPlanRequest
+	7,  // 11: irt.v1.PlanService.SubmitPlan:output_type -> irt.v1.ProtectionPlan
+	2,  // 12: irt.v1.PlanService.SubmitPlans:output_type -> irt.v1.SubmitPlansResponse
+	7,  // 13: irt.v1.PlanService.GetPlan:output_type -> irt.v1.ProtectionPlan
+	5,  // 14: irt.v1.PlanService.ListPlans:output_type -> irt.v1.ListPlansResponse
+	7,  // 15: irt.v1.PlanService.EndPlan:output_type -> irt.v1.ProtectionPlan
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_plan_service_proto_init() }
@@ -398,13 +589,17 @@ func file_irt_v1_plan_service_proto_init() {
 	file_irt_v1_options_proto_init()
 	file_irt_v1_plan_proto_init()
 	file_irt_v1_quality_proto_init()
+	file_irt_v1_plan_service_proto_msgTypes[2].OneofWrappers = []any{
+		(*SubmitPlansResponse_Result)(nil),
+		(*SubmitPlansResponse_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_plan_service_proto_rawDesc), len(file_irt_v1_plan_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

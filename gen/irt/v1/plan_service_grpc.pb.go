@@ -21,10 +21,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PlanService_SubmitPlan_FullMethodName = "/irt.v1.PlanService/SubmitPlan"
-	PlanService_GetPlan_FullMethodName    = "/irt.v1.PlanService/GetPlan"
-	PlanService_ListPlans_FullMethodName  = "/irt.v1.PlanService/ListPlans"
-	PlanService_EndPlan_FullMethodName    = "/irt.v1.PlanService/EndPlan"
+	PlanService_SubmitPlan_FullMethodName  = "/irt.v1.PlanService/SubmitPlan"
+	PlanService_SubmitPlans_FullMethodName = "/irt.v1.PlanService/SubmitPlans"
+	PlanService_GetPlan_FullMethodName     = "/irt.v1.PlanService/GetPlan"
+	PlanService_ListPlans_FullMethodName   = "/irt.v1.PlanService/ListPlans"
+	PlanService_EndPlan_FullMethodName     = "/irt.v1.PlanService/EndPlan"
 )
 
 // PlanServiceClient is the client API for PlanService service.
@@ -50,6 +51,14 @@ type PlanServiceClient interface {
 	// PERMISSION_DENIED (also where there is no such child, or the agency does not work
 	// with it).
 	SubmitPlan(ctx context.Context, in *SubmitPlanRequest, opts ...grpc.CallOption) (*ProtectionPlan, error)
+	// Submits many plans over one stream. Each request is answered by one response, in
+	// order, with the plan or its error; one error does not touch the others. An answer
+	// means that the plan is durable. A client that does not read answers is slowed down,
+	// then stopped. Over REST requests and answers are one JSON object a line
+	// (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitPlan, before any plan.
+	SubmitPlans(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitPlansRequest, SubmitPlansResponse], error)
 	// Gets a plan: one of the caller's agency, or another that policy shows it.
 	//
 	// Errors: NOT_FOUND (of one's own agency), PERMISSION_DENIED.
@@ -84,6 +93,19 @@ func (c *planServiceClient) SubmitPlan(ctx context.Context, in *SubmitPlanReques
 	}
 	return out, nil
 }
+
+func (c *planServiceClient) SubmitPlans(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitPlansRequest, SubmitPlansResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &PlanService_ServiceDesc.Streams[0], PlanService_SubmitPlans_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SubmitPlansRequest, SubmitPlansResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PlanService_SubmitPlansClient = grpc.BidiStreamingClient[SubmitPlansRequest, SubmitPlansResponse]
 
 func (c *planServiceClient) GetPlan(ctx context.Context, in *GetPlanRequest, opts ...grpc.CallOption) (*ProtectionPlan, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -138,6 +160,14 @@ type PlanServiceServer interface {
 	// PERMISSION_DENIED (also where there is no such child, or the agency does not work
 	// with it).
 	SubmitPlan(context.Context, *SubmitPlanRequest) (*ProtectionPlan, error)
+	// Submits many plans over one stream. Each request is answered by one response, in
+	// order, with the plan or its error; one error does not touch the others. An answer
+	// means that the plan is durable. A client that does not read answers is slowed down,
+	// then stopped. Over REST requests and answers are one JSON object a line
+	// (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitPlan, before any plan.
+	SubmitPlans(grpc.BidiStreamingServer[SubmitPlansRequest, SubmitPlansResponse]) error
 	// Gets a plan: one of the caller's agency, or another that policy shows it.
 	//
 	// Errors: NOT_FOUND (of one's own agency), PERMISSION_DENIED.
@@ -165,6 +195,9 @@ type UnimplementedPlanServiceServer struct{}
 
 func (UnimplementedPlanServiceServer) SubmitPlan(context.Context, *SubmitPlanRequest) (*ProtectionPlan, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitPlan not implemented")
+}
+func (UnimplementedPlanServiceServer) SubmitPlans(grpc.BidiStreamingServer[SubmitPlansRequest, SubmitPlansResponse]) error {
+	return status.Error(codes.Unimplemented, "method SubmitPlans not implemented")
 }
 func (UnimplementedPlanServiceServer) GetPlan(context.Context, *GetPlanRequest) (*ProtectionPlan, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPlan not implemented")
@@ -213,6 +246,13 @@ func _PlanService_SubmitPlan_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _PlanService_SubmitPlans_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PlanServiceServer).SubmitPlans(&grpc.GenericServerStream[SubmitPlansRequest, SubmitPlansResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PlanService_SubmitPlansServer = grpc.BidiStreamingServer[SubmitPlansRequest, SubmitPlansResponse]
 
 func _PlanService_GetPlan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPlanRequest)
@@ -292,6 +332,13 @@ var PlanService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PlanService_EndPlan_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SubmitPlans",
+			Handler:       _PlanService_SubmitPlans_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "irt/v1/plan_service.proto",
 }

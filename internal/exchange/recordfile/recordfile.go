@@ -46,6 +46,9 @@ func Concerns() *Form { return newForm((&irtv1.Concern{}).ProtoReflect().Descrip
 // Referrals is the form of referrals.
 func Referrals() *Form { return newForm((&irtv1.Referral{}).ProtoReflect().Descriptor()) }
 
+// Plans is the form of plans.
+func Plans() *Form { return newForm((&irtv1.ProtectionPlan{}).ProtoReflect().Descriptor()) }
+
 func newForm(m protoreflect.MessageDescriptor) *Form {
 	f := &Form{byName: map[string]*column{}}
 	for i := range m.Fields().Len() {
@@ -144,7 +147,7 @@ func scalarText(m protoreflect.Message, field protoreflect.FieldDescriptor) stri
 		return word(field.Enum(), v.Enum())
 	}
 	s := v.String()
-	if Own(field) {
+	if own(field) {
 		s = s[strings.LastIndexByte(s, '/')+1:]
 	}
 	return s
@@ -173,9 +176,18 @@ func words(enum protoreflect.EnumDescriptor) (all []string) {
 	return all
 }
 
-// Own tells the fields that name a resource of the record's own agency, of which a
-// file may give the local id alone.
-func Own(field protoreflect.FieldDescriptor) bool {
+// Own are the fields that name a resource of the record's own agency, of which a file
+// may give the local id alone.
+func (f *Form) Own() (fields []protoreflect.FieldDescriptor) {
+	for i := range f.columns {
+		if field := f.columns[i].field; own(field) {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+func own(field protoreflect.FieldDescriptor) bool {
 	switch field.Name() {
 	case "name", "child_record", "practitioner":
 		return true

@@ -51,7 +51,7 @@ func (c *column) hint() string {
 	switch {
 	case field.Name() == "name":
 		return text + "your own id of it"
-	case Own(field):
+	case own(field):
 		return text + "your own id of it"
 	case std.GetCodeList() != "":
 		return text + "a code of the list " + std.GetCodeList()
