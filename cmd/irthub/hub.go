@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"irthub/internal/concerns"
+	"irthub/internal/match"
 )
 
 // databaseURLVariable names the environment variable with the database to use
@@ -32,6 +33,26 @@ func (f concernWindowFlag) window() (int, error) {
 		return 0, usage(fmt.Errorf("--concern-window: %w", err))
 	}
 	return days, nil
+}
+
+// matchModelFlag is a flag of the commands that match records in a hub's index.
+type matchModelFlag struct {
+	MatchModel string `name:"match-model" placeholder:"FILE" env:"IRTHUB_MATCH_MODEL" type:"path" help:"Match by this model, written by irthub match train, in place of the one built in. See docs/MATCHING.md."`
+}
+
+// model is the one given, nil for none.
+func (f matchModelFlag) model() (*match.Model, error) {
+	if f.MatchModel == "" {
+		return nil, nil
+	}
+	m, err := readModel("--match-model", f.MatchModel)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.CheckForIndex(); err != nil {
+		return nil, fmt.Errorf("--match-model %s: %w", f.MatchModel, err)
+	}
+	return m, nil
 }
 
 // dataFlag is a flag of every command that works on a hub's own files.

@@ -65,9 +65,9 @@ func output(t *testing.T, env []string, args ...string) (stdout, stderr string, 
 // process is a running hub.
 type process struct {
 	*exec.Cmd
-	HTTP, GRPC string
-	log        *bytes.Buffer // to be read after exit
-	rest       *bufio.Reader
+	HTTP, GRPC, Metrics string
+	log                 *bytes.Buffer // to be read after exit
+	rest                *bufio.Reader
 }
 
 // serve runs irthub serve until it says that it is ready.
@@ -91,13 +91,13 @@ func serve(t *testing.T, env []string, args ...string) *process {
 		t.Fatalf("the hub ended: %s", p.log)
 	}
 	var ready struct {
-		Ready      bool
-		GRPC, HTTP string
+		Ready               bool
+		GRPC, HTTP, Metrics string
 	}
 	if err := json.Unmarshal(line, &ready); err != nil || !ready.Ready {
 		t.Fatalf("%v: %s", err, line)
 	}
-	p.GRPC, p.HTTP = ready.GRPC, ready.HTTP
+	p.GRPC, p.HTTP, p.Metrics = ready.GRPC, ready.HTTP, ready.Metrics
 	return p
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -71,15 +70,21 @@ func (f *matchFile) model(records []match.Features) (*match.Model, error) {
 	if f.Model == "" {
 		return learn("learnt from the file", records)
 	}
-	text, err := os.ReadFile(f.Model)
+	return readModel("--model", f.Model)
+}
+
+// readModel reads the file that a flag names.
+func readModel(flag, name string) (*match.Model, error) {
+	file, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	var p match.Parameters
-	if err := json.Unmarshal(text, &p); err != nil {
-		return nil, fmt.Errorf("read model %s: %w", f.Model, err)
+	defer func() { _ = file.Close() }() // only read
+	m, err := match.Read(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", flag, name, err)
 	}
-	return match.New(p)
+	return m, nil
 }
 
 // learn needs two records at least; of fewer there is nothing to learn.

@@ -20,9 +20,10 @@ type tokens struct {
 	*process
 
 	key *identity.SigningKey
+	env []string // names its database and its data directory
 }
 
-func hubWithTokens(t *testing.T) *tokens {
+func hubWithTokens(t *testing.T, args ...string) *tokens {
 	t.Helper()
 	pool := pgtest.New(t)
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{
@@ -33,12 +34,13 @@ func hubWithTokens(t *testing.T) *tokens {
 		t.Fatal(err)
 	}
 	data := pgtest.DataDir(t)
-	hub := serve(t, []string{databaseURLVariable + "=" + pool.Config().ConnString()}, "--data", data)
+	env := []string{databaseURLVariable + "=" + pool.Config().ConnString(), "IRTHUB_DATA=" + data}
+	hub := serve(t, env, args...)
 	key, err := identity.LoadOrCreateKey(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tokens{hub, key}
+	return &tokens{hub, key, env}
 }
 
 func (h *tokens) token(t *testing.T, agency string, role irtv1.Role) string {

@@ -21,6 +21,7 @@ import (
 type matchRematchCommand struct {
 	dataFlag
 	concernWindowFlag
+	matchModelFlag
 
 	DryRun  bool `help:"Change nothing: say what would change."`
 	Restart bool `help:"Begin at the first record, also where an earlier run was broken off."`
@@ -32,11 +33,14 @@ type matchRematchCommand struct {
 func (matchRematchCommand) Help() string {
 	return `Matches every record of the index again, as the hub does when a record is submitted with other details: for after the model of matching has changed. Where another version of the hub made the blocking keys by which records are found, it makes those anew first; a hub says so in its log when it starts. A record that stands alone becomes one with the child it describes; one that does not fit its child's other records any more leaves them, with its involvements; two children that look like one go to review. What people decided holds: confirmed records stay together, and those found to be of two children stay apart.
 
+It goes by the model by which the hubs on the database go or, where none runs, went last, also without --match-model. What another model would change a dry run with --match-model says, before a hub is given it; what hubs that run would undo by their own model is refused.
+
 It works on the hub's database, in batches, beside the hub. Broken off, it goes on where it was when it is run again. A dry run looks at each record as the index is now: it does not see what an earlier record's move would change for a later one.
 
 Examples:
 
   irthub match rematch --dry-run
+  irthub match rematch --dry-run --match-model model.json
   irthub match rematch --json
   IRTHUB_DATABASE_URL=postgres://… irthub match rematch`
 }
@@ -47,6 +51,10 @@ func (c *matchRematchCommand) Run(ctx context.Context, s streams) (err error) {
 		return usage(errors.New("--batch: from 1 to 500"))
 	}
 	window, err := c.window()
+	if err != nil {
+		return err
+	}
+	model, err := c.model()
 	if err != nil {
 		return err
 	}
@@ -65,7 +73,7 @@ func (c *matchRematchCommand) Run(ctx context.Context, s streams) (err error) {
 	o := children.RematchOptions{
 		DryRun: c.DryRun, Restart: c.Restart, Batch: c.Batch,
 		Rekeying: keys.follow(s.err, "making keys anew"), Progress: records.follow(s.err, "matching again"),
-		Follower: concerns.Follow(window),
+		Follower: concerns.Follow(window), Model: model,
 	}
 	tally, err := children.Rematch(ctx, db.Pool, directory, o)
 	keys.end()

@@ -21,6 +21,7 @@ type serveCommand struct {
 	logFlags
 	policiesFlag
 	concernWindowFlag
+	matchModelFlag
 
 	GRPCAddr    string   `name:"grpc-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8443" env:"IRTHUB_GRPC_ADDR" help:"Where to answer gRPC; port 0 takes a free one (default: 127.0.0.1:8443)."`
 	HTTPAddr    string   `name:"http-addr" placeholder:"HOST:PORT" default:"127.0.0.1:8080" env:"IRTHUB_HTTP_ADDR" help:"Where to answer REST; port 0 takes a free one (default: 127.0.0.1:8080)."`
@@ -83,12 +84,16 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	model, err := c.model()
+	if err != nil {
+		return err
+	}
 	config := server.Config{
 		Data: c.Data, DatabaseURL: os.Getenv(databaseURLVariable),
 		PoolerURL: os.Getenv(poolerURLVariable),
 		GRPCAddr:  c.GRPCAddr, HTTPAddr: c.HTTPAddr, MetricsAddr: c.MetricsAddr, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		ClientCA: c.ClientCA, RequireClientCert: c.RequireClientCert, Webhooks: webhooks.Options{AllowPrivate: c.WebhookAllowPrivate},
-		Issuers: issuers, AccessLimits: accessLimits, ConcernWindow: concernWindow, Version: version(), Log: log, AuditEach: c.AuditEach,
+		Issuers: issuers, AccessLimits: accessLimits, ConcernWindow: concernWindow, MatchModel: model, Version: version(), Log: log, AuditEach: c.AuditEach,
 		Ready: func(a server.Addresses) {
 			_ = json.NewEncoder(s.out).Encode(struct { // whoever reads it may have gone
 				Ready   bool   `json:"ready"`

@@ -3,14 +3,13 @@ package children
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"irthub/internal/match"
 	"irthub/internal/pg"
@@ -22,6 +21,7 @@ import (
 // they have come to weigh otherwise, they become a new row of match_frequencies and,
 // within a minute, part of every process's model. The model's version names the row
 // ("hand-1+index-3"), and rows are kept: what was decided can be explained and repeated.
+// Each model has rows of its own, since its own table of names is in them.
 
 const (
 	countEvery   = 6 * time.Hour
@@ -34,71 +34,8 @@ const (
 	sizeNotable  = 0.25
 	followEvery  = time.Minute
 	followLimit  = 30 * time.Second
+	leaveLimit   = 2 * time.Second
 )
-
-// model is what matching goes by now. Who decides several things that belong together
-// asks once.
-func (s *Service) model() *match.Model { return s.current.Load() }
-
-// modelQuery reads the newest frequencies that belong to a built-in model.
-const modelQuery = `SELECT frequencies_id, children, frequencies FROM match_frequencies WHERE model_version = $1 ORDER BY frequencies_id DESC LIMIT 1`
-
-// loadModel is the built-in model with the newest frequencies of the index.
-func loadModel(ctx context.Context, db Querier) (*match.Model, error) {
-	base := match.Default()
-	rows, err := db.Query(ctx, modelQuery, base.Version)
-	if err != nil {
-		return nil, fmt.Errorf("children: reading how common names are: %w", err)
-	}
-	var id int32
-	var n int
-	var stored []byte
-	if _, err = pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) {
-		return struct{}{}, row.Scan(&id, &n, &stored)
-	}); errors.Is(err, pgx.ErrNoRows) {
-		return base, nil
-	}
-	p := base.Parameters()
-	p.Version = versionOf(base.Version, id)
-	p.Expect(n)
-	p.Frequencies = match.Frequencies{}
-	if err == nil {
-		err = json.Unmarshal(stored, &p.Frequencies)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("children: reading how common names are: %w", err)
-	}
-	return match.New(p)
-}
-
-// LoadModel takes the newest frequencies of the index into use.
-func (s *Service) LoadModel(ctx context.Context) error {
-	newest, err := s.newest(ctx)
-	if err != nil || newest == s.model().Version {
-		return err
-	}
-	m, err := loadModel(ctx, s.pool)
-	if err == nil {
-		s.current.Store(m)
-	}
-	return err
-}
-
-// newest is the version that the model should have, without reading all of it.
-func (s *Service) newest(ctx context.Context) (string, error) {
-	base := match.Default().Version
-	var id *int32
-	if err := s.pool.QueryRow(ctx, `SELECT max(frequencies_id) FROM match_frequencies WHERE model_version = $1`, base).Scan(&id); err != nil {
-		return "", fmt.Errorf("children: asking how common names are: %w", err)
-	}
-	if id == nil {
-		return base, nil
-	}
-	return versionOf(base, *id), nil
-}
-
-// versionOf names a built-in model with a row of match_frequencies joined to it.
-func versionOf(base string, id int32) string { return fmt.Sprintf("%s+index-%d", base, id) }
 
 // Learn counts the names of the index and, where they weigh notably otherwise than in
 // the newest model, keeps them and takes them into use. It holds a few thousand names
@@ -107,8 +44,11 @@ func (s *Service) Learn(ctx context.Context) (learnt bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, countTimeout)
 	defer cancel()
 	err = pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-		learnt, err = learn(ctx, tx)
-		return err
+		found, n, err := s.count(ctx, tx)
+		if learnt = found != nil; err != nil || !learnt {
+			return err
+		}
+		return s.keepNames(ctx, tx, n, found)
 	})
 	if err != nil || !learnt {
 		return false, err
@@ -116,41 +56,61 @@ func (s *Service) Learn(ctx context.Context) (learnt bool, err error) {
 	return true, s.LoadModel(ctx)
 }
 
-func learn(ctx context.Context, tx pgx.Tx) (learnt bool, err error) {
+// countOnly has the model go by how common names are now, and keeps nothing.
+func (s *Service) countOnly(ctx context.Context) error {
+	return pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
+		found, n, err := s.count(ctx, tx)
+		if err != nil || found == nil {
+			return err
+		}
+		m, err := indexed(s.base, s.base.Version, n, *found)
+		if err == nil {
+			s.current.Store(m)
+		}
+		return err
+	})
+}
+
+// count counts names, and returns how common they are and the number of children where
+// that is notably otherwise than in the newest model.
+func (s *Service) count(ctx context.Context, tx pgx.Tx) (*match.Frequencies, int, error) {
 	// One snapshot for all counts. Of two that learn at once, one begins again.
 	if _, err := tx.Exec(ctx, `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`); err != nil {
-		return false, fmt.Errorf("children: counting names: %w", err)
+		return nil, 0, fmt.Errorf("children: counting names: %w", err)
 	}
 	if _, err := tx.Exec(ctx, fmt.Sprintf(`SET LOCAL statement_timeout = %d`, countTimeout.Milliseconds())); err != nil {
-		return false, fmt.Errorf("children: counting names: %w", err)
+		return nil, 0, fmt.Errorf("children: counting names: %w", err)
 	}
-	before, err := loadModel(ctx, tx)
+	before, err := s.loadModel(ctx, tx)
 	if err != nil {
-		return false, err
+		return nil, 0, err
 	}
 	counts, err := countNames(ctx, tx)
 	if err != nil || counts.Children < countLeast {
-		return false, err
+		return nil, 0, err
 	}
-	base := match.Default()
-	found, had := base.Parameters(), before.Parameters()
+	found, had := s.base.Parameters(), before.Parameters()
 	found.Frequencies = found.Frequencies.FromIndex(counts)
 	found.Expect(counts.Children)
 	if found.Frequencies.Apart(&had.Frequencies) < countNotable &&
 		math.Abs(math.Log2(found.Prior[match.SameChild]/had.Prior[match.SameChild])) < sizeNotable {
-		return false, nil
+		return nil, 0, nil
 	}
-	stored, err := json.Marshal(found.Frequencies)
+	return &found.Frequencies, counts.Children, nil
+}
+
+// keepNames keeps how common names are among n children.
+func (s *Service) keepNames(ctx context.Context, tx pgx.Tx, n int, names *match.Frequencies) error {
+	stored, err := json.Marshal(names)
 	if err != nil {
-		return false, fmt.Errorf("children: storing how common names are: %w", err)
+		return fmt.Errorf("children: storing how common names are: %w", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO match_frequencies (frequencies_id, model_version, children, frequencies, create_time)
+	if _, err = tx.Exec(ctx, `INSERT INTO match_frequencies (frequencies_id, model_version, children, frequencies, create_time)
 		SELECT coalesce(max(frequencies_id), 0) + 1, $1, $2, $3, now() FROM match_frequencies
-		ON CONFLICT DO NOTHING`, base.Version, counts.Children, stored)
-	if err != nil {
-		return false, fmt.Errorf("children: storing how common names are: %w", err)
+		ON CONFLICT DO NOTHING`, s.base.Version, n, stored); err != nil {
+		return fmt.Errorf("children: storing how common names are: %w", err)
 	}
-	return true, nil
+	return nil
 }
 
 // countNames counts over the children in force.
@@ -215,18 +175,27 @@ func countColumn(ctx context.Context, tx pgx.Tx, column string, n int) (match.Na
 
 // Learner keeps a process's model up to date.
 type Learner struct {
-	s    *Service
-	log  *slog.Logger
-	stop context.CancelFunc
+	s     *Service
+	log   *slog.Logger
+	stop  context.CancelFunc
+	since time.Time // of the start, as the database has it
+	// others are the models of other hubs on the database, as the log has them.
+	others string
 
 	stopped chan struct{}
 }
 
 // StartLearning takes the newest frequencies into use and looks for newer ones every
-// minute until Close, counting them itself when it is due. It says in the log when
-// blocking keys are of another version than this program's, and refuses to start where
-// that version has no key in common with this one.
+// minute until Close, counting them itself when it is due, and before it returns where
+// none were counted for its model. It says in the log when blocking keys are of another
+// version than this program's, or the model another than that of other hubs, and refuses
+// to start where that version has no key in common with this one, or where the model
+// bears another's name.
 func (s *Service) StartLearning(ctx context.Context, log *slog.Logger) (*Learner, error) {
+	since, err := s.keepModel(ctx, true)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.LoadModel(ctx); err != nil {
 		return nil, err
 	}
@@ -240,8 +209,11 @@ func (s *Service) StartLearning(ctx context.Context, log *slog.Logger) (*Learner
 		}
 		warnOfKeys(ctx, log)
 	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l := &Learner{s: s, log: log, stop: stop, stopped: make(chan struct{})}
+	l := &Learner{s: s, log: log, since: since, stopped: make(chan struct{})}
+	if !s.counted() {
+		l.note(ctx, l.learn(ctx))
+	}
+	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go l.follow(ctx)
 	return l, nil
 }
@@ -250,6 +222,11 @@ func (s *Service) StartLearning(ctx context.Context, log *slog.Logger) (*Learner
 func (l *Learner) Close() {
 	l.stop()
 	<-l.stopped
+	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+	defer cancel()
+	if err := l.s.leaveModel(ctx); err != nil {
+		l.log.WarnContext(ctx, "for some minutes this hub will seem to run", "error", err)
+	}
 }
 
 func (l *Learner) follow(ctx context.Context) {
@@ -262,19 +239,28 @@ func (l *Learner) follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := l.look(ctx); err != nil && ctx.Err() == nil {
-			l.log.WarnContext(ctx, "cannot learn how common names are; matching goes on with what is known", "error", err)
-		}
+		l.note(ctx, l.look(ctx))
+	}
+}
+
+func (l *Learner) note(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		l.log.WarnContext(ctx, "cannot learn how common names are; matching goes on with what is known", "error", err)
 	}
 }
 
 func (l *Learner) look(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
+	others, err := l.s.useModel(asking, l.since)
+	if err != nil {
+		return err
+	}
+	l.tell(ctx, others)
 	if err := l.s.LoadModel(asking); err != nil {
 		return err
 	}
-	due, err := claimCount(asking, l.s.pool)
+	due, err := l.s.claimCount(asking, len(others) > 0)
 	if err != nil || !due {
 		return err
 	}
@@ -285,6 +271,10 @@ func (l *Learner) look(ctx context.Context) error {
 	if stale {
 		warnOfKeys(ctx, l.log)
 	}
+	return l.learn(ctx)
+}
+
+func (l *Learner) learn(ctx context.Context) error {
 	learnt, err := l.s.Learn(ctx)
 	if learnt {
 		l.log.InfoContext(ctx, "how common names are was learnt from the index", "model_version", l.s.model().Version)
@@ -292,16 +282,33 @@ func (l *Learner) look(ctx context.Context) error {
 	return err
 }
 
+// tell says in the log when hubs on the database begin to go by different models, and
+// when they go by one again.
+func (l *Learner) tell(ctx context.Context, others []string) {
+	found := strings.Join(others, ", ")
+	switch found {
+	case l.others:
+		return
+	case "":
+		l.log.InfoContext(ctx, "all hubs on this database go by one model of matching again", "model_version", l.s.base.Version)
+	default:
+		l.log.WarnContext(ctx, "hubs on this database go by different models of matching: which child a record goes to depends on the hub it is sent to. "+
+			"Give all of them the same --match-model", "model_version", l.s.base.Version, "others", found)
+	}
+	l.others = found
+}
+
 // claimCount tells whether it is this process that should count now: a count is due
-// every countEvery and, once a minute at most, where there are half as many children
-// again as at the last one, by PostgreSQL's own estimate. One that is claimed and fails
-// is made when the next is due.
-func claimCount(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
-	tag, err := pool.Exec(ctx, `UPDATE match_index SET count_time = now(), count_model = $1, count_children = present.n
+// every countEvery, for another model and, once a minute at most, where there are half as
+// many children again as at the last one, by PostgreSQL's own estimate. One that is
+// claimed and fails is made when the next is due. While hubs go by different models, each
+// has counted for its own when it started, and it is not another's turn all the time.
+func (s *Service) claimCount(ctx context.Context, different bool) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `UPDATE match_index SET count_time = now(), count_model = $1, count_children = present.n
 		FROM (SELECT reltuples AS n FROM pg_class WHERE oid = 'children'::regclass) present
-		WHERE count_time < now() - $2::interval OR count_model <> $1
+		WHERE count_time < now() - $2::interval OR count_model <> $1 AND NOT $5
 			OR count_time < now() - $3::interval AND present.n > greatest($4, 1.5 * count_children)`,
-		match.Default().Version, countEvery, followEvery-followEvery/10, countLeast)
+		s.base.Version, countEvery, followEvery-followEvery/10, countLeast, different)
 	if err != nil {
 		return false, fmt.Errorf("children: asking whether names are to be counted: %w", err)
 	}

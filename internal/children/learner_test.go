@@ -24,8 +24,7 @@ func TestOneProcessCounts(t *testing.T) {
 	var said strings.Builder
 	var learners []*Learner
 	for range 3 {
-		s := &Service{pool: pool}
-		s.current.Store(match.Default())
+		s := &Service{pool: pool, base: match.Default()}
 		learners = append(learners, &Learner{s: s, log: slog.New(slog.NewTextHandler(&said, nil))})
 	}
 	look := func() (versions []string) {
@@ -105,8 +104,7 @@ func TestTwoCountAtOnce(t *testing.T) {
 	errs := make(chan error, 4)
 	for range 4 {
 		go func() {
-			s := &Service{pool: pool}
-			s.current.Store(match.Default())
+			s := &Service{pool: pool, base: match.Default()}
 			did, err := s.Learn(t.Context())
 			if did {
 				learnt.Add(1)
@@ -122,5 +120,73 @@ func TestTwoCountAtOnce(t *testing.T) {
 	var rows int32
 	if err := pool.QueryRow(t.Context(), `SELECT count(*) FROM match_frequencies`).Scan(&rows); err != nil || rows != 1 || learnt.Load() != 1 {
 		t.Errorf("%d rows, learnt %d times, error %v", rows, learnt.Load(), err)
+	}
+}
+
+// Hubs that go by different models say so as long as both run, and no longer; and do not
+// count names by turns all the time.
+func TestDifferentModelsAreNoticed(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t)
+	p := match.Default().Parameters()
+	p.Version, p.Records = "area-2026", 5000
+	area, err := match.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(m *match.Model) (*Learner, *strings.Builder) {
+		t.Helper()
+		s, said := &Service{pool: pool, base: match.Default()}, &strings.Builder{}
+		if m != nil {
+			if err := s.UseModel(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, err := s.StartLearning(t.Context(), slog.New(slog.NewTextHandler(said, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, said
+	}
+	look := func(all ...*Learner) {
+		t.Helper()
+		for _, l := range all {
+			if err := l.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	old, saidOld := start(nil)
+	given, saidGiven := start(area)
+	defer given.Close()
+	look(old, given, old, given)
+	for _, said := range []string{saidOld.String(), saidGiven.String()} {
+		if strings.Count(said, "different models") != 1 || !strings.Contains(said, match.Default().Version) || !strings.Contains(said, "area-2026") {
+			t.Errorf("it says %q", said)
+		}
+	}
+	var model string
+	if err := pool.QueryRow(t.Context(), `SELECT count_model FROM match_index`).Scan(&model); err != nil {
+		t.Fatal(err)
+	}
+	look(given, old)
+	var after string
+	if err := pool.QueryRow(t.Context(), `SELECT count_model FROM match_index`).Scan(&after); err != nil || after != model {
+		t.Errorf("names were counted for %q, and then for %q, error %v", model, after, err)
+	}
+	old.Close()
+	look(given, given)
+	if said := saidGiven.String(); strings.Count(said, "different models") != 1 || strings.Count(said, "one model of matching again") != 1 {
+		t.Errorf("when the other has ended it says %q", said)
+	}
+	// One that ended before, in whatever way, is none.
+	if _, err := pool.Exec(t.Context(), `UPDATE match_models SET use_time = now() WHERE model_version <> 'area-2026'`); err != nil {
+		t.Fatal(err)
+	}
+	another, saidAnother := start(area)
+	defer another.Close()
+	look(another)
+	if saidAnother.String() != "" {
+		t.Errorf("of one that was killed before it says %q", saidAnother)
 	}
 }

@@ -25,6 +25,7 @@ type RematchOptions struct {
 	Progress func(done, total int) // called after each batch; may be nil
 	Rekeying func(done, total int) // the same while keys are made anew; may be nil
 	Follower Follower              // of what moves, as of a hub's; may be nil
+	Model    *match.Model          // to match by; nil: that by which the hubs on the database go
 }
 
 // RematchTally counts what matching everything again came to or, in a dry run, would.
@@ -77,17 +78,15 @@ type rematch struct {
 
 // Rematch matches every record in force again, as the hub does when it is submitted
 // with other details: after the model changed. Blocking keys that an earlier version
-// made are made anew before. What people decided holds. It works
-// in batches, each a transaction that also keeps how far it has come, so that it can
+// made are made anew before. What people decided holds. It works in batches, each a transaction that also keeps how far it has come, so that it can
 // be broken off and gone on with, and beside a hub that is at work.
 func Rematch(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Directory, o RematchOptions) (*RematchTally, error) {
 	if o.Batch <= 0 {
 		o.Batch = rematchBatch
 	}
 	o.Batch = min(o.Batch, rematchBatchAtMost)
-	s := &Service{pool: pool, directory: directory, follower: o.Follower}
-	s.current.Store(match.Default())
-	if err := s.LoadModel(ctx); err != nil {
+	s := &Service{pool: pool, directory: directory, follower: o.Follower, base: match.Default()}
+	if err := s.chooseModel(ctx, &o); err != nil {
 		return nil, err
 	}
 	r := &rematch{s: s, model: s.model(), o: o, tally: newTally(s.model().Version)}

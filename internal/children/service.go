@@ -41,7 +41,8 @@ type Service struct {
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
 	access    *audit.Writer
-	current   atomic.Pointer[match.Model] // the model in use; see learn.go
+	base      *match.Model                // the model built in or given; see model.go
+	current   atomic.Pointer[match.Model] // it with what was learnt of the index; nil: base as it is
 	follower  Follower                    // may be nil
 
 	writer    *batch.Batcher[*submission, *answer]
@@ -53,8 +54,7 @@ type Service struct {
 
 // New starts the service's write pipeline and read coalescer; Close ends them.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
-	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access}
-	s.current.Store(match.Default())
+	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, base: match.Default()}
 	// Of two small batches at once, one is matched here while the other is with the
 	// database; those of loads, apart, keep the order in which records came.
 	s.writer = batch.NewFair(batch.Options{

@@ -31,9 +31,10 @@ func Established(n int) int {
 const builtInChildren = 2000
 
 // FromIndex makes the frequencies of an index out of its own counts and of a starting
-// model's. Names of that table stay in use. Equal counts give equal frequencies.
+// model's. Names of that table stay in use, and what stands together in it. Equal counts
+// give equal frequencies.
 func (t *Frequencies) FromIndex(c *IndexCounts) Frequencies {
-	out := Frequencies{Texts: t.Texts, OtherText: t.OtherText}
+	out := Frequencies{Texts: t.Texts, OtherText: t.OtherText, FullNames: t.FullNames}
 	out.GivenNames, out.OtherGiven = c.Given.shares(c.Children, t.GivenNames, t.OtherGiven, func(written string) []Name {
 		names, _ := givenNames(written, "")
 		return names
@@ -57,14 +58,24 @@ const builtInIndexed = 100_000
 
 // Expect makes the priors those of an index of n children: the more there are, the less
 // likely any one of them is the child that is meant, or its twin or sibling. Of fewer
-// than the starting model takes for granted it goes on expecting as many.
+// than the built-in model takes for granted every model expects as many, one learnt from
+// a short file too: the index will grow.
 func (p *Parameters) Expect(n int) {
-	by := builtInIndexed / float64(max(n, builtInIndexed))
+	by := p.children() / float64(max(n, builtInIndexed))
 	p.Prior[Stranger] = 1
 	for _, c := range []Class{SameChild, Twin, Sibling} {
 		p.Prior[c] *= by
 		p.Prior[Stranger] -= p.Prior[c]
 	}
+}
+
+// children is how many the priors are of. In a file each record has as many others of
+// its child as the prior expects among all.
+func (p *Parameters) children() float64 {
+	if p.Records == 0 {
+		return builtInIndexed
+	}
+	return float64(p.Records) / (1 + p.Prior[SameChild]*float64(p.Records-1))
 }
 
 // shares joins the counts of one kind of name to the starting table, which counts

@@ -9,6 +9,8 @@ import (
 type Parameters struct {
 	// Version names the model; it is stored with every decision.
 	Version string `json:"version"`
+	// Records is how many records the priors were learnt from, 0 for those set by hand.
+	Records int `json:"records,omitempty"`
 	// Prior is the share of each class among all pairs of records, not only
 	// those that share a blocking key. In the order of Class.
 	Prior [classes]float64 `json:"prior"`

@@ -45,7 +45,7 @@ func Train(version string, from Parameters, records []Features) (Parameters, err
 	}
 	records = slices.Clone(records)
 	slices.SortFunc(records, compareFeatures)
-	from.Version = version
+	from.Version, from.Records = version, len(records)
 	from.Frequencies = countNames(records, &from.Frequencies)
 	m, err := New(from)
 	if err != nil {

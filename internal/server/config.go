@@ -15,6 +15,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
 	"irthub/internal/limits"
+	"irthub/internal/match"
 	"irthub/internal/rpc"
 	"irthub/internal/webhooks"
 )
@@ -55,6 +56,8 @@ type Config struct {
 	// ConcernWindow is how near to today concerns of several agencies must have begun
 	// to escalate, in days; 0 for the default.
 	ConcernWindow int
+	// MatchModel is what matching goes by, a model for an index; nil: the one built in.
+	MatchModel *match.Model
 	// Patience is how long the other side of a stream may stand still; rpc.Patience if
 	// zero. Watchers have half of it, so that there is time to tell them.
 	Patience time.Duration

@@ -164,6 +164,11 @@ func (h *Hub) startWorkingTogether(ctx context.Context, tokens *rpc.PageTokens) 
 // its changes.
 func (h *Hub) startIndex(ctx context.Context, tokens *rpc.PageTokens) (err error) {
 	h.Children = children.New(h.Database.Pool, h.Directory, tokens, h.audit)
+	if h.config.MatchModel != nil {
+		if err := h.Children.UseModel(h.config.MatchModel); err != nil {
+			return errors.Join(err, h.Children.Close(ctx))
+		}
+	}
 	if h.learner, err = h.Children.StartLearning(ctx, h.config.Log); err != nil {
 		return errors.Join(err, h.Children.Close(ctx))
 	}

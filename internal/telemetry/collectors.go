@@ -142,6 +142,10 @@ var backlogs = []struct{ name, help, sql string }{
 		`SELECT count(*) FROM (SELECT 1 FROM match_reviews WHERE state <> 5 LIMIT 100000) q`,
 	},
 	{
+		"irthub_match_models", "Models of matching by which hubs on the database go now; of one that was killed, for 150 seconds more.",
+		`SELECT greatest(count(*), 1) FROM match_models WHERE use_time > now() - interval '150 seconds'`,
+	},
+	{
 		"irthub_retention_age_seconds", "Time since a day's run of the retention rules ended; until one has, since the database was made.",
 		`SELECT extract(epoch FROM clock_timestamp() - coalesce((SELECT max(end_time) FROM retention_runs),
 			(SELECT min(tstamp) FROM goose_db_version) AT TIME ZONE 'UTC'))`,
