@@ -137,6 +137,7 @@ func (f *importFlags) originals(format irtv1.ImportFormat) (*originals, error) {
 		return nil, errors.Join(fmt.Errorf("reading the file again: %w", err), file.Close())
 	}
 	o.width = len(o.row.Cells)
+	o.rows.Expect(o.width)
 	if format != irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES { // which has no header
 		if n := len(exchange.RejectColumns); len(o.row.Cells) > n && slices.Equal(o.row.Cells[:n], exchange.RejectColumns) {
 			o.skip = n

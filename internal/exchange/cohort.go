@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -81,6 +82,7 @@ func (t *table) header() (csvfile.Row, error) {
 		err = errEmpty
 	}
 	header.Cells = append([]string(nil), header.Cells...) // the slice is used again
+	t.file.Expect(len(header.Cells))
 	return header, err
 }
 
@@ -88,7 +90,7 @@ func (t *table) header() (csvfile.Row, error) {
 // not.
 func (t *table) line(row csvfile.Row, width int) *line {
 	if row.Fault == nil && len(row.Cells) != width {
-		row.Fault = errWidth
+		row.Fault = errWidth(len(row.Cells), width)
 	}
 	return &line{number: row.Line, fault: row.Fault, raw: string(t.file.Raw())}
 }
@@ -103,8 +105,10 @@ var errEmpty = &textfile.FormatError{
 	RuleID: "IMPORT_EMPTY", Description: "The file is empty.", Action: "Send the file with its header and its rows.",
 }
 
-var errWidth = &textfile.FormatError{
-	RuleID:      "IMPORT_ROW_LENGTH",
-	Description: "The row has more or fewer cells than the header, so it cannot be said which belongs to which column.",
-	Action:      "Check for a comma too many or too few; put cells that hold a comma between quotation marks.",
+func errWidth(cells, width int) *textfile.FormatError {
+	return &textfile.FormatError{
+		RuleID:      "IMPORT_ROW_LENGTH",
+		Description: fmt.Sprintf("The row has %d cells and the header %d, so it cannot be said which belongs to which column.", cells, width),
+		Action:      "Check for a comma too many or too few; put cells that hold a comma between quotation marks.",
+	}
 }

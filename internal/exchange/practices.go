@@ -77,6 +77,7 @@ func (p *practices) read(ctx context.Context) error {
 		err = errNoPractices
 	}
 	p.width = len(row.Cells)
+	p.file.Expect(p.width)
 	for n := 1; err == nil; n++ {
 		if n > maxRows {
 			return tooMuch("The file has more than 1,000,000 rows")
@@ -106,7 +107,7 @@ func (p *practices) add(ctx context.Context, row csvfile.Row) error {
 	p.prefix.pass(p.file.Offset())
 	p.last = place{row.Line, p.file.Offset(), p.prefix.digest()}
 	if row.Fault == nil && len(row.Cells) != p.width {
-		row.Fault = errWidth
+		row.Fault = errWidth(len(row.Cells), p.width)
 	}
 	var agency *irtv1.Agency
 	rejects := []*irtv1.ImportReject{}

@@ -78,10 +78,13 @@ func (c *cutter) end() int {
 }
 
 func (c *cutter) fault() *textfile.FormatError {
-	if c.state == damaged {
-		return errQuotes
+	switch {
+	case c.state != damaged:
+		return nil
+	case c.at > c.firstLF: // the mark that it began with took in another line
+		return errUnclosed
 	}
-	return nil
+	return errStray
 }
 
 func (s state) after(b byte) state {
@@ -126,7 +129,7 @@ func (s state) after(b byte) state {
 // closes, or a line that is too long.
 func (c *cutter) overlong(size int) (int, *textfile.FormatError, error) {
 	if c.firstLF > 0 {
-		return c.firstLF, errQuotes, nil
+		return c.firstLF, errUnclosed, nil
 	}
 	return size, errTooLong, nil
 }
@@ -136,11 +139,13 @@ func (c *cutter) last(size int, err error) (int, *textfile.FormatError, error) {
 	switch {
 	case !errors.Is(err, io.EOF) || size == 0:
 		return 0, nil, err
-	case c.state != quoted && c.state != damaged:
+	case c.state == damaged:
+		return size, errStray, nil
+	case c.state != quoted:
 		return size, nil, nil
 	case c.firstLF > 0:
-		return c.firstLF, errQuotes, nil
+		return c.firstLF, errUnclosed, nil
 	default:
-		return size, errQuotes, nil
+		return size, errUnclosed, nil
 	}
 }

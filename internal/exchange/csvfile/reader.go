@@ -46,6 +46,7 @@ type Reader struct {
 	line    int32 // at which the next row begins
 	read    int64 // bytes of the file that rows so far take up
 	raw     []byte
+	width   int // as of Expect; 0 while it is not known
 	text    encoding
 	latin   []byte // decoded row, used again
 
@@ -69,6 +70,12 @@ func (r *Reader) restart() {
 	r.csv.TrimLeadingSpace = true // so that a quotation mark after a space opens a cell
 	r.offset = 0
 }
+
+// Expect says how many cells rows have, once the header is read. Then a row of several
+// lines is one in which a mark opens a cell by mistake where it has another number of
+// them, or where its lines have it: it is the first line alone, so that the rows that the
+// cell would take in are not lost.
+func (r *Reader) Expect(width int) { r.width = width }
 
 // Offset is where in the file the row last read ends, in bytes.
 func (r *Reader) Offset() int64 { return r.read }
@@ -125,10 +132,14 @@ func (r *Reader) next() (Row, error) {
 	}
 	raw, _ := r.in.Peek(size) // it is in the buffer
 	row := Row{Line: r.line, Fault: fault}
-	r.raw, r.read = raw, r.read+int64(size)
-	if fault == nil {
+	if r.raw = raw; fault == nil {
 		row.Cells, row.Fault = r.parse(raw)
 	}
+	if first := bytes.IndexByte(raw, '\n') + 1; row.Fault == nil && r.runsOn(raw, first, len(row.Cells)) {
+		size, raw = first, raw[:first]
+		r.raw, row = r.decode(raw), Row{Line: r.line, Fault: errUnclosed}
+	}
+	r.read += int64(size)
 	r.line += int32(bytes.Count(raw, newline)) //nolint:gosec // of 64 KiB
 	if _, err := r.in.Discard(size); err != nil {
 		return Row{}, err
@@ -138,6 +149,28 @@ func (r *Reader) next() (Row, error) {
 		err = r.skipLine()
 	}
 	return row, err
+}
+
+// runsOn tells whether a row, whose first line has so many bytes, takes in others, as
+// of Expect. Lines of few cells may look alike by chance.
+func (r *Reader) runsOn(raw []byte, first, cells int) bool {
+	const enough = 4
+	if r.width == 0 || cells == 0 || first == 0 || first == len(raw) {
+		return false
+	}
+	if cells != r.width {
+		return true
+	}
+	commas := r.width - 1
+	if r.width < enough || bytes.Count(raw[:first], comma) != commas {
+		return false
+	}
+	for line := range bytes.SplitSeq(raw[first:], newline) {
+		if bytes.Count(line, comma) == commas {
+			return true
+		}
+	}
+	return false
 }
 
 // skipLine passes over the rest of a line that is too long to be looked at.
@@ -157,7 +190,7 @@ func (r *Reader) skipLine() error {
 	}
 }
 
-var newline = []byte{'\n'}
+var newline, comma = []byte{'\n'}, []byte{','}
 
 // parse takes the cells of one row apart.
 func (r *Reader) parse(raw []byte) ([]string, *textfile.FormatError) {
@@ -172,7 +205,7 @@ func (r *Reader) parse(raw []byte) ([]string, *textfile.FormatError) {
 	r.offset += read
 	if err != nil || read != int64(len(text)) {
 		r.restart() // it may hold some of the row
-		return nil, errQuotes
+		return nil, errStray
 	}
 	if len(cells) > MaxColumns {
 		return nil, errTooWide
@@ -192,10 +225,15 @@ func blank(cells []string) bool {
 }
 
 var (
-	errQuotes = &textfile.FormatError{
+	errStray = &textfile.FormatError{
 		RuleID:      "IMPORT_ROW_QUOTES",
-		Description: "A quotation mark is out of place, or opens a cell and nothing closes it.",
+		Description: "A quotation mark stands within a cell, or something after the one that closes it.",
 		Action:      `Put the whole cell between quotation marks and double those within it: "the ""Rec"", Norwich".`,
+	}
+	errUnclosed = &textfile.FormatError{
+		RuleID:      "IMPORT_ROW_QUOTES",
+		Description: "A quotation mark opens a cell, and nothing closes it in this row.",
+		Action:      `Take it away or close the cell, and double quotation marks within it: "the ""Rec"", Norwich".`,
 	}
 	errTooLong = &textfile.FormatError{
 		RuleID:      "IMPORT_ROW_TOO_LONG",

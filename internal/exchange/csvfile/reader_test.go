@@ -186,3 +186,42 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// A mark that opens a cell by mistake costs its own line, also where another further
+// down closes the cell; a row that is short or long is given as it is, and so is a cell
+// of several lines.
+func TestRowsThatAMarkWouldTakeInAreNotLost(t *testing.T) {
+	t.Parallel()
+	const file = "a,b,c,d\n1,\"5 High St,x,y\n2,y,z,\n3,y,z,Ann\"\n4\n5,v,w,x,y\n6,\"two\nlines\",z,\"2, Mill Lane,\nWells\"\n7,\"Rec,x,y\n8,Lea\",x,y\n"
+	for _, slow := range []bool{false, true} {
+		var in io.Reader = strings.NewReader(file)
+		if slow {
+			in = iotest.OneByteReader(in)
+		}
+		r := csvfile.NewReader(in)
+		r.Expect(4)
+		var got []string
+		for {
+			row, err := r.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(row.Cells, "|")
+			if row.Fault != nil {
+				text = row.Fault.RuleID + " " + string(r.Raw())
+			}
+			got = append(got, number(row.Line)+text)
+		}
+		want := []string{
+			"1: a|b|c|d", "2: IMPORT_ROW_QUOTES 1,\"5 High St,x,y\n", "3: 2|y|z|", "4: IMPORT_ROW_QUOTES 3,y,z,Ann\"\n",
+			"5: 4", "6: 5|v|w|x|y", "7: 6|two\nlines|z|2, Mill Lane,\nWells",
+			":: IMPORT_ROW_QUOTES 7,\"Rec,x,y\n", ";: IMPORT_ROW_QUOTES 8,Lea\",x,y\n",
+		}
+		if !slices.Equal(got, want) || r.Offset() != int64(len(file)) {
+			t.Errorf("read %q to %d", got, r.Offset())
+		}
+	}
+}
