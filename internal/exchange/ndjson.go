@@ -3,10 +3,13 @@ package exchange
 import (
 	"io"
 	"regexp"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange/recordfile"
 	"irthub/internal/exchange/textfile"
 	"irthub/internal/standard"
 )
@@ -40,9 +43,8 @@ func (n *ndjson) next() (*line, error) {
 		return l, nil //nolint:nilerr // it goes on with the line
 	}
 	m := n.kind.empty()
-	if err := readJSON.Unmarshal(text, m); err != nil {
-		l.fault = jsonFault(err)
-		return l, nil
+	if l.fault = readLine(text, m); l.fault != nil {
+		return l, nil //nolint:nilerr // it goes on with the line
 	}
 	l.hold(m, n.agency, n.kind, func(faults []standard.Fault) []*irtv1.ImportReject {
 		return rejectsOf(number, faults, func(path string) string { return path })
@@ -54,10 +56,31 @@ func (n *ndjson) next() (*line, error) {
 // would be lost.
 var readJSON = protojson.UnmarshalOptions{RecursionLimit: 20}
 
+// readLine reads a line into a message. Values of enumerations may have any name that
+// standard.EnumValue knows; those that protojson does not know are looked for once it has
+// met one.
+func readLine(text []byte, m proto.Message) *textfile.FormatError {
+	err := readJSON.Unmarshal(text, m)
+	if err != nil && jsonWrongEnum.MatchString(err.Error()) {
+		if f := standard.NumberEnums(text, m.ProtoReflect().Descriptor()); f != nil {
+			return &textfile.FormatError{
+				RuleID: "IMPORT_FIELD_TYPE", Description: "The field " + f.Path + " has none of the values that there are.",
+				Action: "Write one of " + strings.Join(recordfile.Words(f.Enum), ", ") + ".",
+			}
+		}
+		err = readJSON.Unmarshal(text, m)
+	}
+	if err != nil {
+		return jsonFault(err)
+	}
+	return nil
+}
+
 // What protojson's errors look like. Its messages repeat values, so only names of
 // fields are taken from them.
 var (
 	jsonUnknown   = regexp.MustCompile(`unknown field "([^"]{1,64})"`)
+	jsonWrongEnum = regexp.MustCompile(`invalid value for enum field`)
 	jsonWrongType = regexp.MustCompile(`invalid value for \w+ field ("?\w{1,64}"?)`)
 )
 

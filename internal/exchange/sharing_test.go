@@ -88,7 +88,8 @@ func TestReferrals(t *testing.T) {
 	}
 	wantCounts(t, "JSON", h.send(jsonReferrals, file(
 		`{"name":"r-1","childRecord":"p-1","recipient":"other","reason":"SAFEGUARDING","urgency":"REFERRAL_URGENCY_URGENT"}`,
-		`{"name":"r-7","childRecord":"p-1","recipient":"agencies/other","reason":"SAFEGUARDING","urgency":"REFERRAL_URGENCY_IMMEDIATE"}`)), 1, 1, 0)
+		`{"name":"r-7","childRecord":"p-1","recipient":"agencies/other","reason":"SAFEGUARDING","urgency":"immediate"}`,
+		`{"name":"r-8","childRecord":"p-1","recipient":"agencies/other","reason":"SAFEGUARDING","urgency":"soon"}`)), 1, 1, 1)
 	if n := h.count(`SELECT count(*) FROM referrals WHERE recipient_id = 'other' AND urgency IN (1, 2, 3)`); n != 3 {
 		t.Errorf("%d referrals", n)
 	}

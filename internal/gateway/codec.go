@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"irthub/internal/standard"
 )
 
 // codec is JSON as the API speaks it: protobuf's own mapping with
@@ -66,11 +68,27 @@ func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 		if err != nil {
 			return err
 		}
-		if err := c.UnmarshalOptions.Unmarshal(body, m); err != nil {
-			return publicDecodeError(err, m.ProtoReflect().Descriptor(), 0)
-		}
-		return nil
+		return decode(c.UnmarshalOptions, body, m, 0)
 	})
+}
+
+// decode reads JSON, which stands after so many lines of a body, into a message. Values
+// of enumerations may have any name that standard.EnumValue knows. Those that protojson
+// does not know are looked for only once it has met one, so that others pay nothing.
+func decode(o protojson.UnmarshalOptions, text []byte, m proto.Message, before int) error {
+	err := o.Unmarshal(text, m)
+	if err == nil {
+		return nil
+	}
+	if jsonWrongEnum.MatchString(err.Error()) {
+		if f := standard.NumberEnums(text, m.ProtoReflect().Descriptor()); f != nil {
+			return fmt.Errorf("the field %s must be %s%s", f.Path, valuesInWords(f.Enum), placeInWords(before+f.Line, f.Column))
+		}
+		if err = o.Unmarshal(text, m); err == nil {
+			return nil
+		}
+	}
+	return publicDecodeError(err, before)
 }
 
 // messageOf is the message to decode into: v itself, or a new one that v, the
@@ -97,6 +115,7 @@ var (
 	jsonPosition  = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
 	jsonUnknown   = regexp.MustCompile(`unknown field "([^"]{1,64})"`)
 	jsonDuplicate = regexp.MustCompile(`duplicate field "([^"]{1,64})"`)
+	jsonWrongEnum = regexp.MustCompile(`invalid value for enum field`)
 	jsonWrongType = regexp.MustCompile(`invalid value for (\w+) field ("?\w{1,64}"?)`)
 	jsonUTF8      = regexp.MustCompile(`invalid UTF-8`)
 	jsonOneof     = regexp.MustCompile(`oneof .* is already set`)
@@ -104,11 +123,12 @@ var (
 
 // publicDecodeError says what is wrong with JSON that stands after so many lines of
 // a body, and where, without repeating anything of it but the names of fields.
-func publicDecodeError(err error, of protoreflect.MessageDescriptor, before int) error {
+func publicDecodeError(err error, before int) error {
 	text, where := err.Error(), ""
 	if at := jsonPosition.FindStringSubmatch(text); at != nil {
-		line, _ := strconv.Atoi(at[1]) // it is digits
-		where = fmt.Sprintf(" (line %d, column %s)", before+line, at[2])
+		line, _ := strconv.Atoi(at[1]) // both are digits
+		column, _ := strconv.Atoi(at[2])
+		where = placeInWords(before+line, column)
 	}
 	switch {
 	case jsonUTF8.MatchString(text):
@@ -119,37 +139,15 @@ func publicDecodeError(err error, of protoreflect.MessageDescriptor, before int)
 		return fmt.Errorf("the field %q is given twice%s", jsonDuplicate.FindStringSubmatch(text)[1], where)
 	case jsonWrongType.MatchString(text):
 		m := jsonWrongType.FindStringSubmatch(text)
-		must := kindInWords(m[1])
-		if f := enumNamed(of, strings.Trim(m[2], `"`), map[protoreflect.FullName]bool{}); m[1] == "enum" && f != nil {
-			must = valuesInWords(f)
-		}
-		return fmt.Errorf("the field %s must be %s%s", m[2], must, where)
+		return fmt.Errorf("the field %s must be %s%s", m[2], kindInWords(m[1]), where)
 	case jsonOneof.MatchString(text):
 		return errors.New("two fields are given of which only one may be" + where)
 	}
 	return errors.New("its body is not JSON of the form that /docs shows" + where)
 }
 
-// enumNamed is the enumeration that a field of a message, or of a message in it, holds.
-func enumNamed(m protoreflect.MessageDescriptor, name string, seen map[protoreflect.FullName]bool) protoreflect.EnumDescriptor {
-	if seen[m.FullName()] {
-		return nil
-	}
-	seen[m.FullName()] = true
-	for i := range m.Fields().Len() {
-		f := m.Fields().Get(i)
-		if f.Enum() != nil && (f.JSONName() == name || string(f.Name()) == name) {
-			return f.Enum()
-		}
-		if f.Message() == nil {
-			continue
-		}
-		if found := enumNamed(f.Message(), name, seen); found != nil {
-			return found
-		}
-	}
-	return nil
-}
+// placeInWords says where in a body something is.
+func placeInWords(line, column int) string { return fmt.Sprintf(" (line %d, column %d)", line, column) }
 
 // valuesInWords lists the values of an enumeration that a caller may send, or the first
 // of many.
@@ -172,8 +170,6 @@ func kindInWords(kind string) string {
 		return "a string"
 	case "bool":
 		return "true or false"
-	case "enum":
-		return "one of the values that /docs lists"
 	case "float", "double":
 		return "a number"
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
@@ -15,6 +16,7 @@ import (
 
 	"irthub/internal/gateway/reference"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // parameters are the names that may stand after the question mark of an address.
@@ -69,11 +71,13 @@ func (c checkedConn) Invoke(ctx context.Context, method string, request, answer 
 }
 
 // queryParser is the library's parser of query parameters with errors that name
-// the parameter and repeat no value.
+// the parameter and repeat no value, and with all names of values that
+// standard.EnumValue knows.
 type queryParser struct{}
 
 // Parse implements runtime.QueryParameterParser.
 func (queryParser) Parse(m proto.Message, values url.Values, filter *utilities.DoubleArray) error {
+	values = withWholeNames(m.ProtoReflect().Descriptor(), values)
 	var library runtime.DefaultQueryParser
 	if err := library.Parse(m, values, filter); err == nil {
 		return nil
@@ -87,12 +91,37 @@ func (queryParser) Parse(m proto.Message, values url.Values, filter *utilities.D
 	return errors.New("a query parameter is given twice, under two spellings of its name")
 }
 
+// withWholeNames are parameters with the names of enumerations' values as the schema has
+// them.
+func withWholeNames(m protoreflect.MessageDescriptor, values url.Values) url.Values {
+	whole := make(url.Values, len(values))
+	for name, given := range values {
+		whole[name] = given
+		field := parameter(m, name)
+		if field == nil || field.Enum() == nil {
+			continue
+		}
+		whole[name] = slices.Clone(given)
+		for i, text := range given {
+			if value := standard.EnumValue(field.Enum(), text); value != nil {
+				whole[name][i] = string(value.Name())
+			}
+		}
+	}
+	return whole
+}
+
+// parameter is the field that a parameter sets, by either of its names.
+func parameter(m protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if field := m.Fields().ByJSONName(name); field != nil {
+		return field
+	}
+	return m.Fields().ByName(protoreflect.Name(name))
+}
+
 // fit says what would be well for a parameter that has n values and cannot be read.
 func fit(m protoreflect.MessageDescriptor, name string, n int) string {
-	field := m.Fields().ByJSONName(name)
-	if field == nil {
-		field = m.Fields().ByName(protoreflect.Name(name))
-	}
+	field := parameter(m, name)
 	switch {
 	case field == nil:
 		return "cannot have this value; /docs has its form"

@@ -110,8 +110,8 @@ type jsonStream[Req, Resp any, PReq message[Req], PResp message[Resp]] struct {
 
 func (s *jsonStream[Req, Resp, PReq, PResp]) send(line []byte, before int) error {
 	m := PReq(new(Req))
-	if err := strictJSON.Unmarshal(line, m); err != nil {
-		return publicDecodeError(err, m.ProtoReflect().Descriptor(), before)
+	if err := decode(strictJSON, line, m, before); err != nil {
+		return err
 	}
 	return s.Send((*Req)(m))
 }

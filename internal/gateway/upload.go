@@ -18,6 +18,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/gateway/reference"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 const (
@@ -82,7 +83,7 @@ func (g *Gateway) importHeader(r *http.Request, parent string) (*irtv1.ImportHea
 	if err := g.queries[irtv1.ImportService_CreateImport_FullMethodName].check(query); err != nil {
 		return nil, err
 	}
-	format, ok := importFormats()[query.Get("format")]
+	format, ok := importFormat(query.Get("format"))
 	if !ok {
 		return nil, rpc.Malformed("the query parameter format must be one of " + strings.Join(formatNames(), ", "))
 	}
@@ -111,15 +112,13 @@ func formatNames() (names []string) {
 	return names
 }
 
-// importFormats are the formats by the names they have in addresses, and by their own.
-func importFormats() map[string]irtv1.ImportFormat {
-	formats := map[string]irtv1.ImportFormat{}
-	for i, name := range formatNames() {
-		value := irtv1.ImportFormat(0).Descriptor().Values().Get(i + 1)
-		formats[name] = irtv1.ImportFormat(value.Number())
-		formats[string(value.Name())] = irtv1.ImportFormat(value.Number())
+// importFormat is a format by the name it has in addresses, or by its own, in any case.
+func importFormat(name string) (irtv1.ImportFormat, bool) {
+	value := standard.EnumValue(irtv1.ImportFormat(0).Descriptor(), strings.ReplaceAll(name, "-", "_"))
+	if value == nil || value.Number() == 0 {
+		return 0, false
 	}
-	return formats
+	return irtv1.ImportFormat(value.Number()), true
 }
 
 // sendFile sends the file in chunks. io.EOF means that the service has ended the

@@ -179,12 +179,11 @@ func setCell(m protoreflect.Message, field protoreflect.FieldDescriptor, cell st
 		}
 		m.Set(field, protoreflect.ValueOfBool(b))
 	case field.Kind() == protoreflect.EnumKind:
-		name := strings.ToUpper(strings.ReplaceAll(standard.CleanText(cell), " ", "_"))
-		value := field.Enum().Values().ByName(protoreflect.Name(prefix(field.Enum()) + strings.TrimPrefix(name, prefix(field.Enum()))))
+		value := standard.EnumValue(field.Enum(), strings.ReplaceAll(standard.CleanText(cell), " ", "_"))
 		if value == nil || value.Number() == 0 {
 			return &standard.Fault{
 				RuleID: "CODE_UNKNOWN", Description: "The cell is none of the values that there are.",
-				Action: "Write one of " + strings.Join(words(field.Enum()), ", ") + ".",
+				Action: "Write one of " + strings.Join(Words(field.Enum()), ", ") + ".",
 			}
 		}
 		m.Set(field, protoreflect.ValueOfEnum(value.Number()))

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/standard"
 )
 
 // Form is the table of one kind of record.
@@ -157,19 +158,13 @@ func scalarText(m protoreflect.Message, field protoreflect.FieldDescriptor) stri
 // REFERRAL_URGENCY_ROUTINE; "" for one that the schema does not have.
 func word(enum protoreflect.EnumDescriptor, number protoreflect.EnumNumber) string {
 	if value := enum.Values().ByNumber(number); value != nil {
-		return strings.TrimPrefix(string(value.Name()), prefix(enum))
+		return strings.TrimPrefix(string(value.Name()), standard.EnumPrefix(enum))
 	}
 	return ""
 }
 
-// prefix is what the names of an enumeration begin with. The first is that of the
-// value that states nothing.
-func prefix(enum protoreflect.EnumDescriptor) string {
-	return strings.TrimSuffix(string(enum.Values().Get(0).Name()), "UNSPECIFIED")
-}
-
-// words are the values of an enumeration that state something.
-func words(enum protoreflect.EnumDescriptor) (all []string) {
+// Words are the values of an enumeration that state something.
+func Words(enum protoreflect.EnumDescriptor) (all []string) {
 	for i := 1; i < enum.Values().Len(); i++ {
 		all = append(all, word(enum, enum.Values().Get(i).Number()))
 	}

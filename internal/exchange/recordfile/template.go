@@ -58,7 +58,7 @@ func (c *column) hint() string {
 	case isDate(field):
 		return text + "a date, YYYY-MM-DD or DD/MM/YYYY"
 	case field.Kind() == protoreflect.EnumKind:
-		return text + "one of " + strings.Join(words(field.Enum()), ", ")
+		return text + "one of " + strings.Join(Words(field.Enum()), ", ")
 	case field.Kind() == protoreflect.BoolKind:
 		return text + "true or false"
 	}

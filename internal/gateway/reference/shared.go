@@ -13,7 +13,7 @@ const introduction = `Everything a gRPC caller can do with a unary method can be
 
 Send a bearer token with every call but those marked public. Calls that disclose personal data also need the header Irt-Purpose, which says why; every access is recorded with it.
 
-JSON is protobuf's: names in lowerCamelCase, dates as YYYY-MM-DD, times as RFC 3339 in UTC, fields that are empty left out. A field or parameter that is not listed here is an error, never ignored.
+JSON is protobuf's: names in lowerCamelCase, dates as YYYY-MM-DD, times as RFC 3339 in UTC, fields that are empty left out. A value of an enumeration may also be sent without what all its values begin with, and in lower case: state=open for MATCH_REVIEW_STATE_OPEN; answers have the whole name. A field or parameter that is not listed here is an error, never ignored.
 
 Lists come in pages: ask again with pageToken set to the nextPageToken of the page before. Resources have an etag; send it back as If-Match to change only what you have seen.
 
