@@ -101,6 +101,13 @@ func (r *record) name() string { return "agencies/" + r.agency + "/childRecords/
 
 func (r *record) etag() string { return rpc.Etag(r.id, r.revision) }
 
+func etagOf(r *record) string {
+	if r == nil {
+		return ""
+	}
+	return r.etag()
+}
+
 // message is the record as agencies see it.
 func (r *record) message() *irtv1.ChildRecord {
 	m := proto.CloneOf(r.person)

@@ -204,7 +204,7 @@ func (s *Service) admit(ctx context.Context, r *irtv1.ChildRecord, strict bool) 
 	}
 	sub := &submission{
 		id: standard.RecordID(agency, localID), agency: agency, localID: localID,
-		person: personFields(r), queries: queryTexts(queries), etag: r.GetEtag(),
+		person: personFields(r), queries: queryTexts(queries), etag: r.GetEtag(), imported: rpc.IsImport(ctx),
 		lane: batch.Lane{Key: caller.Agency},
 	}
 	sub.prepare() // here, where callers do so side by side, and not in the batch

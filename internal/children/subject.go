@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"irthub/internal/agencies"
 	"irthub/internal/pg"
@@ -22,6 +24,7 @@ import (
 type Asked struct {
 	Agency        string
 	Child, Record uuid.UUID // either may be Nil
+	Imported      bool      // from a file, perhaps of another hub: a child not known here says nothing beside a record
 
 	field string // of the request that says it
 }
@@ -50,7 +53,8 @@ func ReadAsked(field, agency, child, record string) (a Asked, err error) {
 // find says which child is meant, without holding it.
 func (a Asked) find(ctx context.Context, tx pgx.Tx) (child uuid.UUID, err error) {
 	if a.Child != uuid.Nil {
-		if child, err = Survivor(ctx, tx, a.Child); err != nil {
+		child, err = Survivor(ctx, tx, a.Child)
+		if err != nil && !a.foreign(err) {
 			return uuid.Nil, err
 		}
 	}
@@ -91,6 +95,27 @@ func (a Asked) Hold(ctx context.Context, tx pgx.Tx, day time.Time, hold func(con
 		return nil, ErrMoved
 	}
 	return subjectOf(ctx, tx, child, a.Agency, a.Record, day)
+}
+
+// Means tells whether what is asked is what a thing hangs on: a child, by a record or,
+// where that is Nil, by none.
+func (a Asked) Means(ctx context.Context, tx pgx.Tx, child, record uuid.UUID) (bool, error) {
+	if a.Record != uuid.Nil && a.Record != record {
+		return false, nil
+	}
+	if a.Child == uuid.Nil || a.Child == child {
+		return true, nil
+	}
+	is, err := Survivor(ctx, tx, a.Child)
+	if a.foreign(err) {
+		return true, nil
+	}
+	return is == child, rpc.Hidden(err)
+}
+
+// foreign tells whether a child that was not found is one of another hub.
+func (a Asked) foreign(err error) bool {
+	return a.Imported && a.Record != uuid.Nil && status.Code(err) == codes.NotFound
 }
 
 // Subject is the child that a thing is about, and what the agency whose it is is to it.

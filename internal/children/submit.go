@@ -30,6 +30,7 @@ type submission struct {
 	person   *irtv1.ChildRecord // the person fields alone; nil to withdraw
 	queries  []string
 	etag     string // of the version it replaces; empty: whichever
+	imported bool   // from a file, perhaps of another hub: an etag counts only where there is a record
 	withdraw bool
 	again    bool // match it again as it stands
 	explain  bool // whether the answer wants the evidence field by field
@@ -249,8 +250,8 @@ func (w *write) settle(which []int) (pending []int) {
 		switch {
 		case sub.withdraw && old == nil:
 			w.out[i].Err = rpc.NotFound("child record")
-		case sub.etag != "" && (old == nil || sub.etag != old.etag()):
-			w.out[i].Err = rpc.Aborted("child record")
+		case sub.etag != "" && sub.etag != etagOf(old) && (old != nil || !sub.imported):
+			w.out[i].Err = rpc.Aborted(etagOf(old))
 		case old != nil && old.says(sub):
 			w.out[i].Value = &answer{record: old, outcome: irtv1.SubmitOutcome_SUBMIT_OUTCOME_UNCHANGED, match: old.explanation()}
 		default:

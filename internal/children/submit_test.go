@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -204,10 +205,15 @@ func TestEtagGuardsAgainstLostUpdates(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	first := h.send("school", "p1", jennifer())
-	h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.Sex = "U" }))
+	second := h.send("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.Sex = "U" }))
 	_, err := h.trySend("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.Etag = first.GetChildRecord().GetEtag() }))
 	if status.Code(err) != codes.Aborted {
 		t.Errorf("an update over an unseen version: %v", err)
+	}
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetMetadata()["etag"] != second.GetChildRecord().GetEtag() {
+			t.Errorf("its etag is said to be %q", info.GetMetadata()["etag"])
+		}
 	}
 }
 

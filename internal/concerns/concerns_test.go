@@ -12,6 +12,7 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 // share has an agency share a concern about a child.
@@ -194,14 +195,14 @@ func TestPages(t *testing.T) {
 }
 
 // Random moves against a model: what is open may be submitted, closed or withdrawn;
-// what is not, nothing.
+// what is not, nothing, but for saying the same again, which changes nothing.
 func TestMovesFollowTheModel(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
 	child := h.submit("school", "1", "Ada", "2014-05-05")
 	random := rand.New(rand.NewPCG(6, 1))
-	states := map[string]irtv1.ConcernState{}
-	for range 60 {
+	states, levels := map[string]irtv1.ConcernState{}, map[string]string{}
+	for range 90 {
 		id := fmt.Sprint("c", random.IntN(6))
 		name, was := "agencies/school/concerns/"+id, states[id]
 		var got *irtv1.Concern
@@ -209,9 +210,19 @@ func TestMovesFollowTheModel(t *testing.T) {
 		next := irtv1.ConcernState_CONCERN_STATE_OPEN
 		switch random.IntN(3) {
 		case 0:
-			got, err = h.share("school", id, child, []string{"UNIVERSAL", "TARGETED"}[random.IntN(2)])
-			if was == 0 {
+			level := []string{"UNIVERSAL", "TARGETED"}[random.IntN(2)]
+			got, err = h.share("school", id, child, level)
+			switch {
+			case was == 0:
 				was = next
+			case level == levels[id] && was != next:
+				if err != nil || got.GetState() != was || got.GetEndDate() != day(0) {
+					t.Fatalf("the same again of what is %v: %v, %v", was, got, err)
+				}
+				continue
+			}
+			if err == nil {
+				levels[id] = level
 			}
 		case 1:
 			next = irtv1.ConcernState_CONCERN_STATE_CLOSED
@@ -263,5 +274,50 @@ func TestOneOfTwoClosersWins(t *testing.T) {
 	wantError(t, errs[1], codes.Aborted, "ETAG_MISMATCH")
 	if !strings.Contains(errs[1].Error(), "CLOSED") {
 		t.Errorf("the loser is not told the state: %v", errs[1])
+	}
+}
+
+// Who does not work with the child any more may say again what it said while it did, and
+// nothing else.
+func TestWhoHasLeftSaysNothingNew(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.submit("school", "1", "Ada", "2014-05-05")
+	c := h.mustShare("school", "c1", child, "UNIVERSAL")
+	if _, err := h.children.WithdrawChildRecord(as(t, "school"), &irtv1.WithdrawChildRecordRequest{Name: "agencies/school/childRecords/1"}); err != nil {
+		t.Fatal(err)
+	}
+	byRecord := func(change func(*irtv1.Concern)) error {
+		m := &irtv1.Concern{Name: c.GetName(), ChildRecord: c.GetChildRecord(), Category: "ATTENDANCE", Level: "UNIVERSAL", StartDate: day(-1), ReviewDate: day(30)}
+		change(m)
+		again, err := h.SubmitConcern(as(t, "school"), &irtv1.SubmitConcernRequest{Concern: m})
+		if err == nil && again.GetEtag() != c.GetEtag() {
+			t.Errorf("another version: %v", again)
+		}
+		return err
+	}
+	for _, same := range []func(*irtv1.Concern){
+		func(*irtv1.Concern) {},
+		func(m *irtv1.Concern) { m.Child = child },
+		func(m *irtv1.Concern) { m.Child, m.ChildRecord = child, "" },
+		func(m *irtv1.Concern) { m.Etag = c.GetEtag() },
+	} {
+		if err := byRecord(same); err != nil {
+			t.Errorf("the same again: %v", err)
+		}
+	}
+	unknown := "children/" + standard.FormatChildID(standard.NewChildID())
+	for what, change := range map[string]func(*irtv1.Concern){
+		"another level":  func(m *irtv1.Concern) { m.Level = "ACUTE" },
+		"a new concern":  func(m *irtv1.Concern) { m.Name = "agencies/school/concerns/c2" },
+		"another record": func(m *irtv1.Concern) { m.ChildRecord = "agencies/school/childRecords/2" },
+		"another child":  func(m *irtv1.Concern) { m.Child = unknown },
+	} {
+		if err := byRecord(change); status.Code(err) != codes.PermissionDenied {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := h.told(child); got != "CONCERN_SUBMITTED" {
+		t.Errorf("told: %s", got)
 	}
 }

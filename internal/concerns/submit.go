@@ -1,12 +1,15 @@
 package concerns
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -114,6 +117,9 @@ func (s *Service) admit(ctx context.Context, m *irtv1.Concern) (*submission, err
 	if err != nil {
 		return nil, rpc.Hidden(err)
 	}
+	if about.Imported = rpc.IsImport(ctx); about.Imported && m.GetState() != open {
+		next.over = m.GetState()
+	}
 	sub := &submission{Write: children.Write{
 		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.Child, Record: about.Record, Access: audit.FromContext(ctx),
 	}}
@@ -160,11 +166,11 @@ func versionOf(m *irtv1.Concern, agency, localID string) (*version, error) {
 // submit works out what a concern comes to, and stores it; it refuses it before that.
 func (c *change) submit(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
 	sub, err := about.Hold(ctx, c.tx, c.today, c.hold)
-	if err != nil {
-		return nil, rpc.Hidden(err)
+	if err == nil && !sub.Works {
+		err = rpc.Denied()
 	}
-	if !sub.Works {
-		return nil, rpc.Denied()
+	if err != nil {
+		return c.restated(ctx, next, about, fits, rpc.Hidden(err))
 	}
 	cur, err := present(ctx, c.tx, next.id)
 	if err != nil {
@@ -185,6 +191,9 @@ func (c *change) submit(ctx context.Context, next *version, about children.Asked
 			return cur, nil
 		}
 	}
+	if err := next.mayReplace(cur); err != nil {
+		return nil, err
+	}
 	before, err := c.agenciesWorried(ctx, sub.Child)
 	if err != nil {
 		return nil, err
@@ -195,17 +204,47 @@ func (c *change) submit(ctx context.Context, next *version, about children.Asked
 	return next, c.escalate(ctx, cur, next, before)
 }
 
+// restated answers an agency that does not work with the child any more: what it shared
+// while it did stands, and saying that again changes nothing. All else is refused.
+func (c *change) restated(ctx context.Context, next *version, about children.Asked, fits func(etag string) error, refusal error) (*version, error) {
+	if status.Code(refusal) != codes.PermissionDenied {
+		return nil, refusal
+	}
+	cur, err := present(ctx, c.tx, next.id)
+	if err != nil || cur == nil {
+		return nil, cmp.Or(err, refusal)
+	}
+	same, err := about.Means(ctx, c.tx, cur.childID, cur.recordID)
+	next.childID, next.recordID = cur.childID, cur.recordID
+	if err != nil || !same || !next.says(cur) {
+		return nil, cmp.Or(err, refusal)
+	}
+	c.access.AddChild(cur.childID)
+	return cur, fits(cur.etag())
+}
+
 func maySubmit(cur *version, sub *children.Subject, fits func(etag string) error) error {
 	if err := fits(etagOf(cur)); err != nil {
 		return err
 	}
-	switch {
-	case cur == nil:
-		return nil
-	case cur.childID != sub.Child:
+	if cur != nil && cur.childID != sub.Child {
 		return rpc.Invalid([]standard.Fault{standard.FaultOf("CONCERN_OTHER_CHILD", "concern.child")})
 	}
-	return cur.may(submit)
+	return nil
+}
+
+// mayReplace refuses a version that says something new of what is over, here or in the
+// hub that a file comes from: a concern is shared while it is open.
+func (v *version) mayReplace(cur *version) error {
+	if cur != nil {
+		if err := cur.may(submit); err != nil {
+			return err
+		}
+	}
+	if v.over != 0 {
+		return rpc.Precondition("The file says that the concern is " + stateText(v.over) + ", and the hub does not have it so. Only an open concern can be shared.")
+	}
+	return nil
 }
 
 // settle stores a version and tells of it. That of a sensitive service is told to

@@ -33,6 +33,7 @@ type version struct {
 	start, review time.Time
 	reviewTold    time.Time // the review date that the agency was told is over
 	state         irtv1.ConcernState
+	over          irtv1.ConcernState // where it stands in the hub that a file comes from, unless open; not stored
 	outcome       string
 	end           time.Time
 	sensitive     bool // of a sensitive service, or of an agency that is involved as one
@@ -78,10 +79,10 @@ func etagOf(v *version) string {
 	return v.etag()
 }
 
-// says tells whether another version has the same content.
+// says tells whether another version, wherever it stands, has the same content.
 func (v *version) says(o *version) bool {
 	return v.childID == o.childID && v.recordID == o.recordID && v.category == o.category && v.level == o.level &&
-		v.practitioner == o.practitioner && v.start.Equal(o.start) && v.review.Equal(o.review) && v.state == o.state
+		v.practitioner == o.practitioner && v.start.Equal(o.start) && v.review.Equal(o.review)
 }
 
 // message shows a concern; the agency's own record of the child and the etag are for

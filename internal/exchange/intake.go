@@ -94,7 +94,7 @@ func (s *Service) takeIn(ctx context.Context, j *job, file *prefix, src source) 
 	begin := func(ctx context.Context, l *line) func() outcome {
 		return func() outcome { return in.submit(ctx, l) } // rows of one child wait for their turns
 	}
-	return batch.Ordered(ctx, window, in.next, begin, func(o outcome) error { return j.take(ctx, o) })
+	return batch.Ordered(rpc.NewImport(ctx), window, in.next, begin, func(o outcome) error { return j.take(ctx, o) })
 }
 
 // next gives the row that follows, and io.EOF after the last.

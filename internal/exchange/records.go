@@ -78,7 +78,7 @@ func (r *records) next() (*line, error) {
 // hold makes a message what the row is to become.
 func (l *line) hold(m proto.Message, agency string, k kind, tell func([]standard.Fault) []*irtv1.ImportReject) {
 	k.qualify(agency, m)
-	standard.ClearOutputOnly(m)
+	clearHubs(m)
 	normalise(m)
 	l.thing = k.thing
 	switch m := m.(type) {
@@ -91,6 +91,18 @@ func (l *line) hold(m proto.Message, agency string, k kind, tell func([]standard
 	if owner, _, ok := agencies.ParseChildName(l.subject(), k.collection); ok && owner != agency {
 		l.fault = errForeign
 	}
+}
+
+// clearHubs empties the fields that only the hub sets, but for where a concern or a
+// referral stands: a file is not to share anew what is over.
+func clearHubs(m proto.Message) {
+	switch m := m.(type) {
+	case *irtv1.Concern:
+		defer func(s irtv1.ConcernState) { m.State = s }(m.GetState())
+	case *irtv1.Referral:
+		defer func(s irtv1.ReferralState) { m.State = s }(m.GetState())
+	}
+	standard.ClearOutputOnly(m)
 }
 
 var errForeign = &textfile.FormatError{

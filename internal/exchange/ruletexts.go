@@ -17,6 +17,7 @@ var ruleTexts = map[string]string{
 	"ABORTED":              "It was changed at the same moment by another.",
 	"ACCESS_DENIED":        "It is not for the agency to send, or there is no such thing.",
 	"ALREADY_EXISTS":       "There is one of that name already.",
+	"ETAG_MISMATCH":        "It has changed since the row was read from the hub.",
 	"FAILED_PRECONDITION":  "It is in a state in which this cannot be done.",
 	"IMPORT_DUPLICATE_ROW": "An earlier row is about the same, and says something else.",
 	"IMPORT_FIELD_TYPE":    "A field holds another kind of value than it must.",

@@ -47,6 +47,7 @@ type submission struct {
 	start, end    time.Time
 	sensitive     bool
 	basis         string
+	imported      bool // from a file, perhaps of another hub: a child not known here says nothing beside a record
 }
 
 // ending is the last day; today where none was stated.
@@ -140,7 +141,7 @@ func (w *write) placeByRecord(next, cur *version, sub *submission) error {
 	if sub.child == uuid.Nil {
 		return nil
 	}
-	if child, known := w.survivors[sub.child]; !known || child != record.child {
+	if child, known := w.survivors[sub.child]; child != record.child && (known || !sub.imported) {
 		return rpc.Invalid([]standard.Fault{subjectConflict})
 	}
 	return nil

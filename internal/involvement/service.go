@@ -120,7 +120,9 @@ func (s *Service) admit(ctx context.Context, given *irtv1.Involvement) (*change,
 	if inv.GetSensitive() && !sharing.SensitiveVisible(c.caller, agency) {
 		return nil, rpc.Denied()
 	}
-	c.submit, err = submissionOf(inv, agency)
+	if c.submit, err = submissionOf(inv, agency); err == nil {
+		c.submit.imported = rpc.IsImport(ctx)
+	}
 	return c, err
 }
 

@@ -1,9 +1,13 @@
 package referrals
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -61,11 +65,11 @@ func (s *Service) mayReceive(v *version, to, field string) error {
 // before that.
 func (c *change) send(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
 	sub, err := about.Hold(ctx, c.tx, c.s.today(), c.hold)
-	if err != nil {
-		return nil, rpc.Hidden(err)
+	if err == nil && !sub.Works {
+		err = rpc.Denied()
 	}
-	if !sub.Works {
-		return nil, rpc.Denied()
+	if err != nil {
+		return c.resent(ctx, next, about, fits, rpc.Hidden(err))
 	}
 	next.childID, next.recordID, next.recordLocalID = sub.Child, sub.Record, sub.RecordLocalID
 	cur, err := present(ctx, c.tx, next.id)
@@ -73,7 +77,7 @@ func (c *change) send(ctx context.Context, next *version, about children.Asked, 
 		return nil, err
 	}
 	if cur == nil {
-		if err := fits(""); err != nil {
+		if err := cmp.Or(fits(""), next.maySend()); err != nil {
 			return nil, err
 		}
 		next.sentAt = c.now
@@ -88,6 +92,9 @@ func (c *change) send(ctx context.Context, next *version, about children.Asked, 
 		next.sentAt, next.overdueTold = cur.sentAt, cur.overdueTold
 	}
 	next.acknowledgeBy = next.sentAt.Add(dueWithin[next.urgency])
+	if err := c.s.mayReceive(next, next.recipient, "referral.recipient"); err != nil {
+		return nil, err
+	}
 	if err := c.checkService(ctx, cur, next); err != nil {
 		return nil, err
 	}
@@ -101,18 +108,46 @@ func (c *change) send(ctx context.Context, next *version, about children.Asked, 
 	return next, nil
 }
 
+// resent answers a sender that does not work with the child any more: what it sent while
+// it did stands, and sending that again changes nothing. All else is refused.
+func (c *change) resent(ctx context.Context, next *version, about children.Asked, fits func(etag string) error, refusal error) (*version, error) {
+	if status.Code(refusal) != codes.PermissionDenied {
+		return nil, refusal
+	}
+	cur, err := present(ctx, c.tx, next.id)
+	if err != nil || cur == nil {
+		return nil, cmp.Or(err, refusal)
+	}
+	same, err := about.Means(ctx, c.tx, cur.childID, cur.recordID)
+	next.childID = cur.childID
+	if err != nil || !same || !next.says(cur) {
+		return nil, cmp.Or(err, refusal)
+	}
+	c.access.AddChild(cur.childID)
+	return cur, mayResend(cur, next, fits)
+}
+
+// maySend refuses to send what a file says was taken up, or is over, in the hub that it
+// comes from: the recipient did that there, and would be asked anew.
+func (v *version) maySend() error {
+	if v.beyond == 0 {
+		return nil
+	}
+	return rpc.Precondition("The file says that the referral is " + stateText(v.beyond) + ", and the hub does not have it so. Only one that is SENT can be sent.")
+}
+
 // mayResend says why a referral that was sent cannot be sent like this.
 func mayResend(cur, next *version, fits func(etag string) error) error {
 	if fits(cur.etag()) != nil {
 		return cur.overtaken()
 	}
-	if cur.childID != next.childID || cur.first() != next.recipient {
+	if cur.childID != next.childID || !cur.isTo(next.recipient) {
 		return broken("REFERRAL_OTHER", "referral.name")
 	}
 	if next.says(cur) {
 		return nil
 	}
-	return send.may(sender, cur.state)
+	return cmp.Or(send.may(sender, cur.state), next.maySend())
 }
 
 // checkService refuses a referral to a service that the recipient does not offer. One

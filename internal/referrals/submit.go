@@ -30,7 +30,7 @@ type submission struct {
 }
 
 // admit is what a referral passes before it may enter the pipeline: whose it is, and
-// whether it is in the standard's form and to somebody.
+// whether it is in the standard's form.
 func (s *Service) admit(ctx context.Context, given *irtv1.Referral) (*submission, error) {
 	if given == nil {
 		return nil, rpc.Invalid([]standard.Fault{standard.FaultOf("REQUIRED", "referral")})
@@ -50,12 +50,12 @@ func (s *Service) admit(ctx context.Context, given *irtv1.Referral) (*submission
 		id: standard.ReferralID(agency, localID), agency: agency, localID: localID, recipient: to, service: m.GetService(),
 		reason: m.GetReason(), urgency: m.GetUrgency(), basis: m.GetBasis(), state: sent,
 	}
-	if err := s.mayReceive(next, to, "referral.recipient"); err != nil {
-		return nil, err
-	}
 	about, err := children.ReadAsked("referral", agency, m.GetChild(), m.GetChildRecord())
 	if err != nil {
 		return nil, rpc.Hidden(err)
+	}
+	if about.Imported = rpc.IsImport(ctx); about.Imported && given.GetState() != sent {
+		next.beyond = given.GetState()
 	}
 	sub := &submission{Write: children.Write{
 		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.Child, Record: about.Record, Access: audit.FromContext(ctx),

@@ -31,6 +31,7 @@ type version struct {
 	urgency        irtv1.ReferralUrgency
 	basis          string
 	state          irtv1.ReferralState
+	beyond         irtv1.ReferralState // where it stands in the hub that a file comes from, unless sent; not stored
 	acknowledgeBy  time.Time
 	overdueTold    bool // both sides were told that the recipient is late
 	declineReason  string
@@ -70,10 +71,15 @@ func (v *version) first() string {
 	return v.recipient
 }
 
-// says tells whether the sender says the same as in the present version. The service that
-// it asked for is one of the first recipient's, and forgotten once that redirected it.
+// isTo tells whether the sender means it by naming an agency: the one that it sent it to
+// or, as it is shown once it was redirected, the present recipient.
+func (v *version) isTo(agency string) bool { return agency == v.first() || agency == v.recipient }
+
+// says tells whether the sender says the same as in the present version, wherever that
+// stands. The service that it asked for is one of the first recipient's, and forgotten
+// once that redirected it.
 func (v *version) says(cur *version) bool {
-	return v.childID == cur.childID && v.first() == cur.first() && (len(cur.redirectedFrom) > 0 || v.service == cur.service) &&
+	return v.childID == cur.childID && cur.isTo(v.recipient) && (len(cur.redirectedFrom) > 0 || v.service == cur.service) &&
 		v.reason == cur.reason && v.urgency == cur.urgency && v.basis == cur.basis
 }
 

@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,5 +69,79 @@ func TestTheTableOfAccessesHoldsNoFormula(t *testing.T) {
 	}
 	if strings.Contains(string(table), "UNSPECIFIED") {
 		t.Errorf("a purpose that was not stated is told as one: %s", table)
+	}
+}
+
+// refused are the rules by which an import refused rows, once each.
+func (h *hub) refused(t *testing.T, i imported, token string) (rules string) {
+	t.Helper()
+	seen := map[string]bool{}
+	rejects, _ := h.call(t, 200, "GET", "/v1/"+i.Name+"/rejects", "", token)["importRejects"].([]any)
+	for _, r := range rejects {
+		one, _ := r.(map[string]any)
+		rule, _ := one["ruleId"].(string)
+		seen[rule] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(seen)), " ")
+}
+
+// What an agency got back is imported again, as lines and as a table: in the same hub it
+// changes nothing, in whatever state it is and when the agency has left the child;
+// another hub takes in what stands, and refuses what is over or was taken up.
+func TestWhatIsOverComesBackAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	h, elsewhere := start(t), start(t)
+	school, gp := h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM), h.token(t, "gp-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	there := elsewhere.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	h.fill(t, 1)
+	elsewhere.fill(t, 1)
+	for id, moves := range map[string]string{"open": "", "closed": "close", "withdrawn": "withdraw"} {
+		path := "/v1/agencies/school-1/concerns/" + id
+		h.call(t, 200, "PUT", path, `{"childRecord":"agencies/school-1/childRecords/r-0","category":"ATTENDANCE","level":"EARLY_HELP","startDate":"2026-01-05"}`, school)
+		if body := map[string]string{"close": `{"outcome":"RESOLVED"}`, "withdraw": `{}`}[moves]; body != "" {
+			h.call(t, 200, "POST", path+":"+moves, body, school)
+		}
+	}
+	bodies := map[string]string{
+		"acknowledge": `{}`, "accept": `{"role":"GP"}`, "decline": `{"reason":"NO_CAPACITY"}`, "start": `{}`, "close": `{"outcome":"NEEDS_MET"}`,
+	}
+	for id, moves := range map[string][]string{"sent": nil, "seen": {"acknowledge"}, "taken": {"accept"}, "begun": {"accept", "start"}, "done": {"accept", "close"}, "not": {"decline"}} {
+		path := "/v1/agencies/school-1/referrals/" + id
+		h.call(t, 200, "PUT", path, `{"childRecord":"agencies/school-1/childRecords/r-0","recipient":"agencies/gp-1","reason":"SAFEGUARDING","urgency":"REFERRAL_URGENCY_URGENT"}`, school)
+		for _, move := range moves {
+			h.call(t, 200, "POST", path+":"+move, bodies[move], gp)
+		}
+	}
+	for kind, n := range map[string]int{"concerns": 3, "referrals": 6} {
+		for form, accept := range map[string]string{kind: "text/csv", kind + "-ndjson": "application/x-ndjson"} {
+			status, file, _, err := h.get(t, "/v1/agencies/school-1/"+kind+":export", accept, school)
+			if status != 200 || err != nil {
+				t.Fatalf("%s: %d %v", form, status, err)
+			}
+			if i := h.upload(t, form, string(file), school); i.Rows != n || i.Unchanged != n {
+				t.Errorf("%s: %+v, refused by %s", form, i, h.refused(t, i, school))
+			}
+			i := elsewhere.upload(t, form, string(file), there)
+			if rules := elsewhere.refused(t, i, there); i.Accepted+i.Unchanged != 1 || i.Rejected != n-1 || rules != "FAILED_PRECONDITION" {
+				t.Errorf("%s elsewhere: %+v, refused by %s", form, i, rules)
+			}
+		}
+	}
+	h.call(t, 200, "PUT", "/v1/agencies/school-1/involvements/i", `{"childRecord":"agencies/school-1/childRecords/r-0","role":"CLASS_TEACHER","startDate":"2025-09-01"}`, school)
+	_, works, _, _ := h.get(t, "/v1/agencies/school-1/involvements:export", "application/x-ndjson", school)
+	if i := elsewhere.upload(t, "involvements-ndjson", string(works), there); i.Accepted != 1 {
+		t.Errorf("involvements elsewhere: %+v, refused by %s", i, elsewhere.refused(t, i, there))
+	}
+	records := "/v1/agencies/school-1/childRecords:export"
+	status, file, _, err := h.get(t, records, "application/x-ndjson", school)
+	if i := elsewhere.upload(t, "child-records-ndjson", strings.Replace(string(file), "r-0", "r-1", 1), there); status != 200 || err != nil || i.Accepted != 1 {
+		t.Errorf("records elsewhere: %+v, refused by %s", i, elsewhere.refused(t, i, there))
+	}
+	h.call(t, 200, "POST", "/v1/agencies/school-1/childRecords/r-0:withdraw", `{}`, school)
+	for kind, n := range map[string]int{"concerns": 3, "referrals": 6} {
+		_, file, _, _ := h.get(t, "/v1/agencies/school-1/"+kind+":export", "text/csv", school)
+		if i := h.upload(t, kind, string(file), school); i.Rows != n || i.Unchanged != n {
+			t.Errorf("%s of a child that the agency has left: %+v, refused by %s", kind, i, h.refused(t, i, school))
+		}
 	}
 }

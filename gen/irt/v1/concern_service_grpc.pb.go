@@ -36,11 +36,12 @@ const (
 // Concerns about children, shared with those who work with the same child.
 type ConcernServiceClient interface {
 	// Shares a concern, or replaces the agency's earlier version under the same name
-	// while it is open. Sending the same content again changes nothing. The agency
-	// works with the child: it has an active record of it, or an involvement.
+	// while it is open. Sending the same content again changes nothing, in whatever state
+	// it is. The agency works with the child: it has an active record of it, or an
+	// involvement.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), FAILED_PRECONDITION (it is closed
-	// or withdrawn), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
+	// or withdrawn, and said something else), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitConcern(ctx context.Context, in *SubmitConcernRequest, opts ...grpc.CallOption) (*Concern, error)
 	// Submits many concerns over one stream. Each request is answered by one response,
 	// in order, with the concern or its error; one error does not touch the others. An
@@ -149,11 +150,12 @@ func (c *concernServiceClient) CloseConcern(ctx context.Context, in *CloseConcer
 // Concerns about children, shared with those who work with the same child.
 type ConcernServiceServer interface {
 	// Shares a concern, or replaces the agency's earlier version under the same name
-	// while it is open. Sending the same content again changes nothing. The agency
-	// works with the child: it has an active record of it, or an involvement.
+	// while it is open. Sending the same content again changes nothing, in whatever state
+	// it is. The agency works with the child: it has an active record of it, or an
+	// involvement.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), FAILED_PRECONDITION (it is closed
-	// or withdrawn), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
+	// or withdrawn, and said something else), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitConcern(context.Context, *SubmitConcernRequest) (*Concern, error)
 	// Submits many concerns over one stream. Each request is answered by one response,
 	// in order, with the concern or its error; one error does not touch the others. An

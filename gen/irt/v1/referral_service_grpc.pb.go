@@ -47,8 +47,9 @@ const (
 // FAILED_PRECONDITION, whose metadata names the state and the moves that the caller has;
 // who comes too late, or with the etag of an earlier version, gets ABORTED and the state.
 type ReferralServiceClient interface {
-	// Sends a referral. Sending the same again changes nothing; while it is SENT it may be
-	// changed, but not its recipient or child.
+	// Sends a referral. Sending the same again changes nothing, in whatever state it is;
+	// while it is SENT it may be changed, but not its recipient or child. One that was
+	// redirected may be given with either recipient, the first or the present one.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED (also where there is no
 	// such child, or the sender does not work with it), FAILED_PRECONDITION, ABORTED.
@@ -249,8 +250,9 @@ func (c *referralServiceClient) WithdrawReferral(ctx context.Context, in *Withdr
 // FAILED_PRECONDITION, whose metadata names the state and the moves that the caller has;
 // who comes too late, or with the etag of an earlier version, gets ABORTED and the state.
 type ReferralServiceServer interface {
-	// Sends a referral. Sending the same again changes nothing; while it is SENT it may be
-	// changed, but not its recipient or child.
+	// Sends a referral. Sending the same again changes nothing, in whatever state it is;
+	// while it is SENT it may be changed, but not its recipient or child. One that was
+	// redirected may be given with either recipient, the first or the present one.
 	//
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), PERMISSION_DENIED (also where there is no
 	// such child, or the sender does not work with it), FAILED_PRECONDITION, ABORTED.

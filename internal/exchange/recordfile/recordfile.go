@@ -1,6 +1,7 @@
 // Package recordfile is the hub's own form of file: a table with a column for each
 // field that an agency may fill, made from the schema, so that a field added there
-// is in the template, in imports and in exports without another word.
+// is in the template, in imports and in exports without another word. What became of
+// concerns and referrals, which only the hub says, is in exports, and an import heeds it.
 //
 // A column has the field's JSON name. The first value of a list is in a column of
 // that name and ".1", as in addressLines.1; what belongs to the first carer is in
@@ -9,6 +10,7 @@ package recordfile
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,20 +43,26 @@ func ChildRecords() *Form { return newForm((&irtv1.ChildRecord{}).ProtoReflect()
 // Involvements is the form of involvements.
 func Involvements() *Form { return newForm((&irtv1.Involvement{}).ProtoReflect().Descriptor()) }
 
-// Concerns is the form of concerns.
-func Concerns() *Form { return newForm((&irtv1.Concern{}).ProtoReflect().Descriptor()) }
+// Concerns is the form of concerns, with what became of them.
+func Concerns() *Form {
+	return newForm((&irtv1.Concern{}).ProtoReflect().Descriptor(), "state", "outcome", "end_date")
+}
 
-// Referrals is the form of referrals.
-func Referrals() *Form { return newForm((&irtv1.Referral{}).ProtoReflect().Descriptor()) }
+// Referrals is the form of referrals, with what became of them.
+func Referrals() *Form {
+	return newForm((&irtv1.Referral{}).ProtoReflect().Descriptor(), "state", "decline_reason", "outcome")
+}
 
 // Plans is the form of plans.
 func Plans() *Form { return newForm((&irtv1.ProtectionPlan{}).ProtoReflect().Descriptor()) }
 
-func newForm(m protoreflect.MessageDescriptor) *Form {
+// newForm has the fields that an agency may fill, and those of the hub's own that are
+// named.
+func newForm(m protoreflect.MessageDescriptor, hubs ...protoreflect.Name) *Form {
 	f := &Form{byName: map[string]*column{}}
 	for i := range m.Fields().Len() {
 		field := m.Fields().Get(i)
-		if field.Name() == "etag" || outputOnly(field) {
+		if field.Name() == "etag" || outputOnly(field) && !slices.Contains(hubs, field.Name()) {
 			continue
 		}
 		if !field.IsList() {

@@ -21,7 +21,8 @@ const inTemplate = 2
 func (f *Form) Template() (string, error) {
 	var names, hints []string
 	for i := range f.columns {
-		if c := &f.columns[i]; c.index < inTemplate || c.part == nil && c.field.Name() == "address_lines" {
+		c := &f.columns[i]
+		if !outputOnly(c.field) && (c.index < inTemplate || c.part == nil && c.field.Name() == "address_lines") {
 			names, hints = append(names, c.name), append(hints, c.hint())
 		}
 	}
