@@ -31,7 +31,9 @@ const estranged = `
 const reuniteDeep = 8
 
 // reunite matches such records again after records left their children, in the same
-// transaction.
+// transaction. Which they are, and which children that changes, shows only once it holds
+// locks, so these further ones come out of turn: one that waits for who waits for it
+// begins again after a second (pg.InTxRetry), which is rarer than such records are.
 func (w *write) reunite(ctx context.Context) error {
 	left := make([]uuid.UUID, 0, len(w.movedFrom))
 	for id := range w.movedFrom {

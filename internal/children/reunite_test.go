@@ -1,6 +1,8 @@
 package children_test
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -119,4 +121,44 @@ func TestConfirmedRecordIsComparedWithItsChild(t *testing.T) {
 	if len(reviews) != 1 || candidates[0] != other || reviews[0].GetMatch().GetWeight() <= 0 {
 		t.Errorf("asked about %v: %v", candidates, reviews)
 	}
+}
+
+// Who reunites records beside another process that writes them may have to begin again,
+// and so may the other; neither is refused, and all ends as if one had come first.
+func TestReuniteBesideWriters(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	other := &hub{t, h.pool, newService(t, h.pool)}
+	h.send("school", "p1", jennifer())
+	h.send("gp", "77", freya())
+	h.confirmed("school", "p1", "police", "x")
+	h.confirmed("school", "p1", "gp", "77")
+	apart := 0
+	for n := range 15 {
+		h.send("police", "x", jennifer())
+		if h.childOf(schoolRecord, "") != h.childOf(gpRecord, "") {
+			apart++
+		}
+		var writers sync.WaitGroup
+		writers.Go(func() {
+			if _, err := h.WithdrawChildRecord(system(t, "police"), &irtv1.WithdrawChildRecordRequest{Name: policeRecord}); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, sex := range []string{"M", "F", "U"} {
+			writers.Go(func() {
+				if _, err := other.trySend("school", "p1", with(jennifer(), func(r *irtv1.ChildRecord) { r.Sex, r.PreferredGivenName = sex, fmt.Sprint("J", n) })); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		writers.Wait()
+	}
+	if apart == 0 {
+		t.Error("nothing was reunited")
+	}
+	if h.childOf(schoolRecord, "") != h.childOf(gpRecord, "") {
+		t.Error("they stand apart in the end")
+	}
+	h.checkInvariants()
 }
