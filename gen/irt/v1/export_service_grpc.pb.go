@@ -38,7 +38,8 @@ const (
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
 // records, involvements, concerns, referrals and plans has the form of the import
-// template, and can be imported again.
+// template, and can be imported again. In the same hub that changes nothing; another hub
+// takes concerns that are OPEN and referrals that are SENT, and no others.
 type ExportServiceClient interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -50,11 +51,14 @@ type ExportServiceClient interface {
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportInvolvements(ctx context.Context, in *ExportInvolvementsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportInvolvementsResponse], error)
 	// Exports the concerns that an agency shared, also those that were closed or taken
-	// back, the newest first.
+	// back, the newest first. Imported again, none of them changes; one that is over is
+	// refused by a hub that does not have it.
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportConcerns(ctx context.Context, in *ExportConcernsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportConcernsResponse], error)
 	// Exports the referrals that an agency sent, in whatever state, the newest first.
+	// Imported again, none of them changes; one that is not SENT is refused by a hub that
+	// does not have it.
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportReferrals(ctx context.Context, in *ExportReferralsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReferralsResponse], error)
@@ -225,7 +229,8 @@ type ExportService_ExportQualityFindingsClient = grpc.ServerStreamingClient[Expo
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
 // records, involvements, concerns, referrals and plans has the form of the import
-// template, and can be imported again.
+// template, and can be imported again. In the same hub that changes nothing; another hub
+// takes concerns that are OPEN and referrals that are SENT, and no others.
 type ExportServiceServer interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -237,11 +242,14 @@ type ExportServiceServer interface {
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportInvolvements(*ExportInvolvementsRequest, grpc.ServerStreamingServer[ExportInvolvementsResponse]) error
 	// Exports the concerns that an agency shared, also those that were closed or taken
-	// back, the newest first.
+	// back, the newest first. Imported again, none of them changes; one that is over is
+	// refused by a hub that does not have it.
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportConcerns(*ExportConcernsRequest, grpc.ServerStreamingServer[ExportConcernsResponse]) error
 	// Exports the referrals that an agency sent, in whatever state, the newest first.
+	// Imported again, none of them changes; one that is not SENT is refused by a hub that
+	// does not have it.
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportReferrals(*ExportReferralsRequest, grpc.ServerStreamingServer[ExportReferralsResponse]) error
