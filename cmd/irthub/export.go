@@ -20,6 +20,7 @@ type exportCommand struct {
 	Concerns     exportConcernsCommand     `cmd:"" help:"The concerns that an agency shared, also closed ones."`
 	Referrals    exportReferralsCommand    `cmd:"" help:"The referrals that an agency sent, in whatever state."`
 	Plans        exportPlansCommand        `cmd:"" help:"An agency's plans, also those that have ended."`
+	Consents     exportConsentsCommand     `cmd:"" help:"The consents that an agency recorded, also those that have ended or were withdrawn."`
 	Accesses     exportAccessesCommand     `cmd:"" help:"The accesses to a child, as far as you may see them."`
 }
 
@@ -104,6 +105,16 @@ func (c *exportPlansCommand) Run(ctx context.Context, s streams) error {
 		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportPlansResponse], error) {
 			return client.ExportPlans(ctx, &irtv1.ExportPlansRequest{Parent: parent})
 		}, (*irtv1.ExportPlansResponse).GetPlans)
+}
+
+type exportConsentsCommand struct{ exportOwnFlags }
+
+// Run writes the consents to standard output.
+func (c *exportConsentsCommand) Run(ctx context.Context, s streams) error {
+	return exportOwn(s, &c.exportOwnFlags, recordfile.Consents(),
+		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportConsentsResponse], error) {
+			return client.ExportConsents(ctx, &irtv1.ExportConsentsRequest{Parent: parent})
+		}, (*irtv1.ExportConsentsResponse).GetConsents)
 }
 
 type exportAccessesCommand struct {

@@ -20,6 +20,7 @@ type importCommand struct {
 	Concerns     importConcernsCommand     `cmd:"" help:"Import concerns in the hub's own form: CSV or one JSON object a line."`
 	Referrals    importReferralsCommand    `cmd:"" help:"Import referrals in the hub's own form: CSV or one JSON object a line."`
 	Plans        importPlansCommand        `cmd:"" help:"Import plans of social care in the hub's own form: CSV or one JSON object a line."`
+	Consents     importConsentsCommand     `cmd:"" help:"Import consents in the hub's own form: CSV or one JSON object a line."`
 	SchoolCohort importCohortCommand       `cmd:"" help:"Import a school's cohort or class list, CSV."`
 	CINCensus    importCensusCommand       `cmd:"" name:"cin-census" help:"Import a children in need census, XML."`
 	GPPractices  importPracticesCommand    `cmd:"" name:"gp-practices" help:"Import the NHS register of GP practices, epraccur.csv."`
@@ -138,6 +139,25 @@ func (c *importPlansCommand) Run(ctx context.Context, s streams) error {
 		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_PLANS_NDJSON)
 	}
 	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_PLANS)
+}
+
+type importConsentsCommand struct{ importFlags }
+
+// Help is shown by irthub import consents --help.
+func (importConsentsCommand) Help() string {
+	return `Sends consents in the hub's own form, CSV or one JSON object a line (.ndjson, .jsonl). name is your own id of the consent, childRecord your own id of the child's record, scope SHARING, SENSITIVE_INVOLVEMENT or RETENTION (in JSON CONSENT_SCOPE_SHARING and so on), categories.1 and so on what may be shared, recipients.1 and so on with which agencies, givenBy CHILD or PARENTAL_RESPONSIBILITY. A consent that is sent again replaces the earlier version; one that was withdrawn does not come back.
+
+Example:
+
+  irthub import consents consents.csv --agency social-care-1`
+}
+
+// Run imports the file.
+func (c *importConsentsCommand) Run(ctx context.Context, s streams) error {
+	if c.isJSON() {
+		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS_NDJSON)
+	}
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS)
 }
 
 type importCensusCommand struct{ importFlags }

@@ -104,7 +104,7 @@ func isTable(format irtv1.ImportFormat) bool {
 	case irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT, irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES,
 		irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS,
 		irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS,
-		irtv1.ImportFormat_IMPORT_FORMAT_PLANS:
+		irtv1.ImportFormat_IMPORT_FORMAT_PLANS, irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS:
 		return true
 	}
 	return false

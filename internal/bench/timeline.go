@@ -197,7 +197,7 @@ func (l *lab) timelines(ctx context.Context, pool *pgxpool.Pool) (*timeline.Serv
 	index, with := children.New(pool, directory, tokens, writer), involvement.New(pool, directory, tokens, writer)
 	raised := concerns.New(pool, directory, tokens, writer, concerns.Options{})
 	referred := referrals.New(pool, directory, tokens, writer, with.Involve)
-	agreed, asked := consent.New(pool, directory, tokens), contact.New(pool, directory, tokens)
+	agreed, asked := consent.New(pool, directory, tokens, writer), contact.New(pool, directory, tokens)
 	service := timeline.New(timeline.Sources{
 		Children: index, Involvements: with, Concerns: raised, Referrals: referred, Consents: agreed, Contacts: asked,
 	}, tokens)

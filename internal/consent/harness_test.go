@@ -2,6 +2,7 @@ package consent_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -58,9 +59,10 @@ func newHub(t testing.TB) *hub {
 	}
 	access := audit.NewWriter(pool)
 	c := children.New(pool, directory, tokens, access)
+	s := consent.New(pool, directory, tokens, access)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := c.Close(ctx); err != nil {
+		if err := errors.Join(s.Close(ctx), c.Close(ctx)); err != nil {
 			t.Error(err)
 		}
 		if err := access.Close(ctx); err != nil {
@@ -68,7 +70,7 @@ func newHub(t testing.TB) *hub {
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, c, consent.New(pool, directory, tokens)}
+	return &hub{t, pool, c, s}
 }
 
 // kinds of the agencies in the harness, which a caller's token would lead to.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -20,40 +19,6 @@ import (
 // parseName reads agencies/{agency}/consents/{local_id}.
 func parseName(name string) (agency, localID string, ok bool) {
 	return agencies.ParseChildName(name, "consents")
-}
-
-// RecordConsent implements irt.v1.ConsentService.
-func (s *Service) RecordConsent(ctx context.Context, req *irtv1.RecordConsentRequest) (*irtv1.Consent, error) {
-	caller := identity.FromContext(ctx)
-	agency, localID, ok := parseName(req.GetConsent().GetName())
-	if ok && !sharing.MayWrite(caller, agency) {
-		return nil, rpc.Denied()
-	}
-	given := proto.CloneOf(req.GetConsent())
-	standard.NormaliseConsent(given)
-	if faults, _ := standard.Check(&irtv1.RecordConsentRequest{Consent: given}, standard.Options{}); len(faults) > 0 {
-		return nil, rpc.Invalid(faults)
-	}
-	if given.GetScope() == irtv1.ConsentScope_CONSENT_SCOPE_SENSITIVE_INVOLVEMENT && !sharing.SensitiveVisible(caller, agency) {
-		return nil, rpc.Denied()
-	}
-	next, err := s.versionOf(ctx, given, agency, localID)
-	if err != nil {
-		return nil, err
-	}
-	about, err := children.ReadAsked("consent", agency, given.GetChild(), given.GetChildRecord())
-	if err != nil {
-		return nil, hidden(caller, err)
-	}
-	var stored *version
-	err = s.inChange(ctx, next.name, func(c *change) (err error) {
-		stored, err = c.record(ctx, next, about, given.GetEtag())
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return stored.message(true), nil
 }
 
 // versionOf takes from a consent, which has been checked, what is stored of it.
@@ -90,11 +55,8 @@ func (s *Service) known(ctx context.Context, agency, field string) error {
 	}})
 }
 
-// record works out what a consent comes to and stores it.
-func (c *change) record(ctx context.Context, next *version, about children.Asked, etag string) (*version, error) {
-	if err := children.LockName(ctx, c.tx, lockClass, next.id); err != nil {
-		return nil, err
-	}
+// record works out what a consent comes to, and stores it; it refuses it before that.
+func (c *change) record(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
 	sub, err := c.subject(ctx, about)
 	if err != nil {
 		return nil, err
@@ -103,7 +65,7 @@ func (c *change) record(ctx context.Context, next *version, about children.Asked
 	if err != nil {
 		return nil, err
 	}
-	if err := c.mayRecord(ctx, cur, next, sub, etag); err != nil {
+	if err := maySpeakOf(cur, sub, fits); err != nil {
 		return nil, err
 	}
 	next.childID, next.recordID, next.recordLocalID = sub.Child, sub.Record, sub.RecordLocalID
@@ -112,6 +74,9 @@ func (c *change) record(ctx context.Context, next *version, about children.Asked
 	}
 	if cur != nil && next.says(cur) {
 		return cur, nil
+	}
+	if err := c.mayRecord(cur, next, sub); err != nil {
+		return nil, err
 	}
 	return next, c.settle(ctx, cur, next, irtv1.EventKind_EVENT_KIND_CONSENT_RECORDED)
 }
@@ -130,9 +95,9 @@ func (c *change) subject(ctx context.Context, about children.Asked) (*children.S
 	return sub, nil
 }
 
-// mayRecord says why a consent cannot be recorded.
-func (c *change) mayRecord(ctx context.Context, cur, next *version, sub *children.Subject, etag string) error {
-	if err := rpc.CheckEtag(ctx, etag, etagOf(cur)); err != nil {
+// maySpeakOf says why nothing can be said of the present version.
+func maySpeakOf(cur *version, sub *children.Subject, fits func(etag string) error) error {
+	if err := fits(etagOf(cur)); err != nil {
 		return err
 	}
 	if cur != nil && cur.childID != sub.Child {
@@ -140,6 +105,14 @@ func (c *change) mayRecord(ctx context.Context, cur, next *version, sub *childre
 			Field: "consent.child", RuleID: "CONSENT_OTHER_CHILD", Description: "The consent of that name is about another child.",
 			Action: "Record a consent under a name of its own.",
 		}})
+	}
+	return nil
+}
+
+// mayRecord says why a consent that says something new cannot be recorded.
+func (c *change) mayRecord(cur, next *version, sub *children.Subject) error {
+	if next.state == withdrawn {
+		return rpc.Precondition("The file says that the consent was withdrawn, and the hub does not have it so. Withdraw it in the hub.")
 	}
 	if cur != nil && cur.state == withdrawn {
 		return rpc.Precondition("The consent was withdrawn. If it was given again, record that as a new consent, under a name of its own.")

@@ -8,6 +8,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,23 +40,31 @@ type Service struct {
 	pool      *pgxpool.Pool
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
+	writer    *children.Writer // of consents
 	today     func() time.Time
 	ofChild   *children.Lister[listed]
 }
 
-// New makes the service; Close ends it.
-func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens) *Service {
-	s := &Service{pool: pool, directory: directory, tokens: tokens, today: standard.Today}
+// New makes the service and starts its write pipeline; Close ends it.
+func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
+	s := &Service{
+		pool: pool, directory: directory, tokens: tokens, writer: children.NewWriter(pool, access, "consents", lockClass), today: standard.Today,
+	}
 	s.ofChild = children.NewLister(pool, "consents", listNow,
 		func() pgx.NamedArgs { return pgx.NamedArgs{"sensitive": listOf(directory.Sensitive())} }, children.Scans(scanListed))
 	return s
 }
 
 // Pipelines are what the service's batchers have done.
-func (s *Service) Pipelines() []batch.Stats { return s.ofChild.Pipelines() }
+func (s *Service) Pipelines() []batch.Stats {
+	return append(s.writer.Pipelines(), s.ofChild.Pipelines()...)
+}
 
-// Close answers those who have asked and refuses those who come after.
-func (s *Service) Close(ctx context.Context) error { return s.ofChild.Close(ctx) }
+// Close writes what was accepted, answers those who have asked and refuses what comes
+// after.
+func (s *Service) Close(ctx context.Context) error {
+	return errors.Join(s.writer.Close(ctx), s.ofChild.Close(ctx))
+}
 
 // change is one transaction of this package: it holds the child it is about, and
 // records the access and what is to be told of it.
@@ -73,10 +82,14 @@ type change struct {
 // the thing of that name.
 func (s *Service) inChange(ctx context.Context, name func() string, fn func(*change) error) error {
 	return children.Change(ctx, s.pool, name, func(tx pgx.Tx) ([]events.Event, error) {
-		c := &change{s: s, tx: tx, caller: identity.FromContext(ctx), access: audit.FromContext(ctx), today: s.today()}
+		c := s.change(tx, identity.FromContext(ctx), audit.FromContext(ctx))
 		err := fn(c)
 		return c.events, err
 	})
+}
+
+func (s *Service) change(tx pgx.Tx, caller identity.Caller, access *audit.Entry) *change {
+	return &change{s: s, tx: tx, caller: caller, access: access, today: s.today()}
 }
 
 // lockClass keeps the advisory locks of this package apart from everybody else's.

@@ -71,20 +71,47 @@ func (s *Service) ExportInvolvements(
 	if err != nil {
 		return err
 	}
+	return eachPlace(ctx, agency, s.involvements.Export,
+		func(all []*irtv1.Involvement) error {
+			return stream.Send(&irtv1.ExportInvolvementsResponse{Involvements: all})
+		})
+}
+
+// ExportConsents implements irtv1.ExportServiceServer.
+func (s *Service) ExportConsents(
+	req *irtv1.ExportConsentsRequest, stream grpc.ServerStreamingServer[irtv1.ExportConsentsResponse],
+) error {
+	ctx := stream.Context()
+	agency, err := exported(ctx, req.GetParent())
+	if err != nil {
+		return err
+	}
+	return eachPlace(ctx, agency, s.consents.Export,
+		func(all []*irtv1.Consent) error { return stream.Send(&irtv1.ExportConsentsResponse{Consents: all}) })
+}
+
+// eachPlace sends what an agency has, from place to place in the order of the keys, and
+// adds it to the access entry.
+func eachPlace[R interface {
+	GetName() string
+	GetChild() string
+}](
+	ctx context.Context, agency string, read func(ctx context.Context, agency string, after []byte, limit int) ([]R, []byte, error), send func([]R) error,
+) error {
 	entry := audit.FromContext(ctx)
 	for after := []byte(nil); ; {
-		list, last, err := s.involvements.Export(ctx, agency, after, exportBatch)
+		list, last, err := read(ctx, agency, after, exportBatch)
 		if err != nil || last == nil {
 			return err
 		}
-		for _, i := range list {
-			if child, err := rpc.ParseChildName(i.GetChild()); err == nil {
+		for _, m := range list {
+			if child, err := rpc.ParseChildName(m.GetChild()); err == nil {
 				entry.AddChild(child)
 			}
-			entry.AddReturned(i.GetName())
+			entry.AddReturned(m.GetName())
 		}
 		if len(list) > 0 {
-			if err := stream.Send(&irtv1.ExportInvolvementsResponse{Involvements: list}); err != nil {
+			if err := send(list); err != nil {
 				return err
 			}
 		}

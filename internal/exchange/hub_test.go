@@ -28,6 +28,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/children"
 	"irthub/internal/concerns"
+	"irthub/internal/consent"
 	"irthub/internal/exchange"
 	"irthub/internal/identity"
 	"irthub/internal/involvement"
@@ -65,13 +66,14 @@ func newHub(t testing.TB) *hub {
 	worried := concerns.New(pool, directory, tokens, writer, concerns.Options{})
 	referred := referrals.New(pool, directory, tokens, writer, involved.Involve)
 	planned := plans.New(pool, directory, tokens, writer)
+	agreed := consent.New(pool, directory, tokens, writer)
 	keys, err := accesslog.LoadOrCreateKeys(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	service := exchange.New(exchange.Options{
-		Pool: pool, Directory: directory, Records: records, Involvements: involved, Concerns: worried, Referrals: referred, Plans: planned, Tokens: tokens,
-		Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
+		Pool: pool, Directory: directory, Records: records, Involvements: involved, Concerns: worried, Referrals: referred, Plans: planned,
+		Consents: agreed, Tokens: tokens, Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
 	})
 	server := grpc.NewServer(append(rpc.ServerOptions(),
 		grpc.ChainUnaryInterceptor(callerUnary, audit.UnaryInterceptor(writer), identity.AuthoriseUnary, rpc.UnaryValidate),
@@ -90,7 +92,7 @@ func newHub(t testing.TB) *hub {
 		server.GracefulStop()
 		service.Close()
 		ctx := context.WithoutCancel(t.Context())
-		if err := errors.Join(records.Close(ctx), worried.Close(ctx), referred.Close(ctx), involved.Close(ctx)); err != nil {
+		if err := errors.Join(records.Close(ctx), worried.Close(ctx), referred.Close(ctx), involved.Close(ctx), planned.Close(ctx), agreed.Close(ctx)); err != nil {
 			t.Errorf("closing the write pipeline: %v", err)
 		}
 		if err := writer.Close(ctx); err != nil {

@@ -33,6 +33,7 @@ var (
 	involvements = kind{recordfile.Involvements(), "involvement", "involvements", func() proto.Message { return &irtv1.Involvement{} }}
 	concerns     = kind{recordfile.Concerns(), "concern", "concerns", func() proto.Message { return &irtv1.Concern{} }}
 	referrals    = kind{recordfile.Referrals(), "referral", "referrals", func() proto.Message { return &irtv1.Referral{} }}
+	consents     = kind{recordfile.Consents(), "consent", "consents", func() proto.Message { return &irtv1.Consent{} }}
 	plans        = kind{recordfile.Plans(), "plan", "plans", func() proto.Message { return &irtv1.ProtectionPlan{} }}
 )
 
@@ -58,14 +59,23 @@ func (k kind) qualify(agency string, m proto.Message) {
 		}
 		r.Set(f, protoreflect.ValueOfString(qualified(agency, collection, r.Get(f).String())))
 	}
-	if m, ok := m.(*irtv1.Referral); ok {
-		if id := standard.CleanText(m.GetRecipient()); id != "" {
-			if _, whole := agencies.ParseName(id); !whole {
-				id = agencies.Name(id)
-			}
-			m.Recipient = id
+	switch m := m.(type) {
+	case *irtv1.Referral:
+		m.Recipient = agencyNamed(m.GetRecipient())
+	case *irtv1.Consent:
+		for i, id := range m.GetRecipients() {
+			m.Recipients[i] = agencyNamed(id)
 		}
 	}
+}
+
+// agencyNamed completes the name of another agency, of which a file may give the id alone.
+func agencyNamed(id string) string {
+	id = standard.CleanText(id)
+	if _, whole := agencies.ParseName(id); whole || id == "" {
+		return id
+	}
+	return agencies.Name(id)
 }
 
 // normalise puts what a row holds into the standard's form.
@@ -81,6 +91,8 @@ func normalise(m proto.Message) {
 		standard.NormaliseReferral(m)
 	case *irtv1.ProtectionPlan:
 		standard.NormalisePlan(m)
+	case *irtv1.Consent:
+		standard.NormaliseConsent(m)
 	}
 }
 
@@ -95,6 +107,8 @@ func (s *Service) submitPart(ctx context.Context, p hanging, validateOnly bool) 
 		return s.referrals.Submit(ctx, p, validateOnly)
 	case *irtv1.ProtectionPlan:
 		return s.plans.Submit(ctx, p, validateOnly)
+	case *irtv1.Consent:
+		return s.consents.Submit(ctx, p, validateOnly)
 	}
 	return false, fmt.Errorf("exchange: a row with a %T", p)
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -39,9 +40,22 @@ func openRecords(j *job, file io.Reader, k kind) (source, error) {
 	if fault != nil {
 		return nil, fault
 	}
+	if k.form == consents.form && len(layout.Ignored) > 0 {
+		return nil, unknownColumns(layout.Ignored)
+	}
 	r.layout, r.width = layout, len(header.Cells)
 	j.state.IgnoredColumns, j.header = layout.Ignored, header.Cells
 	return r, nil
+}
+
+// unknownColumns refuses a file of consents with columns that its form does not have:
+// where one of them is to say what a consent is restricted to, the rest says more than
+// was agreed.
+func unknownColumns(names []string) *textfile.FormatError {
+	return &textfile.FormatError{
+		RuleID: "IMPORT_COLUMNS_UNKNOWN", Description: fmt.Sprintf("The form of consents has no columns %s.", strings.Join(names, ", ")),
+		Action: "Name the columns as the template has them, or leave them out. Nothing of a consent may be lost.",
+	}
 }
 
 // next implements source.
@@ -93,14 +107,17 @@ func (l *line) hold(m proto.Message, agency string, k kind, tell func([]standard
 	}
 }
 
-// clearHubs empties the fields that only the hub sets, but for where a concern or a
-// referral stands: a file is not to share anew what is over.
+// clearHubs empties the fields that only the hub sets, but for where a concern, a
+// referral or a consent stands: a file is not to share anew what is over, or to record
+// anew what was withdrawn.
 func clearHubs(m proto.Message) {
 	switch m := m.(type) {
 	case *irtv1.Concern:
 		defer func(s irtv1.ConcernState) { m.State = s }(m.GetState())
 	case *irtv1.Referral:
 		defer func(s irtv1.ReferralState) { m.State = s }(m.GetState())
+	case *irtv1.Consent:
+		defer func(s irtv1.ConsentState) { m.State = s }(m.GetState())
 	}
 	standard.ClearOutputOnly(m)
 }

@@ -52,6 +52,12 @@ type Plans interface {
 	Submit(ctx context.Context, p *irtv1.ProtectionPlan, validateOnly bool) (changed bool, err error)
 }
 
+// Consents takes consents in, as Involvements does.
+type Consents interface {
+	Export(ctx context.Context, agency string, after []byte, limit int) (list []*irtv1.Consent, last []byte, err error)
+	Submit(ctx context.Context, c *irtv1.Consent, validateOnly bool) (changed bool, err error)
+}
+
 // Accesses lists accesses, each to whom it may be shown.
 type Accesses interface {
 	ListAccesses(ctx context.Context, req *irtv1.ListAccessesRequest) (*irtv1.ListAccessesResponse, error)
@@ -74,6 +80,7 @@ type Service struct {
 	concerns     Concerns
 	referrals    Referrals
 	plans        Plans
+	consents     Consents
 	accesses     Accesses
 	findings     Findings
 	tokens       *rpc.PageTokens
@@ -92,6 +99,7 @@ type Options struct {
 	Concerns     Concerns
 	Referrals    Referrals
 	Plans        Plans
+	Consents     Consents
 	Accesses     Accesses
 	Findings     Findings
 	Tokens       *rpc.PageTokens
@@ -103,7 +111,7 @@ func New(o Options) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
-		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, accesses: o.Accesses, findings: o.Findings,
+		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, consents: o.Consents, accesses: o.Accesses, findings: o.Findings,
 		tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
@@ -279,6 +287,8 @@ var openers = map[irtv1.ImportFormat]opener{
 	irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS_NDJSON:     referrals.lines,
 	irtv1.ImportFormat_IMPORT_FORMAT_PLANS:                plans.table,
 	irtv1.ImportFormat_IMPORT_FORMAT_PLANS_NDJSON:         plans.lines,
+	irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS:             consents.table,
+	irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS_NDJSON:      consents.lines,
 }
 
 // readRows reads the files of a form that has rows of records.

@@ -203,6 +203,16 @@ func (g *Gateway) exportPlans(w http.ResponseWriter, r *http.Request, path map[s
 		}, (*irtv1.ExportPlansResponse).GetPlans)
 }
 
+// exportConsents answers GET /v1/agencies/{agency}/consents:export.
+func (g *Gateway) exportConsents(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	form := recordfile.Consents()
+	export(g, w, r, irtv1.ExportService_ExportConsents_FullMethodName, "consents", form.Columns(),
+		func(m *irtv1.Consent) []string { return form.Row(m) },
+		func(ctx context.Context) (page[*irtv1.ExportConsentsResponse], error) {
+			return g.exports.ExportConsents(ctx, &irtv1.ExportConsentsRequest{Parent: path["parent"]})
+		}, (*irtv1.ExportConsentsResponse).GetConsents)
+}
+
 // exportAccesses answers GET /v1/children/{child}/accesses:export.
 func (g *Gateway) exportAccesses(w http.ResponseWriter, r *http.Request, path map[string]string) {
 	export(g, w, r, irtv1.ExportService_ExportAccesses_FullMethodName, "accesses", recordfile.AccessColumns, recordfile.AccessRow,

@@ -40,6 +40,10 @@ func (*services) ExportPlans(_ *irtv1.ExportPlansRequest, s grpc.ServerStreaming
 	return s.Send(&irtv1.ExportPlansResponse{Plans: []*irtv1.ProtectionPlan{{Name: "agencies/a/plans/1", StartDate: "2026-01-12"}}})
 }
 
+func (*services) ExportConsents(_ *irtv1.ExportConsentsRequest, s grpc.ServerStreamingServer[irtv1.ExportConsentsResponse]) error {
+	return s.Send(&irtv1.ExportConsentsResponse{Consents: []*irtv1.Consent{{Name: "agencies/a/consents/1", GivenBy: "CHILD"}}})
+}
+
 func (*services) ExportAccesses(_ *irtv1.ExportAccessesRequest, s grpc.ServerStreamingServer[irtv1.ExportAccessesResponse]) error {
 	return s.Send(&irtv1.ExportAccessesResponse{Accesses: []*irtv1.Access{{Name: "accesses/1"}}})
 }
@@ -87,6 +91,12 @@ func (*services) SubmitReferrals(s grpc.BidiStreamingServer[irtv1.SubmitReferral
 func (*services) SubmitPlans(s grpc.BidiStreamingServer[irtv1.SubmitPlansRequest, irtv1.SubmitPlansResponse]) error {
 	return answerEach(s, func(r *irtv1.SubmitPlansRequest) *irtv1.SubmitPlansResponse {
 		return &irtv1.SubmitPlansResponse{RequestId: r.GetRequestId()}
+	})
+}
+
+func (*services) SubmitConsents(s grpc.BidiStreamingServer[irtv1.SubmitConsentsRequest, irtv1.SubmitConsentsResponse]) error {
+	return answerEach(s, func(r *irtv1.SubmitConsentsRequest) *irtv1.SubmitConsentsResponse {
+		return &irtv1.SubmitConsentsResponse{RequestId: r.GetRequestId()}
 	})
 }
 

@@ -84,6 +84,14 @@ func (g *Gateway) submitPlans(w http.ResponseWriter, r *http.Request, _ map[stri
 		}))
 }
 
+func (g *Gateway) submitConsents(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	client := irtv1.NewConsentServiceClient(g.options.Conn)
+	g.submit(w, r, irtv1.ConsentService_SubmitConsents_FullMethodName, stream(client.SubmitConsents,
+		func(e *rpcstatus.Status) proto.Message {
+			return &irtv1.SubmitConsentsResponse{Outcome: &irtv1.SubmitConsentsResponse_Error{Error: e}}
+		}))
+}
+
 // message is a message of the type T, which is a struct.
 type message[T any] interface {
 	*T

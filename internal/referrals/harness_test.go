@@ -62,18 +62,19 @@ func newHub(t testing.TB) *hub {
 		t.Fatal(err)
 	}
 	access := audit.NewWriter(pool)
+	agreed := consent.New(pool, directory, tokens, access)
 	c, i := children.New(pool, directory, tokens, access), involvement.New(pool, directory, tokens, access)
 	r := referrals.New(pool, directory, tokens, access, i.Involve)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		for _, err := range []error{c.Close(ctx), r.Close(ctx), i.Close(ctx), access.Close(ctx)} {
+		for _, err := range []error{agreed.Close(ctx), c.Close(ctx), r.Close(ctx), i.Close(ctx), access.Close(ctx)} {
 			if err != nil {
 				t.Error(err)
 			}
 		}
 		directory.Close()
 	})
-	return &hub{t, pool, c, consent.New(pool, directory, tokens), i, r}
+	return &hub{t, pool, c, agreed, i, r}
 }
 
 // as is the context of a call by an agency's system.

@@ -38,6 +38,7 @@ func samples(s *subject, others []*subject) map[string][]proto.Message {
 		"ExportService/ExportInvolvements":    {&irtv1.ExportInvolvementsRequest{Parent: school}, &irtv1.ExportInvolvementsRequest{Parent: "agencies/clinic-1"}},
 		"ExportService/ExportConcerns":        {&irtv1.ExportConcernsRequest{Parent: school}, &irtv1.ExportConcernsRequest{Parent: "agencies/clinic-1"}},
 		"ExportService/ExportPlans":           {&irtv1.ExportPlansRequest{Parent: "agencies/social-1"}, &irtv1.ExportPlansRequest{Parent: "agencies/clinic-1"}},
+		"ExportService/ExportConsents":        {&irtv1.ExportConsentsRequest{Parent: school}, &irtv1.ExportConsentsRequest{Parent: "agencies/clinic-1"}},
 		"ExportService/ExportReferrals":       {&irtv1.ExportReferralsRequest{Parent: school}, &irtv1.ExportReferralsRequest{Parent: "agencies/clinic-1"}},
 		"ExportService/ExportQualityFindings": {&irtv1.ExportQualityFindingsRequest{}, &irtv1.ExportQualityFindingsRequest{Agency: school}},
 		"ExportService/ExportAccesses":        {&irtv1.ExportAccessesRequest{Parent: s.name}},

@@ -11,6 +11,7 @@ package irtv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -104,7 +105,9 @@ func (SharingRemedyKind) EnumDescriptor() ([]byte, []int) {
 type RecordConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consent.
-	Consent       *Consent `protobuf:"bytes,1,opt,name=consent,proto3" json:"consent,omitempty"`
+	Consent *Consent `protobuf:"bytes,1,opt,name=consent,proto3" json:"consent,omitempty"`
+	// Only check: answer as if it were recorded, write nothing and tell nobody.
+	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,6 +149,173 @@ func (x *RecordConsentRequest) GetConsent() *Consent {
 	return nil
 }
 
+func (x *RecordConsentRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// One consent of a stream.
+type SubmitConsentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's own mark for this request, returned with its answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The consent.
+	Consent *Consent `protobuf:"bytes,2,opt,name=consent,proto3" json:"consent,omitempty"`
+	// As in RecordConsentRequest.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitConsentsRequest) Reset() {
+	*x = SubmitConsentsRequest{}
+	mi := &file_irt_v1_consent_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitConsentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitConsentsRequest) ProtoMessage() {}
+
+func (x *SubmitConsentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_consent_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitConsentsRequest.ProtoReflect.Descriptor instead.
+func (*SubmitConsentsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SubmitConsentsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitConsentsRequest) GetConsent() *Consent {
+	if x != nil {
+		return x.Consent
+	}
+	return nil
+}
+
+func (x *SubmitConsentsRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The answer to one consent of a stream.
+type SubmitConsentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mark of the request.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// One of the two is set.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SubmitConsentsResponse_Result
+	//	*SubmitConsentsResponse_Error
+	Outcome       isSubmitConsentsResponse_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitConsentsResponse) Reset() {
+	*x = SubmitConsentsResponse{}
+	mi := &file_irt_v1_consent_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitConsentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitConsentsResponse) ProtoMessage() {}
+
+func (x *SubmitConsentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_consent_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitConsentsResponse.ProtoReflect.Descriptor instead.
+func (*SubmitConsentsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SubmitConsentsResponse) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitConsentsResponse) GetOutcome() isSubmitConsentsResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SubmitConsentsResponse) GetResult() *Consent {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitConsentsResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *SubmitConsentsResponse) GetError() *status.Status {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitConsentsResponse_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isSubmitConsentsResponse_Outcome interface {
+	isSubmitConsentsResponse_Outcome()
+}
+
+type SubmitConsentsResponse_Result struct {
+	// The consent as it stands now, which is durable.
+	Result *Consent `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+type SubmitConsentsResponse_Error struct {
+	// The consent was refused, with the same body as the unary call gives.
+	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*SubmitConsentsResponse_Result) isSubmitConsentsResponse_Outcome() {}
+
+func (*SubmitConsentsResponse_Error) isSubmitConsentsResponse_Outcome() {}
+
 // A request to withdraw a consent.
 type WithdrawConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -159,7 +329,7 @@ type WithdrawConsentRequest struct {
 
 func (x *WithdrawConsentRequest) Reset() {
 	*x = WithdrawConsentRequest{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[1]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -171,7 +341,7 @@ func (x *WithdrawConsentRequest) String() string {
 func (*WithdrawConsentRequest) ProtoMessage() {}
 
 func (x *WithdrawConsentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[1]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -184,7 +354,7 @@ func (x *WithdrawConsentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawConsentRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawConsentRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WithdrawConsentRequest) GetName() string {
@@ -212,7 +382,7 @@ type GetConsentRequest struct {
 
 func (x *GetConsentRequest) Reset() {
 	*x = GetConsentRequest{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[2]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +394,7 @@ func (x *GetConsentRequest) String() string {
 func (*GetConsentRequest) ProtoMessage() {}
 
 func (x *GetConsentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[2]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +407,7 @@ func (x *GetConsentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConsentRequest.ProtoReflect.Descriptor instead.
 func (*GetConsentRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetConsentRequest) GetName() string {
@@ -269,7 +439,7 @@ type ListConsentsRequest struct {
 
 func (x *ListConsentsRequest) Reset() {
 	*x = ListConsentsRequest{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[3]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +451,7 @@ func (x *ListConsentsRequest) String() string {
 func (*ListConsentsRequest) ProtoMessage() {}
 
 func (x *ListConsentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[3]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,7 +464,7 @@ func (x *ListConsentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsentsRequest.ProtoReflect.Descriptor instead.
 func (*ListConsentsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListConsentsRequest) GetParent() string {
@@ -354,7 +524,7 @@ type ListConsentsResponse struct {
 
 func (x *ListConsentsResponse) Reset() {
 	*x = ListConsentsResponse{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[4]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +536,7 @@ func (x *ListConsentsResponse) String() string {
 func (*ListConsentsResponse) ProtoMessage() {}
 
 func (x *ListConsentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[4]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +549,7 @@ func (x *ListConsentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConsentsResponse.ProtoReflect.Descriptor instead.
 func (*ListConsentsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{4}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListConsentsResponse) GetConsents() []*Consent {
@@ -420,7 +590,7 @@ type CheckSharingRequest struct {
 
 func (x *CheckSharingRequest) Reset() {
 	*x = CheckSharingRequest{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[5]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +602,7 @@ func (x *CheckSharingRequest) String() string {
 func (*CheckSharingRequest) ProtoMessage() {}
 
 func (x *CheckSharingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[5]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +615,7 @@ func (x *CheckSharingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSharingRequest.ProtoReflect.Descriptor instead.
 func (*CheckSharingRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{5}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CheckSharingRequest) GetChild() string {
@@ -487,7 +657,7 @@ type CheckSharingResponse struct {
 
 func (x *CheckSharingResponse) Reset() {
 	*x = CheckSharingResponse{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[6]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +669,7 @@ func (x *CheckSharingResponse) String() string {
 func (*CheckSharingResponse) ProtoMessage() {}
 
 func (x *CheckSharingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[6]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +682,7 @@ func (x *CheckSharingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSharingResponse.ProtoReflect.Descriptor instead.
 func (*CheckSharingResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{6}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CheckSharingResponse) GetDecisions() []*SharingDecision {
@@ -543,7 +713,7 @@ type SharingDecision struct {
 
 func (x *SharingDecision) Reset() {
 	*x = SharingDecision{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[7]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +725,7 @@ func (x *SharingDecision) String() string {
 func (*SharingDecision) ProtoMessage() {}
 
 func (x *SharingDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[7]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +738,7 @@ func (x *SharingDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharingDecision.ProtoReflect.Descriptor instead.
 func (*SharingDecision) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{7}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SharingDecision) GetCategory() Category {
@@ -628,7 +798,7 @@ type SharingRemedy struct {
 
 func (x *SharingRemedy) Reset() {
 	*x = SharingRemedy{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[8]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +810,7 @@ func (x *SharingRemedy) String() string {
 func (*SharingRemedy) ProtoMessage() {}
 
 func (x *SharingRemedy) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[8]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +823,7 @@ func (x *SharingRemedy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharingRemedy.ProtoReflect.Descriptor instead.
 func (*SharingRemedy) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{8}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SharingRemedy) GetKind() SharingRemedyKind {
@@ -688,7 +858,7 @@ type RecordRefusalRequest struct {
 
 func (x *RecordRefusalRequest) Reset() {
 	*x = RecordRefusalRequest{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[9]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +870,7 @@ func (x *RecordRefusalRequest) String() string {
 func (*RecordRefusalRequest) ProtoMessage() {}
 
 func (x *RecordRefusalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[9]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +883,7 @@ func (x *RecordRefusalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordRefusalRequest.ProtoReflect.Descriptor instead.
 func (*RecordRefusalRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{9}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RecordRefusalRequest) GetRefusal() *Refusal {
@@ -738,7 +908,7 @@ type ListRefusalsRequest struct {
 
 func (x *ListRefusalsRequest) Reset() {
 	*x = ListRefusalsRequest{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[10]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +920,7 @@ func (x *ListRefusalsRequest) String() string {
 func (*ListRefusalsRequest) ProtoMessage() {}
 
 func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[10]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +933,7 @@ func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{10}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListRefusalsRequest) GetParent() string {
@@ -800,7 +970,7 @@ type ListRefusalsResponse struct {
 
 func (x *ListRefusalsResponse) Reset() {
 	*x = ListRefusalsResponse{}
-	mi := &file_irt_v1_consent_service_proto_msgTypes[11]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +982,7 @@ func (x *ListRefusalsResponse) String() string {
 func (*ListRefusalsResponse) ProtoMessage() {}
 
 func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_consent_service_proto_msgTypes[11]
+	mi := &file_irt_v1_consent_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +995,7 @@ func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{11}
+	return file_irt_v1_consent_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
@@ -846,9 +1016,21 @@ var File_irt_v1_consent_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_consent_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cirt/v1/consent_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14irt/v1/consent.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"R\n" +
+	"\x1cirt/v1/consent_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x14irt/v1/consent.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/quality.proto\"\x7f\n" +
 	"\x14RecordConsentRequest\x12:\n" +
-	"\aconsent\x18\x01 \x01(\v2\x0f.irt.v1.ConsentB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconsent\"d\n" +
+	"\aconsent\x18\x01 \x01(\v2\x0f.irt.v1.ConsentB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconsent\x12+\n" +
+	"\rvalidate_only\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xae\x01\n" +
+	"\x15SubmitConsentsRequest\x12,\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12:\n" +
+	"\aconsent\x18\x02 \x01(\v2\x0f.irt.v1.ConsentB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\x01R\aconsent\x12+\n" +
+	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xb1\x01\n" +
+	"\x16SubmitConsentsResponse\x12%\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\trequestId\x121\n" +
+	"\x06result\x18\x02 \x01(\v2\x0f.irt.v1.ConsentB\x06\xca\xda\x18\x02\b\x01H\x00R\x06result\x122\n" +
+	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
+	"\aoutcome\"d\n" +
 	"\x16WithdrawConsentRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\x12!\n" +
 	"\x04etag\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\x04etag\"<\n" +
@@ -905,9 +1087,10 @@ const file_irt_v1_consent_service_proto_rawDesc = "" +
 	"$SHARING_REMEDY_KIND_REASONABLE_CAUSE\x10\x04\x12%\n" +
 	"!SHARING_REMEDY_KIND_SHIELD_LIFTED\x10\x05\x12!\n" +
 	"\x1dSHARING_REMEDY_KIND_EMERGENCY\x10\x06\x12\x1e\n" +
-	"\x1aSHARING_REMEDY_KIND_REASON\x10\a2\xba\a\n" +
+	"\x1aSHARING_REMEDY_KIND_REASON\x10\a2\xb8\b\n" +
 	"\x0eConsentService\x12\x82\x01\n" +
-	"\rRecordConsent\x12\x1c.irt.v1.RecordConsentRequest\x1a\x0f.irt.v1.Consent\"B\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x023:\aconsent\x1a(/v1/{consent.name=agencies/*/consents/*}\x12\x81\x01\n" +
+	"\rRecordConsent\x12\x1c.irt.v1.RecordConsentRequest\x1a\x0f.irt.v1.Consent\"B\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x023:\aconsent\x1a(/v1/{consent.name=agencies/*/consents/*}\x12|\n" +
+	"\x0eSubmitConsents\x12\x1d.irt.v1.SubmitConsentsRequest\x1a\x1e.irt.v1.SubmitConsentsResponse\"'\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/consents:submit(\x010\x01\x12\x81\x01\n" +
 	"\x0fWithdrawConsent\x12\x1e.irt.v1.WithdrawConsentRequest\x1a\x0f.irt.v1.Consent\"=\xd2\xda\x18\x05\x12\x03\x01\x02\x03\x82\xd3\xe4\x93\x02.:\x01*\")/v1/{name=agencies/*/consents/*}:withdraw\x12m\n" +
 	"\n" +
 	"GetConsent\x12\x19.irt.v1.GetConsentRequest\x1a\x0f.irt.v1.Consent\"3\xd2\xda\x18\a\x12\x03\x01\x02\x03\x18\x01\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=agencies/*/consents/*}\x12\x7f\n" +
@@ -929,60 +1112,68 @@ func file_irt_v1_consent_service_proto_rawDescGZIP() []byte {
 }
 
 var file_irt_v1_consent_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_irt_v1_consent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_irt_v1_consent_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_irt_v1_consent_service_proto_goTypes = []any{
 	(SharingRemedyKind)(0),         // 0: irt.v1.SharingRemedyKind
 	(*RecordConsentRequest)(nil),   // 1: irt.v1.RecordConsentRequest
-	(*WithdrawConsentRequest)(nil), // 2: irt.v1.WithdrawConsentRequest
-	(*GetConsentRequest)(nil),      // 3: irt.v1.GetConsentRequest
-	(*ListConsentsRequest)(nil),    // 4: irt.v1.ListConsentsRequest
-	(*ListConsentsResponse)(nil),   // 5: irt.v1.ListConsentsResponse
-	(*CheckSharingRequest)(nil),    // 6: irt.v1.CheckSharingRequest
-	(*CheckSharingResponse)(nil),   // 7: irt.v1.CheckSharingResponse
-	(*SharingDecision)(nil),        // 8: irt.v1.SharingDecision
-	(*SharingRemedy)(nil),          // 9: irt.v1.SharingRemedy
-	(*RecordRefusalRequest)(nil),   // 10: irt.v1.RecordRefusalRequest
-	(*ListRefusalsRequest)(nil),    // 11: irt.v1.ListRefusalsRequest
-	(*ListRefusalsResponse)(nil),   // 12: irt.v1.ListRefusalsResponse
-	(*Consent)(nil),                // 13: irt.v1.Consent
-	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
-	(*Withheld)(nil),               // 15: irt.v1.Withheld
-	(Category)(0),                  // 16: irt.v1.Category
-	(Purpose)(0),                   // 17: irt.v1.Purpose
-	(*Refusal)(nil),                // 18: irt.v1.Refusal
+	(*SubmitConsentsRequest)(nil),  // 2: irt.v1.SubmitConsentsRequest
+	(*SubmitConsentsResponse)(nil), // 3: irt.v1.SubmitConsentsResponse
+	(*WithdrawConsentRequest)(nil), // 4: irt.v1.WithdrawConsentRequest
+	(*GetConsentRequest)(nil),      // 5: irt.v1.GetConsentRequest
+	(*ListConsentsRequest)(nil),    // 6: irt.v1.ListConsentsRequest
+	(*ListConsentsResponse)(nil),   // 7: irt.v1.ListConsentsResponse
+	(*CheckSharingRequest)(nil),    // 8: irt.v1.CheckSharingRequest
+	(*CheckSharingResponse)(nil),   // 9: irt.v1.CheckSharingResponse
+	(*SharingDecision)(nil),        // 10: irt.v1.SharingDecision
+	(*SharingRemedy)(nil),          // 11: irt.v1.SharingRemedy
+	(*RecordRefusalRequest)(nil),   // 12: irt.v1.RecordRefusalRequest
+	(*ListRefusalsRequest)(nil),    // 13: irt.v1.ListRefusalsRequest
+	(*ListRefusalsResponse)(nil),   // 14: irt.v1.ListRefusalsResponse
+	(*Consent)(nil),                // 15: irt.v1.Consent
+	(*status.Status)(nil),          // 16: google.rpc.Status
+	(*timestamppb.Timestamp)(nil),  // 17: google.protobuf.Timestamp
+	(*Withheld)(nil),               // 18: irt.v1.Withheld
+	(Category)(0),                  // 19: irt.v1.Category
+	(Purpose)(0),                   // 20: irt.v1.Purpose
+	(*Refusal)(nil),                // 21: irt.v1.Refusal
 }
 var file_irt_v1_consent_service_proto_depIdxs = []int32{
-	13, // 0: irt.v1.RecordConsentRequest.consent:type_name -> irt.v1.Consent
-	14, // 1: irt.v1.ListConsentsRequest.known_at:type_name -> google.protobuf.Timestamp
-	13, // 2: irt.v1.ListConsentsResponse.consents:type_name -> irt.v1.Consent
-	15, // 3: irt.v1.ListConsentsResponse.withheld:type_name -> irt.v1.Withheld
-	16, // 4: irt.v1.CheckSharingRequest.categories:type_name -> irt.v1.Category
-	17, // 5: irt.v1.CheckSharingRequest.purpose:type_name -> irt.v1.Purpose
-	8,  // 6: irt.v1.CheckSharingResponse.decisions:type_name -> irt.v1.SharingDecision
-	16, // 7: irt.v1.SharingDecision.category:type_name -> irt.v1.Category
-	9,  // 8: irt.v1.SharingDecision.remedies:type_name -> irt.v1.SharingRemedy
-	0,  // 9: irt.v1.SharingRemedy.kind:type_name -> irt.v1.SharingRemedyKind
-	18, // 10: irt.v1.RecordRefusalRequest.refusal:type_name -> irt.v1.Refusal
-	18, // 11: irt.v1.ListRefusalsResponse.refusals:type_name -> irt.v1.Refusal
-	1,  // 12: irt.v1.ConsentService.RecordConsent:input_type -> irt.v1.RecordConsentRequest
-	2,  // 13: irt.v1.ConsentService.WithdrawConsent:input_type -> irt.v1.WithdrawConsentRequest
-	3,  // 14: irt.v1.ConsentService.GetConsent:input_type -> irt.v1.GetConsentRequest
-	4,  // 15: irt.v1.ConsentService.ListConsents:input_type -> irt.v1.ListConsentsRequest
-	6,  // 16: irt.v1.ConsentService.CheckSharing:input_type -> irt.v1.CheckSharingRequest
-	10, // 17: irt.v1.ConsentService.RecordRefusal:input_type -> irt.v1.RecordRefusalRequest
-	11, // 18: irt.v1.ConsentService.ListRefusals:input_type -> irt.v1.ListRefusalsRequest
-	13, // 19: irt.v1.ConsentService.RecordConsent:output_type -> irt.v1.Consent
-	13, // 20: irt.v1.ConsentService.WithdrawConsent:output_type -> irt.v1.Consent
-	13, // 21: irt.v1.ConsentService.GetConsent:output_type -> irt.v1.Consent
-	5,  // 22: irt.v1.ConsentService.ListConsents:output_type -> irt.v1.ListConsentsResponse
-	7,  // 23: irt.v1.ConsentService.CheckSharing:output_type -> irt.v1.CheckSharingResponse
-	18, // 24: irt.v1.ConsentService.RecordRefusal:output_type -> irt.v1.Refusal
-	12, // 25: irt.v1.ConsentService.ListRefusals:output_type -> irt.v1.ListRefusalsResponse
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	15, // 0: irt.v1.RecordConsentRequest.consent:type_name -> irt.v1.Consent
+	15, // 1: irt.v1.SubmitConsentsRequest.consent:type_name -> irt.v1.Consent
+	15, // 2: irt.v1.SubmitConsentsResponse.result:type_name -> irt.v1.Consent
+	16, // 3: irt.v1.SubmitConsentsResponse.error:type_name -> google.rpc.Status
+	17, // 4: irt.v1.ListConsentsRequest.known_at:type_name -> google.protobuf.Timestamp
+	15, // 5: irt.v1.ListConsentsResponse.consents:type_name -> irt.v1.Consent
+	18, // 6: irt.v1.ListConsentsResponse.withheld:type_name -> irt.v1.Withheld
+	19, // 7: irt.v1.CheckSharingRequest.categories:type_name -> irt.v1.Category
+	20, // 8: irt.v1.CheckSharingRequest.purpose:type_name -> irt.v1.Purpose
+	10, // 9: irt.v1.CheckSharingResponse.decisions:type_name -> irt.v1.SharingDecision
+	19, // 10: irt.v1.SharingDecision.category:type_name -> irt.v1.Category
+	11, // 11: irt.v1.SharingDecision.remedies:type_name -> irt.v1.SharingRemedy
+	0,  // 12: irt.v1.SharingRemedy.kind:type_name -> irt.v1.SharingRemedyKind
+	21, // 13: irt.v1.RecordRefusalRequest.refusal:type_name -> irt.v1.Refusal
+	21, // 14: irt.v1.ListRefusalsResponse.refusals:type_name -> irt.v1.Refusal
+	1,  // 15: irt.v1.ConsentService.RecordConsent:input_type -> irt.v1.RecordConsentRequest
+	2,  // 16: irt.v1.ConsentService.SubmitConsents:input_type -> irt.v1.SubmitConsentsRequest
+	4,  // 17: irt.v1.ConsentService.WithdrawConsent:input_type -> irt.v1.WithdrawConsentRequest
+	5,  // 18: irt.v1.ConsentService.GetConsent:input_type -> irt.v1.GetConsentRequest
+	6,  // 19: irt.v1.ConsentService.ListConsents:input_type -> irt.v1.ListConsentsRequest
+	8,  // 20: irt.v1.ConsentService.CheckSharing:input_type -> irt.v1.CheckSharingRequest
+	12, // 21: irt.v1.ConsentService.RecordRefusal:input_type -> irt.v1.RecordRefusalRequest
+	13, // 22: irt.v1.ConsentService.ListRefusals:input_type -> irt.v1.ListRefusalsRequest
+	15, // 23: irt.v1.ConsentService.RecordConsent:output_type -> irt.v1.Consent
+	3,  // 24: irt.v1.ConsentService.SubmitConsents:output_type -> irt.v1.SubmitConsentsResponse
+	15, // 25: irt.v1.ConsentService.WithdrawConsent:output_type -> irt.v1.Consent
+	15, // 26: irt.v1.ConsentService.GetConsent:output_type -> irt.v1.Consent
+	7,  // 27: irt.v1.ConsentService.ListConsents:output_type -> irt.v1.ListConsentsResponse
+	9,  // 28: irt.v1.ConsentService.CheckSharing:output_type -> irt.v1.CheckSharingResponse
+	21, // 29: irt.v1.ConsentService.RecordRefusal:output_type -> irt.v1.Refusal
+	14, // 30: irt.v1.ConsentService.ListRefusals:output_type -> irt.v1.ListRefusalsResponse
+	23, // [23:31] is the sub-list for method output_type
+	15, // [15:23] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_consent_service_proto_init() }
@@ -993,13 +1184,17 @@ func file_irt_v1_consent_service_proto_init() {
 	file_irt_v1_consent_proto_init()
 	file_irt_v1_options_proto_init()
 	file_irt_v1_quality_proto_init()
+	file_irt_v1_consent_service_proto_msgTypes[2].OneofWrappers = []any{
+		(*SubmitConsentsResponse_Result)(nil),
+		(*SubmitConsentsResponse_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_consent_service_proto_rawDesc), len(file_irt_v1_consent_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ConsentService_RecordConsent_FullMethodName   = "/irt.v1.ConsentService/RecordConsent"
+	ConsentService_SubmitConsents_FullMethodName  = "/irt.v1.ConsentService/SubmitConsents"
 	ConsentService_WithdrawConsent_FullMethodName = "/irt.v1.ConsentService/WithdrawConsent"
 	ConsentService_GetConsent_FullMethodName      = "/irt.v1.ConsentService/GetConsent"
 	ConsentService_ListConsents_FullMethodName    = "/irt.v1.ConsentService/ListConsents"
@@ -46,6 +47,15 @@ type ConsentServiceClient interface {
 	// record), FAILED_PRECONDITION (it has been withdrawn: a new consent needs a name
 	// of its own), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	RecordConsent(ctx context.Context, in *RecordConsentRequest, opts ...grpc.CallOption) (*Consent, error)
+	// Submits many consents over one stream. Each request is answered by one response, in
+	// order, with the consent or its error; one error does not touch the others. An answer
+	// means that the consent is durable. A consent is known by its name, the agency's own
+	// id of it, so that a stream which broke off can be sent again: what is in changes
+	// nothing. A client that does not read answers is slowed down, then stopped. Over REST
+	// requests and answers are one JSON object a line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for RecordConsent, before any consent.
+	SubmitConsents(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitConsentsRequest, SubmitConsentsResponse], error)
 	// Withdraws a consent, at once and for good. Withdrawing one that is withdrawn
 	// changes nothing. Who may record it may withdraw it.
 	//
@@ -104,6 +114,19 @@ func (c *consentServiceClient) RecordConsent(ctx context.Context, in *RecordCons
 	}
 	return out, nil
 }
+
+func (c *consentServiceClient) SubmitConsents(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitConsentsRequest, SubmitConsentsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ConsentService_ServiceDesc.Streams[0], ConsentService_SubmitConsents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SubmitConsentsRequest, SubmitConsentsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ConsentService_SubmitConsentsClient = grpc.BidiStreamingClient[SubmitConsentsRequest, SubmitConsentsResponse]
 
 func (c *consentServiceClient) WithdrawConsent(ctx context.Context, in *WithdrawConsentRequest, opts ...grpc.CallOption) (*Consent, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -181,6 +204,15 @@ type ConsentServiceServer interface {
 	// record), FAILED_PRECONDITION (it has been withdrawn: a new consent needs a name
 	// of its own), ABORTED (ETAG_MISMATCH), PERMISSION_DENIED.
 	RecordConsent(context.Context, *RecordConsentRequest) (*Consent, error)
+	// Submits many consents over one stream. Each request is answered by one response, in
+	// order, with the consent or its error; one error does not touch the others. An answer
+	// means that the consent is durable. A consent is known by its name, the agency's own
+	// id of it, so that a stream which broke off can be sent again: what is in changes
+	// nothing. A client that does not read answers is slowed down, then stopped. Over REST
+	// requests and answers are one JSON object a line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for RecordConsent, before any consent.
+	SubmitConsents(grpc.BidiStreamingServer[SubmitConsentsRequest, SubmitConsentsResponse]) error
 	// Withdraws a consent, at once and for good. Withdrawing one that is withdrawn
 	// changes nothing. Who may record it may withdraw it.
 	//
@@ -232,6 +264,9 @@ type UnimplementedConsentServiceServer struct{}
 
 func (UnimplementedConsentServiceServer) RecordConsent(context.Context, *RecordConsentRequest) (*Consent, error) {
 	return nil, status.Error(codes.Unimplemented, "method RecordConsent not implemented")
+}
+func (UnimplementedConsentServiceServer) SubmitConsents(grpc.BidiStreamingServer[SubmitConsentsRequest, SubmitConsentsResponse]) error {
+	return status.Error(codes.Unimplemented, "method SubmitConsents not implemented")
 }
 func (UnimplementedConsentServiceServer) WithdrawConsent(context.Context, *WithdrawConsentRequest) (*Consent, error) {
 	return nil, status.Error(codes.Unimplemented, "method WithdrawConsent not implemented")
@@ -289,6 +324,13 @@ func _ConsentService_RecordConsent_Handler(srv interface{}, ctx context.Context,
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _ConsentService_SubmitConsents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConsentServiceServer).SubmitConsents(&grpc.GenericServerStream[SubmitConsentsRequest, SubmitConsentsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ConsentService_SubmitConsentsServer = grpc.BidiStreamingServer[SubmitConsentsRequest, SubmitConsentsResponse]
 
 func _ConsentService_WithdrawConsent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(WithdrawConsentRequest)
@@ -434,6 +476,13 @@ var ConsentService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ConsentService_ListRefusals_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SubmitConsents",
+			Handler:       _ConsentService_SubmitConsents_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "irt/v1/consent_service.proto",
 }

@@ -486,6 +486,98 @@ func (x *ExportPlansResponse) GetPlans() []*ProtectionPlan {
 	return nil
 }
 
+// A request for the consents that an agency recorded.
+type ExportConsentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's agency, agencies/{agency}, or agencies/-.
+	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportConsentsRequest) Reset() {
+	*x = ExportConsentsRequest{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportConsentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportConsentsRequest) ProtoMessage() {}
+
+func (x *ExportConsentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportConsentsRequest.ProtoReflect.Descriptor instead.
+func (*ExportConsentsRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExportConsentsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+// A batch of consents.
+type ExportConsentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The consents, in no order that means anything.
+	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportConsentsResponse) Reset() {
+	*x = ExportConsentsResponse{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportConsentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportConsentsResponse) ProtoMessage() {}
+
+func (x *ExportConsentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportConsentsResponse.ProtoReflect.Descriptor instead.
+func (*ExportConsentsResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ExportConsentsResponse) GetConsents() []*Consent {
+	if x != nil {
+		return x.Consents
+	}
+	return nil
+}
+
 // A request for the accesses to a child.
 type ExportAccessesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -501,7 +593,7 @@ type ExportAccessesRequest struct {
 
 func (x *ExportAccessesRequest) Reset() {
 	*x = ExportAccessesRequest{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[10]
+	mi := &file_irt_v1_export_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +605,7 @@ func (x *ExportAccessesRequest) String() string {
 func (*ExportAccessesRequest) ProtoMessage() {}
 
 func (x *ExportAccessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[10]
+	mi := &file_irt_v1_export_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +618,7 @@ func (x *ExportAccessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAccessesRequest.ProtoReflect.Descriptor instead.
 func (*ExportAccessesRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{10}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExportAccessesRequest) GetParent() string {
@@ -561,7 +653,7 @@ type ExportAccessesResponse struct {
 
 func (x *ExportAccessesResponse) Reset() {
 	*x = ExportAccessesResponse{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[11]
+	mi := &file_irt_v1_export_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +665,7 @@ func (x *ExportAccessesResponse) String() string {
 func (*ExportAccessesResponse) ProtoMessage() {}
 
 func (x *ExportAccessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[11]
+	mi := &file_irt_v1_export_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +678,7 @@ func (x *ExportAccessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAccessesResponse.ProtoReflect.Descriptor instead.
 func (*ExportAccessesResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{11}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExportAccessesResponse) GetAccesses() []*Access {
@@ -610,7 +702,7 @@ type ExportQualityFindingsRequest struct {
 
 func (x *ExportQualityFindingsRequest) Reset() {
 	*x = ExportQualityFindingsRequest{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[12]
+	mi := &file_irt_v1_export_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +714,7 @@ func (x *ExportQualityFindingsRequest) String() string {
 func (*ExportQualityFindingsRequest) ProtoMessage() {}
 
 func (x *ExportQualityFindingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[12]
+	mi := &file_irt_v1_export_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +727,7 @@ func (x *ExportQualityFindingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportQualityFindingsRequest.ProtoReflect.Descriptor instead.
 func (*ExportQualityFindingsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{12}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExportQualityFindingsRequest) GetKinds() []QualityFindingKind {
@@ -663,7 +755,7 @@ type ExportQualityFindingsResponse struct {
 
 func (x *ExportQualityFindingsResponse) Reset() {
 	*x = ExportQualityFindingsResponse{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[13]
+	mi := &file_irt_v1_export_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +767,7 @@ func (x *ExportQualityFindingsResponse) String() string {
 func (*ExportQualityFindingsResponse) ProtoMessage() {}
 
 func (x *ExportQualityFindingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[13]
+	mi := &file_irt_v1_export_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +780,7 @@ func (x *ExportQualityFindingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportQualityFindingsResponse.ProtoReflect.Descriptor instead.
 func (*ExportQualityFindingsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{13}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExportQualityFindingsResponse) GetFindings() []*QualityFinding {
@@ -702,7 +794,7 @@ var File_irt_v1_export_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/concern.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x11irt/v1/plan.proto\x1a\x1cirt/v1/quality_service.proto\x1a\x15irt/v1/referral.proto\"G\n" +
+	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/consent.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x11irt/v1/plan.proto\x1a\x1cirt/v1/quality_service.proto\x1a\x15irt/v1/referral.proto\"G\n" +
 	"\x19ExportChildRecordsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"^\n" +
 	"\x1aExportChildRecordsResponse\x12@\n" +
@@ -722,7 +814,11 @@ const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\x12ExportPlansRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"K\n" +
 	"\x13ExportPlansResponse\x124\n" +
-	"\x05plans\x18\x01 \x03(\v2\x16.irt.v1.ProtectionPlanB\x06\xca\xda\x18\x02\b\x01R\x05plans\"\xb7\x01\n" +
+	"\x05plans\x18\x01 \x03(\v2\x16.irt.v1.ProtectionPlanB\x06\xca\xda\x18\x02\b\x01R\x05plans\"C\n" +
+	"\x15ExportConsentsRequest\x12*\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"M\n" +
+	"\x16ExportConsentsResponse\x123\n" +
+	"\bconsents\x18\x01 \x03(\v2\x0f.irt.v1.ConsentB\x06\xca\xda\x18\x02\b\x01R\bconsents\"\xb7\x01\n" +
 	"\x15ExportAccessesRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\x128\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05since\x128\n" +
@@ -733,13 +829,14 @@ const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\x05kinds\x18\x01 \x03(\x0e2\x1a.irt.v1.QualityFindingKindB\x17\xbaH\x0e\x92\x01\v\x10\x14\"\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\x01R\x05kinds\x12%\n" +
 	"\x06agency\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18d\xca\xda\x18\x02\b\x01R\x06agency\"[\n" +
 	"\x1dExportQualityFindingsResponse\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x16.irt.v1.QualityFindingB\x06\xca\xda\x18\x02\b\x02R\bfindings2\x96\b\n" +
+	"\bfindings\x18\x01 \x03(\v2\x16.irt.v1.QualityFindingB\x06\xca\xda\x18\x02\b\x02R\bfindings2\xa4\t\n" +
 	"\rExportService\x12\x9c\x01\n" +
 	"\x12ExportChildRecords\x12!.irt.v1.ExportChildRecordsRequest\x1a\".irt.v1.ExportChildRecordsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/childRecords:export0\x01\x12\x9c\x01\n" +
 	"\x12ExportInvolvements\x12!.irt.v1.ExportInvolvementsRequest\x1a\".irt.v1.ExportInvolvementsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/involvements:export0\x01\x12\x8b\x01\n" +
 	"\x0eExportConcerns\x12\x1d.irt.v1.ExportConcernsRequest\x1a\x1e.irt.v1.ExportConcernsResponse\"8\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=agencies/*}/concerns:export0\x01\x12\x8f\x01\n" +
 	"\x0fExportReferrals\x12\x1e.irt.v1.ExportReferralsRequest\x1a\x1f.irt.v1.ExportReferralsResponse\"9\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=agencies/*}/referrals:export0\x01\x12\x7f\n" +
-	"\vExportPlans\x12\x1a.irt.v1.ExportPlansRequest\x1a\x1b.irt.v1.ExportPlansResponse\"5\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=agencies/*}/plans:export0\x01\x12\x8e\x01\n" +
+	"\vExportPlans\x12\x1a.irt.v1.ExportPlansRequest\x1a\x1b.irt.v1.ExportPlansResponse\"5\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=agencies/*}/plans:export0\x01\x12\x8b\x01\n" +
+	"\x0eExportConsents\x12\x1d.irt.v1.ExportConsentsRequest\x1a\x1e.irt.v1.ExportConsentsResponse\"8\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=agencies/*}/consents:export0\x01\x12\x8e\x01\n" +
 	"\x0eExportAccesses\x12\x1d.irt.v1.ExportAccessesRequest\x1a\x1e.irt.v1.ExportAccessesResponse\";\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=children/*}/accesses:export0\x01\x12\x94\x01\n" +
 	"\x15ExportQualityFindings\x12$.irt.v1.ExportQualityFindingsRequest\x1a%.irt.v1.ExportQualityFindingsResponse\",\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/qualityFindings:export0\x01B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
@@ -755,7 +852,7 @@ func file_irt_v1_export_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_export_service_proto_rawDescData
 }
 
-var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_irt_v1_export_service_proto_goTypes = []any{
 	(*ExportChildRecordsRequest)(nil),     // 0: irt.v1.ExportChildRecordsRequest
 	(*ExportChildRecordsResponse)(nil),    // 1: irt.v1.ExportChildRecordsResponse
@@ -767,50 +864,56 @@ var file_irt_v1_export_service_proto_goTypes = []any{
 	(*ExportReferralsResponse)(nil),       // 7: irt.v1.ExportReferralsResponse
 	(*ExportPlansRequest)(nil),            // 8: irt.v1.ExportPlansRequest
 	(*ExportPlansResponse)(nil),           // 9: irt.v1.ExportPlansResponse
-	(*ExportAccessesRequest)(nil),         // 10: irt.v1.ExportAccessesRequest
-	(*ExportAccessesResponse)(nil),        // 11: irt.v1.ExportAccessesResponse
-	(*ExportQualityFindingsRequest)(nil),  // 12: irt.v1.ExportQualityFindingsRequest
-	(*ExportQualityFindingsResponse)(nil), // 13: irt.v1.ExportQualityFindingsResponse
-	(*ChildRecord)(nil),                   // 14: irt.v1.ChildRecord
-	(*Involvement)(nil),                   // 15: irt.v1.Involvement
-	(*Concern)(nil),                       // 16: irt.v1.Concern
-	(*Referral)(nil),                      // 17: irt.v1.Referral
-	(*ProtectionPlan)(nil),                // 18: irt.v1.ProtectionPlan
-	(*timestamppb.Timestamp)(nil),         // 19: google.protobuf.Timestamp
-	(*Access)(nil),                        // 20: irt.v1.Access
-	(QualityFindingKind)(0),               // 21: irt.v1.QualityFindingKind
-	(*QualityFinding)(nil),                // 22: irt.v1.QualityFinding
+	(*ExportConsentsRequest)(nil),         // 10: irt.v1.ExportConsentsRequest
+	(*ExportConsentsResponse)(nil),        // 11: irt.v1.ExportConsentsResponse
+	(*ExportAccessesRequest)(nil),         // 12: irt.v1.ExportAccessesRequest
+	(*ExportAccessesResponse)(nil),        // 13: irt.v1.ExportAccessesResponse
+	(*ExportQualityFindingsRequest)(nil),  // 14: irt.v1.ExportQualityFindingsRequest
+	(*ExportQualityFindingsResponse)(nil), // 15: irt.v1.ExportQualityFindingsResponse
+	(*ChildRecord)(nil),                   // 16: irt.v1.ChildRecord
+	(*Involvement)(nil),                   // 17: irt.v1.Involvement
+	(*Concern)(nil),                       // 18: irt.v1.Concern
+	(*Referral)(nil),                      // 19: irt.v1.Referral
+	(*ProtectionPlan)(nil),                // 20: irt.v1.ProtectionPlan
+	(*Consent)(nil),                       // 21: irt.v1.Consent
+	(*timestamppb.Timestamp)(nil),         // 22: google.protobuf.Timestamp
+	(*Access)(nil),                        // 23: irt.v1.Access
+	(QualityFindingKind)(0),               // 24: irt.v1.QualityFindingKind
+	(*QualityFinding)(nil),                // 25: irt.v1.QualityFinding
 }
 var file_irt_v1_export_service_proto_depIdxs = []int32{
-	14, // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
-	15, // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
-	16, // 2: irt.v1.ExportConcernsResponse.concerns:type_name -> irt.v1.Concern
-	17, // 3: irt.v1.ExportReferralsResponse.referrals:type_name -> irt.v1.Referral
-	18, // 4: irt.v1.ExportPlansResponse.plans:type_name -> irt.v1.ProtectionPlan
-	19, // 5: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
-	19, // 6: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
-	20, // 7: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
-	21, // 8: irt.v1.ExportQualityFindingsRequest.kinds:type_name -> irt.v1.QualityFindingKind
-	22, // 9: irt.v1.ExportQualityFindingsResponse.findings:type_name -> irt.v1.QualityFinding
-	0,  // 10: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
-	2,  // 11: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
-	4,  // 12: irt.v1.ExportService.ExportConcerns:input_type -> irt.v1.ExportConcernsRequest
-	6,  // 13: irt.v1.ExportService.ExportReferrals:input_type -> irt.v1.ExportReferralsRequest
-	8,  // 14: irt.v1.ExportService.ExportPlans:input_type -> irt.v1.ExportPlansRequest
-	10, // 15: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
-	12, // 16: irt.v1.ExportService.ExportQualityFindings:input_type -> irt.v1.ExportQualityFindingsRequest
-	1,  // 17: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
-	3,  // 18: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
-	5,  // 19: irt.v1.ExportService.ExportConcerns:output_type -> irt.v1.ExportConcernsResponse
-	7,  // 20: irt.v1.ExportService.ExportReferrals:output_type -> irt.v1.ExportReferralsResponse
-	9,  // 21: irt.v1.ExportService.ExportPlans:output_type -> irt.v1.ExportPlansResponse
-	11, // 22: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
-	13, // 23: irt.v1.ExportService.ExportQualityFindings:output_type -> irt.v1.ExportQualityFindingsResponse
-	17, // [17:24] is the sub-list for method output_type
-	10, // [10:17] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	16, // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
+	17, // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
+	18, // 2: irt.v1.ExportConcernsResponse.concerns:type_name -> irt.v1.Concern
+	19, // 3: irt.v1.ExportReferralsResponse.referrals:type_name -> irt.v1.Referral
+	20, // 4: irt.v1.ExportPlansResponse.plans:type_name -> irt.v1.ProtectionPlan
+	21, // 5: irt.v1.ExportConsentsResponse.consents:type_name -> irt.v1.Consent
+	22, // 6: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
+	22, // 7: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
+	23, // 8: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
+	24, // 9: irt.v1.ExportQualityFindingsRequest.kinds:type_name -> irt.v1.QualityFindingKind
+	25, // 10: irt.v1.ExportQualityFindingsResponse.findings:type_name -> irt.v1.QualityFinding
+	0,  // 11: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
+	2,  // 12: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
+	4,  // 13: irt.v1.ExportService.ExportConcerns:input_type -> irt.v1.ExportConcernsRequest
+	6,  // 14: irt.v1.ExportService.ExportReferrals:input_type -> irt.v1.ExportReferralsRequest
+	8,  // 15: irt.v1.ExportService.ExportPlans:input_type -> irt.v1.ExportPlansRequest
+	10, // 16: irt.v1.ExportService.ExportConsents:input_type -> irt.v1.ExportConsentsRequest
+	12, // 17: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
+	14, // 18: irt.v1.ExportService.ExportQualityFindings:input_type -> irt.v1.ExportQualityFindingsRequest
+	1,  // 19: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
+	3,  // 20: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
+	5,  // 21: irt.v1.ExportService.ExportConcerns:output_type -> irt.v1.ExportConcernsResponse
+	7,  // 22: irt.v1.ExportService.ExportReferrals:output_type -> irt.v1.ExportReferralsResponse
+	9,  // 23: irt.v1.ExportService.ExportPlans:output_type -> irt.v1.ExportPlansResponse
+	11, // 24: irt.v1.ExportService.ExportConsents:output_type -> irt.v1.ExportConsentsResponse
+	13, // 25: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
+	15, // 26: irt.v1.ExportService.ExportQualityFindings:output_type -> irt.v1.ExportQualityFindingsResponse
+	19, // [19:27] is the sub-list for method output_type
+	11, // [11:19] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_export_service_proto_init() }
@@ -821,6 +924,7 @@ func file_irt_v1_export_service_proto_init() {
 	file_irt_v1_audit_proto_init()
 	file_irt_v1_child_record_proto_init()
 	file_irt_v1_concern_proto_init()
+	file_irt_v1_consent_proto_init()
 	file_irt_v1_involvement_proto_init()
 	file_irt_v1_options_proto_init()
 	file_irt_v1_plan_proto_init()
@@ -832,7 +936,7 @@ func file_irt_v1_export_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_export_service_proto_rawDesc), len(file_irt_v1_export_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	ExportService_ExportConcerns_FullMethodName        = "/irt.v1.ExportService/ExportConcerns"
 	ExportService_ExportReferrals_FullMethodName       = "/irt.v1.ExportService/ExportReferrals"
 	ExportService_ExportPlans_FullMethodName           = "/irt.v1.ExportService/ExportPlans"
+	ExportService_ExportConsents_FullMethodName        = "/irt.v1.ExportService/ExportConsents"
 	ExportService_ExportAccesses_FullMethodName        = "/irt.v1.ExportService/ExportAccesses"
 	ExportService_ExportQualityFindings_FullMethodName = "/irt.v1.ExportService/ExportQualityFindings"
 )
@@ -37,9 +38,9 @@ const (
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records, involvements, concerns, referrals and plans has the form of the import
-// template, and can be imported again. In the same hub that changes nothing; another hub
-// takes concerns that are OPEN and referrals that are SENT, and no others.
+// records, involvements, concerns, referrals, plans and consents has the form of the
+// import template, and can be imported again. In the same hub that changes nothing;
+// another hub takes concerns that are OPEN and referrals that are SENT, and no others.
 type ExportServiceClient interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -67,6 +68,12 @@ type ExportServiceClient interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportPlans(ctx context.Context, in *ExportPlansRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportPlansResponse], error)
+	// Exports the consents that an agency recorded, also those that have ended or were
+	// withdrawn; an import of them records none anew that was withdrawn. Consents that
+	// change meanwhile are given as they were or as they are.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportConsents(ctx context.Context, in *ExportConsentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportConsentsResponse], error)
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -183,9 +190,28 @@ func (c *exportServiceClient) ExportPlans(ctx context.Context, in *ExportPlansRe
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportPlansClient = grpc.ServerStreamingClient[ExportPlansResponse]
 
+func (c *exportServiceClient) ExportConsents(ctx context.Context, in *ExportConsentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportConsentsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[5], ExportService_ExportConsents_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportConsentsRequest, ExportConsentsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportConsentsClient = grpc.ServerStreamingClient[ExportConsentsResponse]
+
 func (c *exportServiceClient) ExportAccesses(ctx context.Context, in *ExportAccessesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAccessesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[5], ExportService_ExportAccesses_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[6], ExportService_ExportAccesses_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +230,7 @@ type ExportService_ExportAccessesClient = grpc.ServerStreamingClient[ExportAcces
 
 func (c *exportServiceClient) ExportQualityFindings(ctx context.Context, in *ExportQualityFindingsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportQualityFindingsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[6], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[7], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -228,9 +254,9 @@ type ExportService_ExportQualityFindingsClient = grpc.ServerStreamingClient[Expo
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records, involvements, concerns, referrals and plans has the form of the import
-// template, and can be imported again. In the same hub that changes nothing; another hub
-// takes concerns that are OPEN and referrals that are SENT, and no others.
+// records, involvements, concerns, referrals, plans and consents has the form of the
+// import template, and can be imported again. In the same hub that changes nothing;
+// another hub takes concerns that are OPEN and referrals that are SENT, and no others.
 type ExportServiceServer interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -258,6 +284,12 @@ type ExportServiceServer interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportPlans(*ExportPlansRequest, grpc.ServerStreamingServer[ExportPlansResponse]) error
+	// Exports the consents that an agency recorded, also those that have ended or were
+	// withdrawn; an import of them records none anew that was withdrawn. Consents that
+	// change meanwhile are given as they were or as they are.
+	//
+	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
+	ExportConsents(*ExportConsentsRequest, grpc.ServerStreamingServer[ExportConsentsResponse]) error
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -293,6 +325,9 @@ func (UnimplementedExportServiceServer) ExportReferrals(*ExportReferralsRequest,
 }
 func (UnimplementedExportServiceServer) ExportPlans(*ExportPlansRequest, grpc.ServerStreamingServer[ExportPlansResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportPlans not implemented")
+}
+func (UnimplementedExportServiceServer) ExportConsents(*ExportConsentsRequest, grpc.ServerStreamingServer[ExportConsentsResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportConsents not implemented")
 }
 func (UnimplementedExportServiceServer) ExportAccesses(*ExportAccessesRequest, grpc.ServerStreamingServer[ExportAccessesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportAccesses not implemented")
@@ -376,6 +411,17 @@ func _ExportService_ExportPlans_Handler(srv interface{}, stream grpc.ServerStrea
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportPlansServer = grpc.ServerStreamingServer[ExportPlansResponse]
 
+func _ExportService_ExportConsents_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportConsentsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ExportServiceServer).ExportConsents(m, &grpc.GenericServerStream[ExportConsentsRequest, ExportConsentsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportConsentsServer = grpc.ServerStreamingServer[ExportConsentsResponse]
+
 func _ExportService_ExportAccesses_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ExportAccessesRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -429,6 +475,11 @@ var ExportService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ExportPlans",
 			Handler:       _ExportService_ExportPlans_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportConsents",
+			Handler:       _ExportService_ExportConsents_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -106,6 +106,9 @@ func shortened(name string) string {
 // Column is the file's own name of the column that a fault of a record is about.
 func (l *Layout) Column(path string, filled Filled) string {
 	name, rest, inList := strings.Cut(path, "[")
+	if inList && unordered(protoreflect.Name(name)) {
+		return l.form.listName(protoreflect.Name(name))
+	}
 	if inList {
 		index, part, _ := strings.Cut(rest, "]")
 		if i, err := strconv.Atoi(index); err == nil && i < len(filled[protoreflect.Name(name)]) {
@@ -117,6 +120,26 @@ func (l *Layout) Column(path string, filled Filled) string {
 		return l.spelt[c]
 	}
 	return column
+}
+
+// unordered tells the lists that the standard's form sorts: which of their columns a
+// fault is about is not known any more.
+func unordered(list protoreflect.Name) bool {
+	switch list {
+	case "categories", "recipient_kinds", "recipients":
+		return true
+	}
+	return false
+}
+
+// listName is the JSON name of a list, without the number of a column.
+func (f *Form) listName(list protoreflect.Name) string {
+	for i := range f.columns {
+		if f.columns[i].field.Name() == list {
+			return f.columns[i].field.JSONName()
+		}
+	}
+	return ""
 }
 
 // Fill sets the fields of an empty record from a row. A cell that cannot be what
@@ -167,32 +190,44 @@ func (c *column) path(filled Filled) string {
 }
 
 func setCell(m protoreflect.Message, field protoreflect.FieldDescriptor, cell string) *standard.Fault {
+	value, fault := valueOf(field, cell)
 	switch {
 	case field.IsList():
-		m.Mutable(field).List().Append(protoreflect.ValueOfString(cell))
+		list := m.Mutable(field).List()
+		if fault != nil {
+			value = list.NewElement() // so that those after it keep their places
+		}
+		list.Append(value)
+	case fault == nil:
+		m.Set(field, value)
+	}
+	return fault
+}
+
+// valueOf reads a cell as a value of a field, or of a list.
+func valueOf(field protoreflect.FieldDescriptor, cell string) (protoreflect.Value, *standard.Fault) {
+	switch {
 	case field.Kind() == protoreflect.BoolKind:
 		b, ok := boolOf(cell)
 		if !ok {
-			return &standard.Fault{
+			return protoreflect.Value{}, &standard.Fault{
 				RuleID: "IMPORT_NOT_BOOLEAN", Description: "The cell is neither yes nor no.", Action: "Write true, false or nothing.",
 			}
 		}
-		m.Set(field, protoreflect.ValueOfBool(b))
+		return protoreflect.ValueOfBool(b), nil
 	case field.Kind() == protoreflect.EnumKind:
 		value := standard.EnumValue(field.Enum(), strings.ReplaceAll(standard.CleanText(cell), " ", "_"))
 		if value == nil || value.Number() == 0 {
-			return &standard.Fault{
+			return protoreflect.Value{}, &standard.Fault{
 				RuleID: "CODE_UNKNOWN", Description: "The cell is none of the values that there are.",
 				Action: "Write one of " + strings.Join(Words(field.Enum()), ", ") + ".",
 			}
 		}
-		m.Set(field, protoreflect.ValueOfEnum(value.Number()))
+		return protoreflect.ValueOfEnum(value.Number()), nil
 	case isDate(field):
-		m.Set(field, protoreflect.ValueOfString(ISODate(cell)))
-	default:
-		m.Set(field, protoreflect.ValueOfString(cell))
+		return protoreflect.ValueOfString(ISODate(cell)), nil
 	}
-	return nil
+	return protoreflect.ValueOfString(cell), nil
 }
 
 func boolOf(cell string) (value, ok bool) {

@@ -56,6 +56,11 @@ func Referrals() *Form {
 // Plans is the form of plans.
 func Plans() *Form { return newForm((&irtv1.ProtectionPlan{}).ProtoReflect().Descriptor()) }
 
+// Consents is the form of consents, with whether they stand.
+func Consents() *Form {
+	return newForm((&irtv1.Consent{}).ProtoReflect().Descriptor(), "state", "withdraw_date")
+}
+
 // newForm has the fields that an agency may fill, and those of the hub's own that are
 // named.
 func newForm(m protoreflect.MessageDescriptor, hubs ...protoreflect.Name) *Form {
@@ -106,7 +111,7 @@ func outputOnly(field protoreflect.FieldDescriptor) bool {
 // mostItems is how many values of a list there may be, by the schema.
 func mostItems(field protoreflect.FieldDescriptor) int {
 	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
-	return int(min(rules.GetRepeated().GetMaxItems(), 20))
+	return int(min(rules.GetRepeated().GetMaxItems(), 50))
 }
 
 // Columns are the names of all columns.
@@ -131,24 +136,28 @@ func (f *Form) Row(record proto.Message) []string {
 
 func (c *column) text(m protoreflect.Message) string {
 	if !c.field.IsList() {
-		return scalarText(m, c.field)
+		return fieldText(m, c.field)
 	}
 	list := m.Get(c.field).List()
 	switch {
 	case c.index >= list.Len():
 		return ""
 	case c.part != nil:
-		return scalarText(list.Get(c.index).Message(), c.part)
+		return fieldText(list.Get(c.index).Message(), c.part)
 	}
-	return list.Get(c.index).String()
+	return valueText(list.Get(c.index), c.field)
 }
 
-// scalarText is a value as a cell; "" where there is none.
-func scalarText(m protoreflect.Message, field protoreflect.FieldDescriptor) string {
+// fieldText is a field as a cell; "" where it is not set.
+func fieldText(m protoreflect.Message, field protoreflect.FieldDescriptor) string {
 	if !m.Has(field) {
 		return ""
 	}
-	v := m.Get(field)
+	return valueText(m.Get(field), field)
+}
+
+// valueText is a value of a field, or of a list, as a cell.
+func valueText(v protoreflect.Value, field protoreflect.FieldDescriptor) string {
 	switch field.Kind() {
 	case protoreflect.BoolKind:
 		return strconv.FormatBool(v.Bool())
