@@ -127,16 +127,15 @@ func (w *rawWriter) batch() *pgx.Batch {
 // place still, but each place is any. The same few thousand places over and over would be
 // at hand, which those of new children are not.
 func elsewhere(keys []int64) []int64 {
-	const below = 43 // the bits under a key's place
-	out, moved := make([]int64, len(keys)), make(map[int32]int64, len(keys))
+	out, moved := make([]int64, len(keys)), make(map[int32]uint32, len(keys))
 	for i, k := range keys {
-		place := match.KeyPlace(uint64(k)) //nolint:gosec // a key is never negative
-		to, known := moved[place]
+		key := uint64(k) //nolint:gosec // a key is never negative
+		to, known := moved[match.KeyPlace(key)]
 		if !known {
-			to = rand.Int64N(1 << 20) //nolint:gosec // where a made-up row goes
-			moved[place] = to
+			to = rand.Uint32() //nolint:gosec // where a made-up row goes
+			moved[match.KeyPlace(key)] = to
 		}
-		out[i] = to<<below | k&(1<<below-1)
+		out[i] = int64(match.KeyAt(key, to)) //nolint:gosec // as above
 	}
 	return out
 }

@@ -26,8 +26,11 @@ func newBlocks() blocks {
 // add enters a record of a child under its keys. A narrow block that is full
 // takes no more; a broad one then brings nobody.
 func (b *blocks) add(keys []uint64, record, child uuid.UUID) {
+	if len(keys) == 0 {
+		return
+	}
+	b.child[record] = child
 	for _, k := range keys {
-		b.child[record] = child
 		if slices.Contains(b.records[k], record) {
 			continue
 		}
@@ -38,6 +41,15 @@ func (b *blocks) add(keys []uint64, record, child uuid.UUID) {
 			b.records[k] = append(b.records[k], record)
 		case match.KeyKind(k).Broad():
 			delete(b.records, k)
+		}
+	}
+}
+
+// know takes in whose the records of children are.
+func (b *blocks) know(members map[uuid.UUID][]*record) {
+	for child, records := range members {
+		for _, r := range records {
+			b.child[r.id] = child
 		}
 	}
 }

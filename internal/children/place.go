@@ -74,10 +74,8 @@ func (w *write) readMembers(ctx context.Context, of, children []uuid.UUID) error
 	if err != nil {
 		return err
 	}
+	w.index.know(c.members)
 	for id, records := range c.members {
-		for _, r := range records {
-			w.index.child[r.id] = id
-		}
 		if _, read := w.members[id]; !read {
 			w.members[id], w.used[id] = records, slices.Clone(records)
 		}

@@ -78,8 +78,9 @@ type rematch struct {
 
 // Rematch matches every record in force again, as the hub does when it is submitted
 // with other details: after the model changed. Blocking keys that an earlier version
-// made are made anew before. What people decided holds. It works in batches, each a transaction that also keeps how far it has come, so that it can
-// be broken off and gone on with, and beside a hub that is at work.
+// made are made anew before. What people decided holds. It works in batches, each a
+// transaction that also keeps how far it has come, so that it can be broken off and gone
+// on with, and beside a hub that is at work.
 func Rematch(ctx context.Context, pool *pgxpool.Pool, directory *agencies.Directory, o RematchOptions) (*RematchTally, error) {
 	if o.Batch <= 0 {
 		o.Batch = rematchBatch

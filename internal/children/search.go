@@ -93,11 +93,7 @@ func (s *Service) candidates(ctx context.Context, keys []uint64) ([]uuid.UUID, m
 	if err != nil {
 		return nil, nil, false, err
 	}
-	for id, records := range c.members {
-		for _, r := range records {
-			index.child[r.id] = id
-		}
-	}
+	index.know(c.members)
 	ids, narrowed := index.children(keys, uuid.Nil)
 	return ids, c.members, narrowed, nil
 }

@@ -89,6 +89,11 @@ const (
 // KeyPlace is the place of a key: its upper 20 bits but the highest.
 func KeyPlace(key uint64) int32 { return int32(key >> (ownBits + kindBits)) }
 
+// KeyAt is a key at another place, of which the lower 20 bits count.
+func KeyAt(key uint64, place uint32) uint64 {
+	return uint64(place)&(1<<placeBits-1)<<(ownBits+kindBits) | key&(1<<(ownBits+kindBits)-1)
+}
+
 // KeyOwn is what a key is alone of its kind, whatever its place: 37 bits.
 func KeyOwn(key uint64) uint64 { return key >> kindBits & (1<<ownBits - 1) }
 
