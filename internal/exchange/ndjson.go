@@ -56,21 +56,16 @@ func (n *ndjson) next() (*line, error) {
 // would be lost.
 var readJSON = protojson.UnmarshalOptions{RecursionLimit: 20}
 
-// readLine reads a line into a message. Values of enumerations may have any name that
-// standard.EnumValue knows; those that protojson does not know are looked for once it has
-// met one.
+// readLine reads a line into a message, as standard.DecodeJSON does.
 func readLine(text []byte, m proto.Message) *textfile.FormatError {
-	err := readJSON.Unmarshal(text, m)
-	if err != nil && jsonWrongEnum.MatchString(err.Error()) {
-		if f := standard.NumberEnums(text, m.ProtoReflect().Descriptor()); f != nil {
-			return &textfile.FormatError{
-				RuleID: "IMPORT_FIELD_TYPE", Description: "The field " + f.Path + " has none of the values that there are.",
-				Action: "Write one of " + strings.Join(recordfile.Words(f.Enum), ", ") + ".",
-			}
+	f, err := standard.DecodeJSON(readJSON, text, m)
+	switch {
+	case f != nil:
+		return &textfile.FormatError{
+			RuleID: "IMPORT_FIELD_TYPE", Description: "The field " + f.Path + " has none of the values that there are.",
+			Action: "Write one of " + strings.Join(recordfile.Words(f.Enum), ", ") + ".",
 		}
-		err = readJSON.Unmarshal(text, m)
-	}
-	if err != nil {
+	case err != nil:
 		return jsonFault(err)
 	}
 	return nil
@@ -80,7 +75,6 @@ func readLine(text []byte, m proto.Message) *textfile.FormatError {
 // fields are taken from them.
 var (
 	jsonUnknown   = regexp.MustCompile(`unknown field "([^"]{1,64})"`)
-	jsonWrongEnum = regexp.MustCompile(`invalid value for enum field`)
 	jsonWrongType = regexp.MustCompile(`invalid value for \w+ field ("?\w{1,64}"?)`)
 )
 

@@ -72,23 +72,17 @@ func (c *codec) NewDecoder(r io.Reader) runtime.Decoder {
 	})
 }
 
-// decode reads JSON, which stands after so many lines of a body, into a message. Values
-// of enumerations may have any name that standard.EnumValue knows. Those that protojson
-// does not know are looked for only once it has met one, so that others pay nothing.
+// decode reads JSON, which stands after so many lines of a body, into a message, as
+// standard.DecodeJSON does.
 func decode(o protojson.UnmarshalOptions, text []byte, m proto.Message, before int) error {
-	err := o.Unmarshal(text, m)
-	if err == nil {
-		return nil
+	f, err := standard.DecodeJSON(o, text, m)
+	switch {
+	case f != nil:
+		return fmt.Errorf("the field %s must be %s%s", f.Path, valuesInWords(f.Enum), placeInWords(before+f.Line, f.Column))
+	case err != nil:
+		return publicDecodeError(err, before)
 	}
-	if jsonWrongEnum.MatchString(err.Error()) {
-		if f := standard.NumberEnums(text, m.ProtoReflect().Descriptor()); f != nil {
-			return fmt.Errorf("the field %s must be %s%s", f.Path, valuesInWords(f.Enum), placeInWords(before+f.Line, f.Column))
-		}
-		if err = o.Unmarshal(text, m); err == nil {
-			return nil
-		}
-	}
-	return publicDecodeError(err, before)
+	return nil
 }
 
 // messageOf is the message to decode into: v itself, or a new one that v, the
@@ -115,7 +109,6 @@ var (
 	jsonPosition  = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
 	jsonUnknown   = regexp.MustCompile(`unknown field "([^"]{1,64})"`)
 	jsonDuplicate = regexp.MustCompile(`duplicate field "([^"]{1,64})"`)
-	jsonWrongEnum = regexp.MustCompile(`invalid value for enum field`)
 	jsonWrongType = regexp.MustCompile(`invalid value for (\w+) field ("?\w{1,64}"?)`)
 	jsonUTF8      = regexp.MustCompile(`invalid UTF-8`)
 	jsonOneof     = regexp.MustCompile(`oneof .* is already set`)

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -35,11 +38,28 @@ type EnumFault struct {
 	Line, Column int
 }
 
-// NumberEnums puts the numbers of values of enumerations into JSON of a message in the
+// wrongEnum is what protojson says of a value that it does not know.
+var wrongEnum = regexp.MustCompile(`invalid value for enum field`)
+
+// DecodeJSON reads JSON into a message, as protojson does, with any names of values that
+// EnumValue knows. Those that protojson does not know are looked for only once it has met
+// one, so that others pay nothing; text is then changed. Where one names no value, it
+// says which and err is protojson's.
+func DecodeJSON(o protojson.UnmarshalOptions, text []byte, m proto.Message) (fault *EnumFault, err error) {
+	if err = o.Unmarshal(text, m); err == nil || !wrongEnum.MatchString(err.Error()) {
+		return nil, err
+	}
+	if fault = numberEnums(text, m.ProtoReflect().Descriptor()); fault != nil {
+		return fault, err
+	}
+	return nil, o.Unmarshal(text, m)
+}
+
+// numberEnums puts the numbers of values of enumerations into JSON of a message in the
 // place of their names, which may be any that EnumValue knows: protobuf's own mapping
 // knows only the first kind of name, and all numbers. All else stays, and stays where it
 // is. It says what is the first that names no value, and nil also of what is not JSON.
-func NumberEnums(text []byte, of protoreflect.MessageDescriptor) *EnumFault {
+func numberEnums(text []byte, of protoreflect.MessageDescriptor) *EnumFault {
 	n := &enumNumberer{text: text, in: json.NewDecoder(bytes.NewReader(text))}
 	if t, _, err := n.next(); err == nil && t == json.Delim('{') {
 		n.message(of, "")
