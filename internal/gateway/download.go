@@ -51,13 +51,20 @@ func (d *download) begin(name string) {
 
 // Write implements io.Writer. Who does not read is cut off after a while.
 func (d *download) Write(b []byte) (int, error) {
-	_ = d.rc.SetWriteDeadline(time.Now().Add(d.g.options.Patience))
+	d.g.awaitReader(d.rc)
 	return d.w.Write(b)
+}
+
+// awaitReader gives the caller so long from now to take in what is written next, and the
+// end of the answer. Who does not is cut off.
+func (g *Gateway) awaitReader(rc *http.ResponseController) {
+	_ = rc.SetWriteDeadline(time.Now().Add(g.options.Patience)) // not every ResponseWriter can
 }
 
 // end ends the answer. An error after the beginning must not look like the end: a
 // table is broken off, and JSON lines end with the error.
 func (d *download) end(err error) {
+	d.g.awaitReader(d.rc)
 	switch {
 	case err == nil || errors.Is(err, io.EOF):
 	case !d.written:

@@ -8,7 +8,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
@@ -225,6 +224,7 @@ func (s *lineStream) answer(ctx context.Context) {
 			return
 		}
 	}
+	s.g.awaitReader(s.rc) // the last answer may have gone long ago
 	if s.broken != nil {
 		s.fail(ctx, s.broken)
 		return
@@ -247,7 +247,7 @@ func (s *lineStream) begin() {
 // write writes one answer, and sends on what is written before it waits for more.
 func (s *lineStream) write(answer proto.Message, flush bool) bool {
 	s.begin()
-	_ = s.rc.SetWriteDeadline(time.Now().Add(s.g.options.Patience)) // who does not read is cut off
+	s.g.awaitReader(s.rc)
 	rename(answer.ProtoReflect())
 	if outcome, ok := answer.(interface{ GetError() *rpcstatus.Status }); ok {
 		nameFault(outcome.GetError())
@@ -264,6 +264,7 @@ func (s *lineStream) write(answer proto.Message, flush bool) bool {
 
 // fail answers with an error; once answers have been written, as the last line.
 func (s *lineStream) fail(ctx context.Context, err error) {
+	s.g.awaitReader(s.rc)
 	if !s.written {
 		s.g.handleError(ctx, s.g.api, nil, s.w, s.r, err)
 		return

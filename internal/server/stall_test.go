@@ -165,6 +165,24 @@ func isTimeout(err error) bool {
 	return errors.As(err, &e) && e.Timeout()
 }
 
+// Who sends nothing for a while but moves is not cut off, and the answer has its end.
+func TestRESTStreamOutlastsPatience(t *testing.T) {
+	t.Parallel()
+	h := startWith(t, server.Config{Patience: patience})
+	c := h.dial(t, "/v1/childRecords:submit", h.token(t, "school-1", irtv1.Role_ROLE_AGENCY_SYSTEM))
+	c.send(record("1", "p-1", "") + "\n")
+	if answer := c.line(); !strings.Contains(answer, `"requestId":"1"`) {
+		t.Fatal(answer)
+	}
+	for began := time.Now(); time.Since(began) < 3*patience/2; <-time.After(shortSilence) {
+		c.send("\n")
+	}
+	c.end()
+	if rest, err := c.read(); rest != "" || !errors.Is(err, io.EOF) {
+		t.Errorf("the answer ended with %q, %v", rest, err)
+	}
+}
+
 // Who stops sending in the middle of a line is cut off, too, and told why.
 func TestFaultClientStopsSending(t *testing.T) {
 	t.Parallel()

@@ -66,11 +66,19 @@ func joinShared(ctx context.Context) (string, error) {
 	if url, err := answeringURL(ctx, dir); err == nil {
 		return url, nil
 	}
+	// What a killed keeper wrote down must not be believed while the next one starts its
+	// cluster once, to end it in order.
+	if err := os.Remove(filepath.Join(dir, urlName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
 	if err := spawnKeeper(dir); err != nil {
 		return "", err
 	}
 	return awaitURL(ctx, dir)
 }
+
+// urlName names the file in which the keeper writes down where the cluster answers.
+const urlName = "url"
 
 // lockForLife takes a lock that only the end of this process gives back.
 func lockForLife(path string, how int) error {
@@ -102,7 +110,7 @@ func lockFile(path string, how int) (*os.File, error) {
 
 // answeringURL is the cluster's URL as the keeper wrote it down, if it answers.
 func answeringURL(ctx context.Context, dir string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(dir, "url"))
+	data, err := os.ReadFile(filepath.Join(dir, urlName))
 	if err != nil {
 		return "", err
 	}
@@ -158,7 +166,7 @@ func keep(dir string) error {
 	if err != nil {
 		return err
 	}
-	urlFile := filepath.Join(dir, "url")
+	urlFile := filepath.Join(dir, urlName)
 	if err := os.WriteFile(urlFile, []byte(cluster.URL()), 0o600); err != nil {
 		return errors.Join(err, cluster.Stop(context.Background()))
 	}
