@@ -63,29 +63,29 @@ func blockCap(key uint64) int {
 	return match.BlockCap
 }
 
-// children are those that share any of the keys, the oldest first, so that the
-// outcome does not depend on the order in which the database found them; of
-// broad keys those of the likeliest records but the one that is submitted.
+// children are those whom the keys bring, the oldest first, so that the outcome does
+// not depend on the order in which the database found them. narrowed tells that a key,
+// or all together, would have brought more.
 func (b *blocks) children(keys []uint64, submitted uuid.UUID) (ids []uuid.UUID, narrowed bool) {
-	narrow, _ := match.Split(keys)
-	bring := func(records []uuid.UUID) {
-		for _, r := range records {
-			if child, known := b.child[r]; known {
-				ids = append(ids, child)
-			}
-		}
-	}
-	for _, k := range narrow {
-		bring(b.records[k])
-	}
+	records, narrowed := b.nearest(keys)
 	for _, k := range keys {
 		narrowed = narrowed || b.count[k] > blockCap(k)
 	}
-	bring(b.likeliest(keys, submitted))
+	for _, r := range append(records, b.likeliest(keys, submitted)...) {
+		if child, known := b.child[r]; known {
+			ids = append(ids, child)
+		}
+	}
 	slices.SortFunc(ids, compareIDs)
 	return slices.Compact(ids), narrowed
 }
 
+// nearest are the records that the narrow ones among the keys bring, in order.
+func (b *blocks) nearest(keys []uint64) (records []uuid.UUID, cut bool) {
+	return match.Nearest(keys, func(k uint64) []uuid.UUID { return b.records[k] }, compareIDs)
+}
+
+// likeliest are those that the broad ones bring, but the one that is submitted.
 func (b *blocks) likeliest(keys []uint64, except uuid.UUID) []uuid.UUID {
 	return match.Likeliest(keys, func(k uint64) []uuid.UUID {
 		records := b.records[k]
@@ -134,15 +134,6 @@ func (b *blocks) queue(batch *pgx.Batch, keys []uint64) {
 		})
 		return err
 	})
-}
-
-// inNarrow are the records in the blocks of narrow keys that were read, in order.
-func (b *blocks) inNarrow(keys []uint64) (records []uuid.UUID) {
-	for _, k := range keys {
-		records = append(records, b.records[k]...)
-	}
-	slices.SortFunc(records, compareIDs)
-	return slices.Compact(records)
 }
 
 // signedKeys are the keys as the database has them, each once and in order.

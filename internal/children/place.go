@@ -29,8 +29,8 @@ func (w *write) readBlocks(ctx context.Context, pending []int) error {
 	return w.index.read(ctx, w.from, w.narrowKeys(pending))
 }
 
-// findCandidates reads, for the whole batch, every child in the narrow blocks of
-// the submissions, with all its records; and then, for the submissions that those do
+// findCandidates reads, for the whole batch, every child that the narrow keys of the
+// submissions bring, with all its records; and then, for the submissions that those do
 // not link, the likeliest that share broad keys.
 func (w *write) findCandidates(ctx context.Context, pending []int) error {
 	w.members, w.used = map[uuid.UUID][]*record{}, map[uuid.UUID][]*record{}
@@ -46,7 +46,13 @@ func (w *write) findCandidates(ctx context.Context, pending []int) error {
 			}
 		}
 	}
-	if err := w.readMembers(ctx, w.index.inNarrow(w.narrowKeys(pending)), sorted(wanted)); err != nil {
+	var near []uuid.UUID
+	for _, i := range pending {
+		records, _ := w.index.nearest(w.subs[i].keys)
+		near = append(near, records...)
+	}
+	slices.SortFunc(near, compareIDs)
+	if err := w.readMembers(ctx, slices.Compact(near), sorted(wanted)); err != nil {
 		return err
 	}
 	var unsure []*submission

@@ -89,7 +89,8 @@ func (s *Service) candidates(ctx context.Context, keys []uint64) ([]uuid.UUID, m
 	if err := index.read(ctx, s.pool, keys); err != nil {
 		return nil, nil, false, err
 	}
-	c, err := readCandidates(ctx, s.pool, index.inNarrow(keys), nil)
+	nearest, _ := index.nearest(keys)
+	c, err := readCandidates(ctx, s.pool, nearest, nil)
 	if err != nil {
 		return nil, nil, false, err
 	}

@@ -85,11 +85,9 @@ func batchCandidates(records []Labelled) [][]int {
 	lists := make([][]int, len(records))
 	for i := range records {
 		keys := Keys(&records[i].Features)
-		narrow, broad := Split(keys)
-		for _, k := range narrow {
-			lists[i] = append(lists[i], byKey[k][:min(len(byKey[k]), BlockCap)]...)
-		}
-		lists[i] = append(lists[i], Likeliest(broad, func(k uint64) []int { return byKey[k] }, cmp.Compare[int])...)
+		block := func(k uint64) []int { return byKey[k] }
+		nearest, _ := Nearest(keys, block, cmp.Compare[int])
+		lists[i] = append(nearest, Likeliest(keys, block, cmp.Compare[int])...)
 		for _, k := range keys {
 			byKey[k] = append(byKey[k], i)
 		}

@@ -62,10 +62,10 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 	order := rand.New(rand.NewPCG(a.Seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
 	for _, i := range order.Perm(len(records)) {
 		narrow, broad := Split(ix.keys[i])
-		list := ix.candidates(narrow, nil)
+		list := ix.candidates(narrow)
 		d := m.Decide(&records[i].Features, list)
 		if d.Band != BandLink && len(broad) > 0 {
-			list = ix.candidates(narrow, broad)
+			list = ix.candidates(ix.keys[i])
 			d = m.Decide(&records[i].Features, list)
 		}
 		compared += len(list)
@@ -119,16 +119,14 @@ func newOnline(records []Labelled) *online {
 	return ix
 }
 
-// candidates lists all records of every child with a record that shares one of
-// the narrow keys, or is one of the likeliest by the broad ones. The list is
-// reused by the next call.
-func (ix *online) candidates(narrow, broad []uint64) []Candidate {
+// candidates lists all records of every child with a record that the keys bring. The
+// list is reused by the next call.
+func (ix *online) candidates(keys []uint64) []Candidate {
 	ix.found, ix.list = ix.found[:0], ix.list[:0]
-	for _, k := range narrow {
-		block := ix.byKey[k]
-		ix.meet(block[:min(len(block), BlockCap)])
-	}
-	ix.meet(Likeliest(broad, func(k uint64) []int { return ix.byKey[k] }, cmp.Compare[int]))
+	block := func(k uint64) []int { return ix.byKey[k] }
+	nearest, _ := Nearest(keys, block, cmp.Compare[int])
+	ix.meet(nearest)
+	ix.meet(Likeliest(keys, block, cmp.Compare[int]))
 	slices.Sort(ix.found)
 	ix.found = slices.Compact(ix.found)
 	for _, child := range ix.found {

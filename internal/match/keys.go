@@ -1,14 +1,13 @@
 package match
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 )
 
 // KeyVersion changes whenever Keys may give other values for the same record;
 // stored keys must then be computed anew, which irthub match rematch does.
-const KeyVersion = 5
+const KeyVersion = 6
 
 // KeysAlikeSince is the oldest KeyVersion with most of whose keys those of this one
 // agree, so that a hub can be at work while keys are made anew.
@@ -96,57 +95,6 @@ func KeyAt(key uint64, place uint32) uint64 {
 
 // KeyOwn is what a key is alone of its kind, whatever its place: 37 bits.
 func KeyOwn(key uint64) uint64 { return key >> kindBits & (1<<ownBits - 1) }
-
-// How many records a key may bring. A narrow block that holds more is cut to as
-// many, and the record's other keys still find its like. A broad block that
-// holds more tells nothing, and is left to the narrow keys of the same parts
-// (a date of birth to date and name, date and postcode, date and district). A
-// caller reports both.
-const (
-	BlockCap      = 64
-	BroadBlockCap = 16
-	// likeliest is how many records all broad keys of one may bring together.
-	likeliest = 6
-)
-
-// Likeliest picks, of the records that a record's broad keys bring, those that
-// share most with it, and of these those whose blocks are small. One weak key in
-// common is not enough for a record that has an address: it would bring every
-// child born on the day. block gives the records of a key; their order does not
-// matter.
-func Likeliest[R comparable](keys []uint64, block func(key uint64) []R, compare func(a, b R) int) []R {
-	_, keys = Split(keys)
-	if len(keys) == 0 {
-		return nil
-	}
-	weight := map[R]float64{}
-	addressed := slices.ContainsFunc(keys, func(k uint64) bool { return KeyKind(k) == KindHouse || KeyKind(k) == KindStreetTown })
-	least := 1.0
-	if addressed {
-		least = 2
-	}
-	for _, k := range keys {
-		records := block(k)
-		if len(records) > BroadBlockCap {
-			continue
-		}
-		worth := 1.0
-		if addressed && KeyKind(k) == KindNames {
-			worth = least // both names
-		}
-		for _, r := range records {
-			weight[r] += worth + 1/float64(len(records))
-		}
-	}
-	list := make([]R, 0, len(weight))
-	for r, w := range weight {
-		if w > least {
-			list = append(list, r)
-		}
-	}
-	slices.SortFunc(list, func(a, b R) int { return cmp.Or(cmp.Compare(weight[b], weight[a]), compare(a, b)) })
-	return list[:min(len(list), likeliest)]
-}
 
 // Broad tells the kinds that bring many strangers: a caller looks them up only
 // for a record that its narrow keys did not link.

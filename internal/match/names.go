@@ -86,7 +86,7 @@ func givenNames(given, preferred string) (names []Name, placeholder bool) {
 		g, placeholder = "", true
 	}
 	names = appendName(names, g)
-	if p := withoutTitle(fold(preferred)); !isPlaceholder(p) {
+	if p := withoutTitle(fold(preferred)); !isPlaceholder(p) && !isNone(p) {
 		names = appendName(names, p)
 	}
 	return names, placeholder && len(names) == 0
@@ -95,12 +95,14 @@ func givenNames(given, preferred string) (names []Name, placeholder bool) {
 func familyNames(family string, former []string) []Name {
 	names := appendName(nil, fold(family))
 	for _, f := range former {
-		names = appendName(names, fold(f))
+		if f := fold(f); !isNone(f) {
+			names = appendName(names, f)
+		}
 	}
 	return names
 }
 
-// appendName adds a name unless it is empty, a word for "none", or there.
+// appendName adds a name unless it is empty, says that it is not known, or is there.
 func appendName(names []Name, folded string) []Name {
 	if folded == "" || isNoName(folded) {
 		return names
@@ -114,9 +116,20 @@ func appendName(names []Name, folded string) []Name {
 	return append(names, n)
 }
 
+// isNoName tells what is nobody's name.
 func isNoName(folded string) bool {
 	switch folded {
-	case "unknown", "not known", "notknown", "nk", "n k", "na", "n a", "none", "nil", "null", "not given", "tbc", "unspecified", "x", "xx", "xxx":
+	case "unknown", "not known", "notknown", "nk", "n k", "n a", "not given", "tbc", "unspecified", "x", "xx", "xxx":
+		return true
+	}
+	return false
+}
+
+// isNone tells what stands for none where there need not be a name. There are children
+// who are called so: Na and None are family names, Nil is a given name.
+func isNone(folded string) bool {
+	switch folded {
+	case "na", "none", "nil", "null":
 		return true
 	}
 	return false

@@ -1,8 +1,10 @@
 package match
 
 import (
+	"cmp"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -130,6 +132,48 @@ func TestKeysLeaveOutMissingParts(t *testing.T) {
 	}
 }
 
+// Some children are called what programs write for none. Where there need not be a name
+// it is none.
+func TestNamesThatSayNone(t *testing.T) {
+	t.Parallel()
+	for _, p := range []Person{
+		{GivenName: "Min-jun", FamilyName: "Na"}, {GivenName: "Nil", FamilyName: "Kaya"}, {GivenName: "Ada", FamilyName: "Null"},
+	} {
+		p.PreferredGivenName, p.FormerFamilyNames = "none", []string{"N/A", "null"}
+		if f := Prepare(p); len(f.Given) != 1 || len(f.Family) != 1 {
+			t.Errorf("%s %s: %d given and %d family names", p.GivenName, p.FamilyName, len(f.Given), len(f.Family))
+		}
+	}
+	if f := Prepare(Person{GivenName: "N/K", FamilyName: "N/A"}); len(f.Given)+len(f.Family) != 0 {
+		t.Errorf("not known, and yet %v %v", f.Given, f.Family)
+	}
+}
+
+// Of many whom the keys bring, those who share most are taken.
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	key := func(n int, kind Kind) uint64 { return uint64(n)<<kindBits | uint64(kind) }
+	keys := []uint64{key(1, KindNamesDay), key(2, KindFamilyPostcode), key(3, KindNHSNumber)}
+	blocks := map[uint64][]int{keys[2]: {500}}
+	for i := range BlockCap {
+		blocks[keys[0]] = append(blocks[keys[0]], i)
+		blocks[keys[1]] = append(blocks[keys[1]], i+BlockCap/2)
+	}
+	few := map[uint64][]int{keys[0]: {3, 1}, keys[1]: {2, 3}}
+	if got, cut := Nearest(keys, func(k uint64) []int { return few[k] }, cmp.Compare[int]); cut || !slices.Equal(got, []int{1, 2, 3}) {
+		t.Errorf("of few: %v, cut %t", got, cut)
+	}
+	got, cut := Nearest(keys, func(k uint64) []int { return blocks[k] }, cmp.Compare[int])
+	if !cut || len(got) != CandidateCap || !slices.IsSorted(got) || !slices.Contains(got, 500) {
+		t.Fatalf("of many: %v, cut %t", got, cut)
+	}
+	for i := BlockCap / 2; i < BlockCap; i++ { // they share two keys
+		if !slices.Contains(got, i) {
+			t.Errorf("%d was left out", i)
+		}
+	}
+}
+
 // TestKeysAreStable holds stored keys: when it fails, KeyVersion must rise.
 func TestKeysAreStable(t *testing.T) {
 	t.Parallel()
@@ -153,7 +197,7 @@ func TestKeysAreStable(t *testing.T) {
 	if !reflect.DeepEqual(kinds, want) {
 		t.Errorf("got kinds %v, want %v", kinds, want)
 	}
-	if KeyVersion != 5 || sum != 0xab5a02c3b13c5f8e {
+	if KeyVersion != 6 || sum != 0xab5a02c3b13c5f8e {
 		t.Errorf("keys changed: %#x", sum)
 	}
 }
