@@ -150,6 +150,5 @@ func (l *lab) measure(ctx context.Context, size int) (*Size, error) {
 		}
 		at.Figures = append(at.Figures, f...)
 	}
-	_, err = l.submitPeople(ctx, l.people.left()) // for who takes the database up again
-	return at, err
+	return at, nil
 }

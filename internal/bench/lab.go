@@ -89,7 +89,7 @@ func (l *lab) start(ctx context.Context) (err error) {
 	if err := register(ctx, l.pool); err != nil {
 		return fmt.Errorf("registering agencies: %w", err)
 	}
-	if l.people.used, err = peopleThere(ctx, l.pool); err != nil {
+	if err := l.findPeople(ctx); err != nil {
 		return fmt.Errorf("finding out who is there: %w", err)
 	}
 	key, err := identity.LoadOrCreateKey(l.dir)
@@ -167,12 +167,13 @@ func (l *lab) close() error {
 	return errors.Join(errs...)
 }
 
-// peopleThere is how many people earlier runs have handed out, by the local ids of
+// findPeople finds how many people earlier runs have handed out, by the local ids of
 // their records.
-func peopleThere(ctx context.Context, pool *pgxpool.Pool) (n int, err error) {
-	err = pool.QueryRow(ctx, `SELECT coalesce(max(substr(local_id, 2)::int) + 1, 0) FROM child_records
-		WHERE local_id ~ '^p[0-9]+$'`).Scan(&n)
-	return n, err
+func (l *lab) findPeople(ctx context.Context) error {
+	return l.pool.QueryRow(ctx, `
+		SELECT coalesce(max(n + 1) FILTER (WHERE n < $1), 0), coalesce(max(n + 1 - $1) FILTER (WHERE n >= $1), 0)
+		FROM (SELECT substr(local_id, 2)::int AS n FROM child_records WHERE local_id ~ '^p[0-9]+$') AS there`,
+		strangersFrom).Scan(&l.people.used, &l.people.strangers)
 }
 
 // subjects reads which children a query selects.

@@ -26,15 +26,12 @@ type person struct{ records []*irtv1.ChildRecord }
 // a postcode, and one child in five known to a second agency, which spells and
 // knows things differently.
 type people struct {
-	mu    sync.Mutex
-	ready []person
-	used  int      // that have been made ready to be handed out
-	apart []person // of these, those of the last crowd that have not been handed out
-	today time.Time
+	mu        sync.Mutex
+	ready     []person
+	used      int // that have been made ready to be handed out
+	strangers int // that have been handed out
+	today     time.Time
 }
-
-// crowd is among how many people strangers are mixed.
-const crowd = 64 * group
 
 // group is how many are made at a time: households lie within one group.
 const group = 16
@@ -43,34 +40,6 @@ const group = 16
 func (p *people) next() person {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.apart) > 0 {
-		return p.mixed()
-	}
-	return p.following()
-}
-
-// stranger is next for callers who have nothing to do with each other: those who call at
-// one moment do not do so about brothers and sisters.
-func (p *people) stranger() person {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.apart) == 0 {
-		for range crowd {
-			p.apart = append(p.apart, p.following())
-		}
-		rand.Shuffle(crowd, func(i, j int) { p.apart[i], p.apart[j] = p.apart[j], p.apart[i] }) //nolint:gosec // an order, no secret
-	}
-	return p.mixed()
-}
-
-// mixed is one of those who are mixed.
-func (p *people) mixed() person {
-	one := p.apart[0]
-	p.apart = p.apart[1:]
-	return one
-}
-
-func (p *people) following() person {
 	if len(p.ready) == 0 {
 		p.ready = p.groupOf(p.used)[p.used%group:]
 	}
@@ -80,22 +49,27 @@ func (p *people) following() person {
 	return one
 }
 
-// taken is how many have been handed out, all of them the first of the area. Of a crowd
-// that has not been handed out whole nobody counts.
+// strangersFrom is the number of the first stranger, above those of all others.
+const strangersFrom = 20_000_000
+
+// stranger is one that nobody has had either, and none of those that next hands out, for
+// callers who have nothing to do with each other: those who call at one moment do not do
+// so about brothers, sisters and neighbours.
+func (p *people) stranger() person {
+	p.mu.Lock()
+	k := p.strangers
+	p.strangers++
+	p.mu.Unlock()
+	const far = 7919 * postcodeHouseholds    // a prime number of postcodes away
+	r := rand.New(rand.NewPCG(uint64(k), 8)) //nolint:gosec // a population to repeat
+	return p.child(r, p.household(r, k*far), strangersFrom+k)
+}
+
+// taken is how many next has handed out, all of them the first of the area.
 func (p *people) taken() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.apart) > 0 {
-		return p.used - crowd
-	}
 	return p.used
-}
-
-// left is how many of a crowd are still to be handed out.
-func (p *people) left() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.apart)
 }
 
 // groupOf makes the group that the n-th person belongs to.
@@ -140,7 +114,7 @@ type household struct {
 
 func (p *people) household(r *rand.Rand, n int) *household {
 	h := &household{
-		family: families.draw(r), mother: girls.draw(r), postcode: postcode(n / 15),
+		family: families.draw(r), mother: girls.draw(r), postcode: postcode(n / postcodeHouseholds),
 		address:  []string{fmt.Sprintf("%d %s Road", 1+r.IntN(120), families.draw(r)), "Norwich"},
 		practice: r.IntN(practices), school: r.IntN(schools),
 	}
@@ -155,6 +129,9 @@ func (p *people) household(r *rand.Rand, n int) *household {
 
 // areas are the letters that postcodes of the area begin with.
 var areas = []string{"NR", "IP", "CB", "PE", "CO", "CM", "SG", "AL", "LU", "MK", "NN", "LE"}
+
+// postcodeHouseholds is how many households share a postcode.
+const postcodeHouseholds = 15
 
 // districtPostcodes is how many postcodes a postal district has here: of 15
 // households, so that some 5,000 children live in one, as in England.

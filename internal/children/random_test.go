@@ -15,6 +15,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/children"
 	"irthub/internal/match"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 )
 
@@ -76,6 +77,9 @@ func curate(h *hub, s *children.Service, r *rand.Rand, who string) {
 		_, err = s.PinChildField(ctx, &irtv1.PinChildFieldRequest{
 			Child: a, Field: "given_name", Reason: "why", Source: &irtv1.PinChildFieldRequest_ChildRecord{ChildRecord: name},
 		})
+	}
+	if pg.IsRetryable(err) { // others came first, again and again: the hub says so, and to send it again
+		return
 	}
 	switch status.Code(err) {
 	case codes.OK, codes.NotFound, codes.FailedPrecondition, codes.InvalidArgument:

@@ -64,8 +64,10 @@ func Edge(err error) error {
 	case errors.Is(err, pg.ErrCommitUnknown):
 		return Unavailable(err, "The hub lost its database while it was writing, and the change may or may not "+
 			"have been made. Send it again: a change that was made is not made twice.")
-	case pg.Unavailable(err), pg.IsRetryable(err), exhausted(err):
+	case pg.Unavailable(err), exhausted(err):
 		return Unavailable(err, "The hub cannot reach its database just now. Nothing was done; send it again.")
+	case pg.IsRetryable(err):
+		return Unavailable(err, "Others were changing the same records all the while. Nothing was done; send it again.")
 	case errors.Is(err, context.DeadlineExceeded), sqlState(err) == queryCanceled:
 		return deadline(err)
 	case errors.Is(err, context.Canceled):
