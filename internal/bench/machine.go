@@ -25,7 +25,9 @@ type Description struct {
 	Load string `json:"load_average"`
 	// Fsync is the median time, in milliseconds, in which the disk makes 8 KiB
 	// durable.
-	Fsync       float64 `json:"fsync_ms"`
+	Fsync float64 `json:"fsync_ms"`
+	// HugePages tells whether PostgreSQL's memory is in huge pages.
+	HugePages   bool    `json:"huge_pages"`
 	Hub         string  `json:"hub"`
 	Go          string  `json:"go"`
 	PostgreSQL  string  `json:"postgresql"`
@@ -47,7 +49,11 @@ func (l *lab) describe(ctx context.Context) Description {
 	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
 		d.Load, _, _ = strings.Cut(string(b), " ")
 	}
-	_ = l.pool.QueryRow(ctx, `SHOW server_version`).Scan(&d.PostgreSQL)
+	var backend int
+	_ = l.pool.QueryRow(ctx, `SELECT current_setting('server_version'), pg_backend_pid()`).Scan(&d.PostgreSQL, &backend)
+	var huge int64
+	_, _ = fmt.Sscanf(procField(fmt.Sprintf("/proc/%d/smaps_rollup", backend), "Shared_Hugetlb"), "%d kB", &huge)
+	d.HugePages = huge > 0
 	return d
 }
 
@@ -88,8 +94,12 @@ func fsyncTime(dir string) float64 {
 }
 
 func (d *Description) words() string {
+	memory := "in small pages"
+	if d.HugePages {
+		memory = "in huge pages"
+	}
 	return fmt.Sprintf("irthub bench, %s\nmachine: %d × %s, %.0f GiB, %s; load %s when it began; a durable write of 8 KiB takes %.1f ms\n"+
-		"software: irthub %s, %s, PostgreSQL %s; %d connections; each side %.1f s in %d turns\n",
+		"software: irthub %s, %s, PostgreSQL %s with its memory %s; %d connections; each side %.1f s in %d turns\n",
 		d.Time.Format(time.RFC3339), d.CPUs, d.CPUModel, float64(d.MemoryBytes)/(1<<30), d.System, d.Load, d.Fsync,
-		d.Hub, d.Go, d.PostgreSQL, d.Connections, d.Seconds, d.Turns)
+		d.Hub, d.Go, d.PostgreSQL, memory, d.Connections, d.Seconds, d.Turns)
 }
