@@ -28,7 +28,7 @@ run: build bin/grpcurl ## Start a hub with demo data, installing PostgreSQL if t
 
 test: ## Run every test on real PostgreSQL, with the race detector
 	@.ci/prerequisites postgres cc
-	CGO_ENABLED=1 go test -race -timeout 10m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 go test -race -timeout 20m $(TESTFLAGS) ./...
 
 faults: ## Kill, cut, fill, hang and set back: every TestFault, as often as it takes (minutes)
 	@.ci/prerequisites postgres
