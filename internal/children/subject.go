@@ -1,6 +1,7 @@
 package children
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,9 +98,33 @@ func (a Asked) Hold(ctx context.Context, tx pgx.Tx, day time.Time, hold func(con
 	return subjectOf(ctx, tx, child, a.Agency, a.Record, day)
 }
 
-// Means tells whether what is asked is what a thing hangs on: a child, by a record or,
+// Restated answers an agency that was refused a child, perhaps because it does not work
+// with it any more: what it said while it did stands, and saying that again changes
+// nothing. It gives the present version that read finds; or the refusal where there is
+// none, or where the request means another child or record than that hangs on or says
+// something else, both of which says tells.
+func Restated[T any](
+	ctx context.Context, tx pgx.Tx, about Asked, refusal error,
+	read func() (*T, error), says func(cur *T) (child, record uuid.UUID, same bool),
+) (*T, error) {
+	if code := status.Code(refusal); code != codes.PermissionDenied && code != codes.NotFound {
+		return nil, refusal
+	}
+	cur, err := read()
+	if err != nil || cur == nil {
+		return nil, cmp.Or(err, refusal)
+	}
+	child, record, same := says(cur)
+	means, err := about.means(ctx, tx, child, record)
+	if err != nil || !means || !same {
+		return nil, cmp.Or(err, refusal)
+	}
+	return cur, nil
+}
+
+// means tells whether what is asked is what a thing hangs on: a child, by a record or,
 // where that is Nil, by none.
-func (a Asked) Means(ctx context.Context, tx pgx.Tx, child, record uuid.UUID) (bool, error) {
+func (a Asked) means(ctx context.Context, tx pgx.Tx, child, record uuid.UUID) (bool, error) {
 	if a.Record != uuid.Nil && a.Record != record {
 		return false, nil
 	}

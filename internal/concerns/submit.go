@@ -1,15 +1,12 @@
 package concerns
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -207,17 +204,14 @@ func (c *change) submit(ctx context.Context, next *version, about children.Asked
 // restated answers an agency that does not work with the child any more: what it shared
 // while it did stands, and saying that again changes nothing. All else is refused.
 func (c *change) restated(ctx context.Context, next *version, about children.Asked, fits func(etag string) error, refusal error) (*version, error) {
-	if status.Code(refusal) != codes.PermissionDenied {
-		return nil, refusal
-	}
-	cur, err := present(ctx, c.tx, next.id)
-	if err != nil || cur == nil {
-		return nil, cmp.Or(err, refusal)
-	}
-	same, err := about.Means(ctx, c.tx, cur.childID, cur.recordID)
-	next.childID, next.recordID = cur.childID, cur.recordID
-	if err != nil || !same || !next.says(cur) {
-		return nil, cmp.Or(err, refusal)
+	cur, err := children.Restated(ctx, c.tx, about, refusal,
+		func() (*version, error) { return present(ctx, c.tx, next.id) },
+		func(cur *version) (child, record uuid.UUID, same bool) {
+			next.childID, next.recordID = cur.childID, cur.recordID
+			return cur.childID, cur.recordID, next.says(cur)
+		})
+	if err != nil {
+		return nil, err
 	}
 	c.access.AddChild(cur.childID)
 	return cur, fits(cur.etag())

@@ -3,8 +3,11 @@ package consent_test
 import (
 	"testing"
 
+	"google.golang.org/grpc/codes"
+
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
+	"irthub/internal/standard"
 )
 
 // correct has an agency correct a record, so that it is matched again.
@@ -146,5 +149,53 @@ func TestAnotherAgencysRecordTakesNoConsentAlong(t *testing.T) {
 	}
 	if k := h.known(child); len(k.consents) != 1 {
 		t.Errorf("policy knows of the child %+v", k)
+	}
+}
+
+// Who does not work with the child any more may say again what it recorded while it did,
+// and nothing else; to say that it was withdrawn, it withdraws it.
+func TestWhoHasLeftRecordsNothingNew(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.submit("social", "1", "Rosalind", born(9))
+	h.submit("gp", "1", "Rosalind", born(9))
+	byRecord := agreed("social", "c1", "")
+	byRecord.ChildRecord = "agencies/social/childRecords/1"
+	c := h.record(byRecord)
+	if _, err := h.children.WithdrawChildRecord(as(t, "social"), &irtv1.WithdrawChildRecordRequest{Name: c.GetChildRecord()}); err != nil {
+		t.Fatal(err)
+	}
+	again := func(change func(*irtv1.Consent)) (*irtv1.Consent, error) {
+		m := agreed("social", "c1", "")
+		m.ChildRecord = c.GetChildRecord()
+		change(m)
+		return h.tryRecord(m)
+	}
+	for what, change := range map[string]func(*irtv1.Consent){
+		"the same":           func(*irtv1.Consent) {},
+		"with the child":     func(m *irtv1.Consent) { m.Child = child },
+		"by the child alone": func(m *irtv1.Consent) { m.Child, m.ChildRecord = child, "" },
+		"with its etag":      func(m *irtv1.Consent) { m.Etag = c.GetEtag() },
+	} {
+		if got, err := again(change); err != nil || got.GetEtag() != c.GetEtag() {
+			t.Errorf("%s: %v, %v", what, got, err)
+		}
+	}
+	unknown := "children/" + standard.FormatChildID(standard.NewChildID())
+	denied := map[string]func(*irtv1.Consent){
+		"other categories": func(m *irtv1.Consent) { m.Categories = nil },
+		"a new consent":    func(m *irtv1.Consent) { m.Name += "x" },
+		"another record":   func(m *irtv1.Consent) { m.ChildRecord = "agencies/social/childRecords/2" },
+		"another child":    func(m *irtv1.Consent) { m.Child = unknown },
+	}
+	for what, change := range denied {
+		t.Log(what)
+		_, err := again(change)
+		wantError(t, err, codes.PermissionDenied, "ACCESS_DENIED")
+	}
+	_, err := again(func(m *irtv1.Consent) { m.Etag = "old" })
+	wantError(t, err, codes.Aborted, "ETAG_MISMATCH")
+	if got := h.told(child); got != "CONSENT_RECORDED" {
+		t.Errorf("told: %s", got)
 	}
 }

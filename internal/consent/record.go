@@ -59,7 +59,7 @@ func (s *Service) known(ctx context.Context, agency, field string) error {
 func (c *change) record(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
 	sub, err := c.subject(ctx, about)
 	if err != nil {
-		return nil, err
+		return c.restated(ctx, next, about, fits, err)
 	}
 	cur, err := present(ctx, c.tx, next.id)
 	if err != nil {
@@ -79,6 +79,22 @@ func (c *change) record(ctx context.Context, next *version, about children.Asked
 		return nil, err
 	}
 	return next, c.settle(ctx, cur, next, irtv1.EventKind_EVENT_KIND_CONSENT_RECORDED)
+}
+
+// restated answers an agency that does not work with the child any more: what it recorded
+// while it did stands, and recording that again changes nothing. All else is refused.
+func (c *change) restated(ctx context.Context, next *version, about children.Asked, fits func(etag string) error, refusal error) (*version, error) {
+	cur, err := children.Restated(ctx, c.tx, about, refusal,
+		func() (*version, error) { return present(ctx, c.tx, next.id) },
+		func(cur *version) (child, record uuid.UUID, same bool) {
+			next.childID, next.recordID = cur.childID, cur.recordID
+			return cur.childID, cur.recordID, next.says(cur)
+		})
+	if err != nil {
+		return nil, err
+	}
+	c.access.AddChild(cur.childID)
+	return cur, fits(cur.etag())
 }
 
 // subject finds and holds the child that a request is about, and reads what the

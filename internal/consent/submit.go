@@ -117,6 +117,7 @@ func (s *Service) admit(ctx context.Context, m *irtv1.Consent, state irtv1.Conse
 	if err != nil {
 		return nil, hidden(caller, err)
 	}
+	about.Imported = rpc.IsImport(ctx)
 	sub := &submission{Write: children.Write{
 		ID: next.id, Name: next.name(), Agency: caller.Agency, Child: about.Child, Record: about.Record, Access: audit.FromContext(ctx),
 	}}

@@ -12,6 +12,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/identity"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 const (
@@ -217,4 +218,51 @@ func TestFollowsRecord(t *testing.T) {
 		t.Fatal(err, status.Convert(err).Details())
 	}
 	at(gone)
+}
+
+// Who does not work with the child any more may say again what it said while it did, and
+// nothing else.
+func TestWhoHasLeftSaysNothingNew(t *testing.T) {
+	h := newHub(t)
+	child := h.submit("social", "s1", "Rosalind", "2015-06-02")
+	h.submit("gp", "g1", "Rosalind", "2015-06-02")
+	m := h.mustSubmit(plan("p1"))
+	if _, err := h.children.WithdrawChildRecord(as(t, "social"), &irtv1.WithdrawChildRecordRequest{Name: m.GetChildRecord()}); err != nil {
+		t.Fatal(err)
+	}
+	events := `SELECT count(*) FROM event_outbox`
+	before := h.count(events)
+	for what, change := range map[string]func(*irtv1.ProtectionPlan){
+		"the same":               func(*irtv1.ProtectionPlan) {},
+		"with the child":         func(p *irtv1.ProtectionPlan) { p.Child = child },
+		"by the child alone":     func(p *irtv1.ProtectionPlan) { p.Child, p.ChildRecord = child, "" },
+		"with the etag it's got": func(p *irtv1.ProtectionPlan) { p.Etag = m.GetEtag() },
+	} {
+		p := plan("p1")
+		change(p)
+		if got, err := h.try(as(t, "social"), p); err != nil || got.GetEtag() != m.GetEtag() || got.GetTelephone() != m.GetTelephone() {
+			t.Errorf("%s: %v, %v", what, got, err)
+		}
+	}
+	unknown := "children/" + standard.FormatChildID(standard.NewChildID())
+	for what, c := range map[string]struct {
+		change func(*irtv1.ProtectionPlan)
+		code   codes.Code
+	}{
+		"another kind":       {func(p *irtv1.ProtectionPlan) { p.Kind = irtv1.PlanKind_PLAN_KIND_LOOKED_AFTER }, codes.PermissionDenied},
+		"an end":             {func(p *irtv1.ProtectionPlan) { p.EndDate = day(0) }, codes.PermissionDenied},
+		"a new plan":         {func(p *irtv1.ProtectionPlan) { p.Name += "x" }, codes.PermissionDenied},
+		"another record":     {func(p *irtv1.ProtectionPlan) { p.ChildRecord = "agencies/social/childRecords/s2" }, codes.PermissionDenied},
+		"another child":      {func(p *irtv1.ProtectionPlan) { p.Child = unknown }, codes.PermissionDenied},
+		"an earlier version": {func(p *irtv1.ProtectionPlan) { p.Etag = "old" }, codes.Aborted},
+	} {
+		p := plan("p1")
+		c.change(p)
+		t.Log(what)
+		_, err := h.try(as(t, "social"), p)
+		wantError(t, err, c.code)
+	}
+	if n := h.count(events); n != before {
+		t.Errorf("%d events of nothing", n-before)
+	}
 }

@@ -118,6 +118,7 @@ func (s *Service) admit(ctx context.Context, m *irtv1.ProtectionPlan) (*submissi
 	if err != nil {
 		return nil, rpc.Hidden(err)
 	}
+	about.Imported = rpc.IsImport(ctx)
 	sub := &submission{Write: children.Write{
 		ID: next.id, Name: next.name(), Agency: agency, Child: about.Child, Record: about.Record, Access: audit.FromContext(ctx),
 	}}
@@ -187,11 +188,11 @@ func (c *change) reach(ctx context.Context, v *version) error {
 // submit works out what a plan comes to, and stores it; it refuses it before that.
 func (c *change) submit(ctx context.Context, next *version, about children.Asked, fits func(etag string) error) (*version, error) {
 	sub, err := about.Hold(ctx, c.tx, c.today, c.hold)
-	if err != nil {
-		return nil, rpc.Hidden(err)
+	if err == nil && !sub.Works {
+		err = rpc.Denied()
 	}
-	if !sub.Works {
-		return nil, rpc.Denied()
+	if err != nil {
+		return c.restated(ctx, next, about, fits, rpc.Hidden(err))
 	}
 	if err := c.reach(ctx, next); err != nil {
 		return nil, err
@@ -216,6 +217,22 @@ func (c *change) submit(ctx context.Context, next *version, about children.Asked
 		}
 	}
 	return next, c.settle(ctx, cur, next)
+}
+
+// restated answers an agency that does not work with the child any more: what it said
+// while it did stands, and saying that again changes nothing. All else is refused.
+func (c *change) restated(ctx context.Context, next *version, about children.Asked, fits func(etag string) error, refusal error) (*version, error) {
+	cur, err := children.Restated(ctx, c.tx, about, refusal,
+		func() (*version, error) { return present(ctx, c.tx, next.id) },
+		func(cur *version) (child, record uuid.UUID, same bool) {
+			next.childID, next.recordID = cur.childID, cur.recordID
+			return cur.childID, cur.recordID, next.says(cur)
+		})
+	if err != nil {
+		return nil, err
+	}
+	c.access.AddChild(cur.childID)
+	return cur, fits(cur.etag())
 }
 
 // EndPlan implements irt.v1.PlanService.

@@ -6,8 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"github.com/google/uuid"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -111,17 +110,14 @@ func (c *change) send(ctx context.Context, next *version, about children.Asked, 
 // resent answers a sender that does not work with the child any more: what it sent while
 // it did stands, and sending that again changes nothing. All else is refused.
 func (c *change) resent(ctx context.Context, next *version, about children.Asked, fits func(etag string) error, refusal error) (*version, error) {
-	if status.Code(refusal) != codes.PermissionDenied {
-		return nil, refusal
-	}
-	cur, err := present(ctx, c.tx, next.id)
-	if err != nil || cur == nil {
-		return nil, cmp.Or(err, refusal)
-	}
-	same, err := about.Means(ctx, c.tx, cur.childID, cur.recordID)
-	next.childID = cur.childID
-	if err != nil || !same || !next.says(cur) {
-		return nil, cmp.Or(err, refusal)
+	cur, err := children.Restated(ctx, c.tx, about, refusal,
+		func() (*version, error) { return present(ctx, c.tx, next.id) },
+		func(cur *version) (child, record uuid.UUID, same bool) {
+			next.childID, next.recordID = cur.childID, cur.recordID
+			return cur.childID, cur.recordID, next.says(cur)
+		})
+	if err != nil {
+		return nil, err
 	}
 	c.access.AddChild(cur.childID)
 	return cur, mayResend(cur, next, fits)

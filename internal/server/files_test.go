@@ -171,7 +171,13 @@ type imported struct {
 
 func (h *hub) upload(t *testing.T, format, file, token string) (i imported) {
 	t.Helper()
-	status, answer := h.rest(t, "POST", "/v1/agencies/school-1/imports?format="+format, file, token, map[string]string{"Content-Type": "text/csv"})
+	return h.uploadOf(t, "school-1", format, file, token)
+}
+
+// uploadOf sends a file of an agency.
+func (h *hub) uploadOf(t *testing.T, agency, format, file, token string) (i imported) {
+	t.Helper()
+	status, answer := h.rest(t, "POST", "/v1/agencies/"+agency+"/imports?format="+format, file, token, map[string]string{"Content-Type": "text/csv"})
 	if err := json.Unmarshal(answer, &i); err != nil || status != 200 {
 		t.Fatalf("%d %v: %s", status, err, answer)
 	}

@@ -75,3 +75,37 @@ func (a *area) wantPlanAccesses(t *testing.T) {
 		t.Errorf("in the access log %d plans that were written, and %d that were refused: %v", written, refused, err)
 	}
 }
+
+// Plans that an agency got back change nothing when they are imported again, also when it
+// has left the child; another hub, which knows the child by the agency's record, takes all.
+func TestPlansComeBack(t *testing.T) {
+	t.Parallel()
+	h, elsewhere := start(t), start(t)
+	social, there := h.token(t, "social-1", irtv1.Role_ROLE_AGENCY_SYSTEM), elsewhere.token(t, "social-1", irtv1.Role_ROLE_AGENCY_SYSTEM)
+	const record = "/v1/agencies/social-1/childRecords/s1"
+	for hub, token := range map[*hub]string{h: social, elsewhere: there} {
+		operator := hub.token(t, "school-1", irtv1.Role_ROLE_HUB_OPERATOR)
+		hub.call(t, 200, "POST", "/v1/agencies?agencyId=social-1", `{"displayName": "Social care", "kind": "AGENCY_KIND_SOCIAL_CARE"}`, operator)
+		hub.call(t, 200, "PUT", record, `{"givenName": "Rosalind", "familyName": "Achterberg", "dateOfBirth": "2015-06-02"}`, token)
+	}
+	for id, more := range map[string]string{"now": "", "over": `, "endDate": "2026-02-05"`} {
+		h.call(t, 200, "PUT", "/v1/agencies/social-1/plans/back-"+id, `{"childRecord": "agencies/social-1/childRecords/s1", "kind": "PLAN_KIND_CHILD_PROTECTION",
+			"startDate": "2026-01-05"`+more+`}`, social)
+	}
+	h.wantUnchanged(t, "plans", "social-1", social, 2)
+	for form, accept := range map[string]string{"plans": "text/csv", "plans-ndjson": "application/x-ndjson"} {
+		_, file, _, _ := h.get(t, "/v1/agencies/social-1/plans:export", accept, social)
+		if i := elsewhere.uploadOf(t, "social-1", form, string(file), there); i.Accepted+i.Unchanged != 2 {
+			t.Errorf("%s elsewhere: %+v, refused by %s", form, i, elsewhere.refused(t, i, there))
+		}
+	}
+	if m := elsewhere.call(t, 200, "GET", "/v1/agencies/social-1/plans/back-over", "", there); m["endDate"] != "2026-02-05" || m["childRecord"] == nil {
+		t.Errorf("elsewhere it is %v", m)
+	}
+	h.call(t, 200, "POST", record+":withdraw", `{}`, social)
+	h.wantUnchanged(t, "plans", "social-1", social, 2)
+	var versions int
+	if err := h.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM plans) + (SELECT count(*) FROM plans_history)`).Scan(&versions); err != nil || versions != 2 {
+		t.Errorf("%d versions of 2 plans, %v", versions, err)
+	}
+}

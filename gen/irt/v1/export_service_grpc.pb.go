@@ -39,8 +39,11 @@ const (
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
 // records, involvements, concerns, referrals, plans and consents has the form of the
-// import template, and can be imported again. In the same hub that changes nothing;
-// another hub takes concerns that are OPEN and referrals that are SENT, and no others.
+// import template, and can be imported again. In the same hub that changes nothing, also
+// where the agency does not work with the child any more. Another hub knows the child by
+// the agency's record alone; it takes records, involvements and plans as they are, and
+// concerns that are OPEN, referrals that are SENT and consents that are GIVEN, and no
+// others.
 type ExportServiceClient interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -64,7 +67,7 @@ type ExportServiceClient interface {
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportReferrals(ctx context.Context, in *ExportReferralsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReferralsResponse], error)
 	// Exports the plans of an agency, also those that have ended or have not begun, the
-	// latest first.
+	// latest first. Imported again, none of them changes.
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportPlans(ctx context.Context, in *ExportPlansRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportPlansResponse], error)
@@ -255,8 +258,11 @@ type ExportService_ExportQualityFindingsClient = grpc.ServerStreamingClient[Expo
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
 // records, involvements, concerns, referrals, plans and consents has the form of the
-// import template, and can be imported again. In the same hub that changes nothing;
-// another hub takes concerns that are OPEN and referrals that are SENT, and no others.
+// import template, and can be imported again. In the same hub that changes nothing, also
+// where the agency does not work with the child any more. Another hub knows the child by
+// the agency's record alone; it takes records, involvements and plans as they are, and
+// concerns that are OPEN, referrals that are SENT and consents that are GIVEN, and no
+// others.
 type ExportServiceServer interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -280,7 +286,7 @@ type ExportServiceServer interface {
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportReferrals(*ExportReferralsRequest, grpc.ServerStreamingServer[ExportReferralsResponse]) error
 	// Exports the plans of an agency, also those that have ended or have not begun, the
-	// latest first.
+	// latest first. Imported again, none of them changes.
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportPlans(*ExportPlansRequest, grpc.ServerStreamingServer[ExportPlansResponse]) error
