@@ -21,6 +21,7 @@ type exportCommand struct {
 	Referrals    exportReferralsCommand    `cmd:"" help:"The referrals that an agency sent, in whatever state."`
 	Plans        exportPlansCommand        `cmd:"" help:"An agency's plans, also those that have ended."`
 	Consents     exportConsentsCommand     `cmd:"" help:"The consents that an agency recorded, also those that have ended or were withdrawn."`
+	Services     exportServicesCommand     `cmd:"" help:"An agency's services, also those that are not in use."`
 	Accesses     exportAccessesCommand     `cmd:"" help:"The accesses to a child, as far as you may see them."`
 }
 
@@ -115,6 +116,16 @@ func (c *exportConsentsCommand) Run(ctx context.Context, s streams) error {
 		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportConsentsResponse], error) {
 			return client.ExportConsents(ctx, &irtv1.ExportConsentsRequest{Parent: parent})
 		}, (*irtv1.ExportConsentsResponse).GetConsents)
+}
+
+type exportServicesCommand struct{ exportOwnFlags }
+
+// Run writes the services to standard output.
+func (c *exportServicesCommand) Run(ctx context.Context, s streams) error {
+	return exportOwn(s, &c.exportOwnFlags, recordfile.Services(),
+		func(client irtv1.ExportServiceClient, parent string) (grpc.ServerStreamingClient[irtv1.ExportServicesResponse], error) {
+			return client.ExportServices(ctx, &irtv1.ExportServicesRequest{Parent: parent})
+		}, (*irtv1.ExportServicesResponse).GetServices)
 }
 
 type exportAccessesCommand struct {

@@ -21,6 +21,7 @@ type importCommand struct {
 	Referrals    importReferralsCommand    `cmd:"" help:"Import referrals in the hub's own form: CSV or one JSON object a line."`
 	Plans        importPlansCommand        `cmd:"" help:"Import plans of social care in the hub's own form: CSV or one JSON object a line."`
 	Consents     importConsentsCommand     `cmd:"" help:"Import consents in the hub's own form: CSV or one JSON object a line."`
+	Services     importServicesCommand     `cmd:"" help:"Import an agency's services in the hub's own form: CSV or one JSON object a line."`
 	SchoolCohort importCohortCommand       `cmd:"" help:"Import a school's cohort or class list, CSV."`
 	CINCensus    importCensusCommand       `cmd:"" name:"cin-census" help:"Import a children in need census, XML."`
 	GPPractices  importPracticesCommand    `cmd:"" name:"gp-practices" help:"Import the NHS register of GP practices, epraccur.csv."`
@@ -158,6 +159,25 @@ func (c *importConsentsCommand) Run(ctx context.Context, s streams) error {
 		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS_NDJSON)
 	}
 	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS)
+}
+
+type importServicesCommand struct{ importFlags }
+
+// Help is shown by irthub import services --help.
+func (importServicesCommand) Help() string {
+	return `Sends an agency's services in the hub's own form, CSV or one JSON object a line (.ndjson, .jsonl). name is your own id of the service, by which referrals ask for it, kind a code of the list service-kind, minimumAge and maximumAge whole years, state ACTIVE or INACTIVE (in JSON AGENCY_STATE_ACTIVE and so on), ACTIVE where it is not stated. A service that is sent again replaces the earlier version; one that is not in the file stays as it is, so one that ended is sent as INACTIVE.
+
+Example:
+
+  irthub import services services.csv --agency early-help-1`
+}
+
+// Run imports the file.
+func (c *importServicesCommand) Run(ctx context.Context, s streams) error {
+	if c.isJSON() {
+		return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_SERVICES_NDJSON)
+	}
+	return c.run(ctx, s, irtv1.ImportFormat_IMPORT_FORMAT_SERVICES)
 }
 
 type importCensusCommand struct{ importFlags }

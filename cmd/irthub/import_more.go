@@ -15,7 +15,7 @@ import (
 type importTemplateCommand struct {
 	clientFlags
 
-	Form string `arg:"" enum:"child-records,involvements,concerns,referrals,plans,consents,school-cohort" help:"child-records, involvements, concerns, referrals, plans, consents or school-cohort."`
+	Form string `arg:"" enum:"child-records,involvements,concerns,referrals,plans,consents,services,school-cohort" help:"child-records, involvements, concerns, referrals, plans, consents, services or school-cohort."`
 }
 
 // Run prints the template.

@@ -104,7 +104,8 @@ func isTable(format irtv1.ImportFormat) bool {
 	case irtv1.ImportFormat_IMPORT_FORMAT_SCHOOL_COHORT, irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES,
 		irtv1.ImportFormat_IMPORT_FORMAT_CHILD_RECORDS, irtv1.ImportFormat_IMPORT_FORMAT_INVOLVEMENTS,
 		irtv1.ImportFormat_IMPORT_FORMAT_CONCERNS, irtv1.ImportFormat_IMPORT_FORMAT_REFERRALS,
-		irtv1.ImportFormat_IMPORT_FORMAT_PLANS, irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS:
+		irtv1.ImportFormat_IMPORT_FORMAT_PLANS, irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS,
+		irtv1.ImportFormat_IMPORT_FORMAT_SERVICES:
 		return true
 	}
 	return false

@@ -48,7 +48,13 @@ func onPool(t *testing.T, pool *pgxpool.Pool) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &hub{pool, directory, agencies.New(pool, directory, tokens)}
+	access := audit.NewWriter(pool)
+	t.Cleanup(func() {
+		if err := access.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return &hub{pool, directory, agencies.New(pool, directory, tokens, access)}
 }
 
 // as is the context of a call by an agency in a role.

@@ -5,6 +5,7 @@ package agencies
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -34,11 +35,17 @@ type Service struct {
 	pool      *pgxpool.Pool
 	directory *Directory
 	tokens    *rpc.PageTokens
+	access    *audit.Writer
+	places    chan struct{} // taken by each service of a stream or file while it is written
 }
 
+// atOnce is how many services of streams and files are written at once, so that they
+// leave connections to others.
+const atOnce = 2
+
 // New makes the service; directory hears of its writes at once.
-func New(pool *pgxpool.Pool, directory *Directory, tokens *rpc.PageTokens) *Service {
-	return &Service{pool: pool, directory: directory, tokens: tokens}
+func New(pool *pgxpool.Pool, directory *Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
+	return &Service{pool: pool, directory: directory, tokens: tokens, access: access, places: make(chan struct{}, atOnce)}
 }
 
 // errRaced makes a transaction start again: what it did not find was registered
@@ -64,6 +71,23 @@ func (s *Service) write(ctx context.Context, name string, fn func(pgx.Tx) error)
 	})
 	if err == nil {
 		e.Recorded()
+	}
+	return err
+}
+
+// errRehearsed rolls back what was only to be tried.
+var errRehearsed = errors.New("agencies: nothing was to be written")
+
+// rehearse runs fn in a transaction that comes to nothing.
+func (s *Service) rehearse(ctx context.Context, fn func(pgx.Tx) error) error {
+	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return errRehearsed
+	})
+	if errors.Is(err, errRehearsed) {
+		return nil
 	}
 	return err
 }

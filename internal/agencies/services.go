@@ -7,13 +7,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/identity"
 	"irthub/internal/rpc"
-	"irthub/internal/sharing"
 	"irthub/internal/standard"
 )
 
@@ -25,50 +22,6 @@ func ServiceName(agency, id string) string { return Name(agency) + "/services/" 
 func parseServiceName(name string) (agency, id string, ok bool) {
 	agency, id, ok = ParseChildName(name, "services")
 	return agency, id, ok && validID(id)
-}
-
-// SubmitService implements irt.v1.AgencyService.
-func (s *Service) SubmitService(ctx context.Context, req *irtv1.SubmitServiceRequest) (*irtv1.Service, error) {
-	given := req.GetService()
-	agency, id, ok := parseServiceName(given.GetName())
-	if ok { // else the check says what is wrong with the name
-		if _, err := s.offering(ctx, Name(agency)); err != nil {
-			return nil, err
-		}
-	}
-	next := proto.CloneOf(given)
-	if next != nil {
-		next.State = unstatedIsActive(next.GetState())
-		standard.NormaliseService(next)
-	}
-	if err := checked(&irtv1.SubmitServiceRequest{Service: next}, ""); err != nil {
-		return nil, err
-	}
-	var out *irtv1.Service
-	err := s.write(ctx, next.GetName(), func(tx pgx.Tx) error {
-		current, found, err := lockService(ctx, tx, agency, id)
-		if err != nil {
-			return err
-		}
-		if err := rpc.CheckEtag(ctx, given.GetEtag(), current.GetEtag()); err != nil {
-			return err
-		}
-		if found && rpc.SameSettings(next, current) {
-			out = current
-			return nil
-		}
-		var stored bool
-		if out, stored, err = putService(ctx, tx, agency, id, next, found); err == nil && !stored {
-			err = errRaced
-		}
-		return err
-	})
-	return out, err
-}
-
-// offering returns the agency whose services the caller would change.
-func (s *Service) offering(ctx context.Context, name string) (Agency, error) {
-	return s.allowed(ctx, name, func(c identity.Caller, a Agency) bool { return sharing.MayWritePractitioner(c, a.ID) })
 }
 
 // GetService implements irt.v1.AgencyService.

@@ -39,7 +39,7 @@ func (s *Service) SubmitConcern(ctx context.Context, req *irtv1.SubmitConcernReq
 // SubmitConcerns implements irt.v1.ConcernService.
 func (s *Service) SubmitConcerns(stream grpc.BidiStreamingServer[irtv1.SubmitConcernsRequest, irtv1.SubmitConcernsResponse]) error {
 	name := func(req *irtv1.SubmitConcernsRequest) string { return req.GetConcern().GetName() }
-	return children.Submissions(stream, name, s.submitOf, answerOf)
+	return rpc.Submissions(stream, name, s.submitOf, answerOf)
 }
 
 // submitOf submits what one request of a stream is about.

@@ -34,7 +34,7 @@ func (s *Service) RecordConsent(ctx context.Context, req *irtv1.RecordConsentReq
 // SubmitConsents implements irt.v1.ConsentService.
 func (s *Service) SubmitConsents(stream grpc.BidiStreamingServer[irtv1.SubmitConsentsRequest, irtv1.SubmitConsentsResponse]) error {
 	name := func(req *irtv1.SubmitConsentsRequest) string { return req.GetConsent().GetName() }
-	return children.Submissions(stream, name, s.submitOf, answerOf)
+	return rpc.Submissions(stream, name, s.submitOf, answerOf)
 }
 
 // submitOf submits what one request of a stream is about.

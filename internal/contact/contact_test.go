@@ -70,7 +70,7 @@ func TestOutOfHoursAnotherNumberIsRung(t *testing.T) {
 	child := h.submit("school", nhsNumber, "Rosalind", "2015-06-02")
 	h.involve("gp", child)
 	closed := standard.Today().AddDate(0, 0, 3).Weekday() // not today, whenever that is
-	service := agencies.New(h.pool, h.directory, h.tokens)
+	service := agencies.New(h.pool, h.directory, h.tokens, nil)
 	if _, err := service.UpdateAgency(by(t, "gp"), &irtv1.UpdateAgencyRequest{
 		Agency: &irtv1.Agency{Name: "agencies/gp", OutOfHoursTelephone: "01632 960999", OfficeHours: []*irtv1.OfficeHours{
 			{Weekday: irtv1.Weekday((int32(closed)+6)%7 + 1), Open: "09:00", Close: "17:00"},

@@ -159,6 +159,24 @@ func (s *Service) ExportPlans(req *irtv1.ExportPlansRequest, stream grpc.ServerS
 		func(all []*irtv1.ProtectionPlan) error { return stream.Send(&irtv1.ExportPlansResponse{Plans: all}) })
 }
 
+// ExportServices implements irtv1.ExportServiceServer: ListServices, page after page, by
+// its rules.
+func (s *Service) ExportServices(req *irtv1.ExportServicesRequest, stream grpc.ServerStreamingServer[irtv1.ExportServicesResponse]) error {
+	agency, err := exported(stream.Context(), req.GetParent())
+	if err != nil {
+		return err
+	}
+	entry := audit.FromContext(stream.Context())
+	page := &irtv1.ListServicesRequest{Parent: agencies.Name(agency), IncludeInactive: true, PageSize: exportBatch}
+	return eachPage(stream.Context(), page, &page.PageToken, s.services.ListServices, (*irtv1.ListServicesResponse).GetServices,
+		func(all []*irtv1.Service) error {
+			for _, m := range all {
+				entry.AddReturned(m.GetName())
+			}
+			return stream.Send(&irtv1.ExportServicesResponse{Services: all})
+		})
+}
+
 // eachPage sends what is on the pages of a list. token is that of the request.
 func eachPage[Req, R any, Page interface{ GetNextPageToken() string }](
 	ctx context.Context, req Req, token *string, list func(context.Context, Req) (Page, error), of func(Page) []R, send func([]R) error,

@@ -73,7 +73,7 @@ func newHub(t testing.TB) *hub {
 	}
 	service := exchange.New(exchange.Options{
 		Pool: pool, Directory: directory, Records: records, Involvements: involved, Concerns: worried, Referrals: referred, Plans: planned,
-		Consents: agreed, Tokens: tokens, Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
+		Consents: agreed, Services: agencies.New(pool, directory, tokens, writer), Tokens: tokens, Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
 	})
 	server := grpc.NewServer(append(rpc.ServerOptions(),
 		grpc.ChainUnaryInterceptor(callerUnary, audit.UnaryInterceptor(writer), identity.AuthoriseUnary, rpc.UnaryValidate),

@@ -14,7 +14,8 @@ import (
 	"irthub/internal/standard"
 )
 
-// hanging is what a row holds besides a record of a child.
+// hanging is what a row holds besides a record of a child: what hangs on one, or a
+// service.
 type hanging interface {
 	proto.Message
 	GetName() string
@@ -35,6 +36,7 @@ var (
 	referrals    = kind{recordfile.Referrals(), "referral", "referrals", func() proto.Message { return &irtv1.Referral{} }}
 	consents     = kind{recordfile.Consents(), "consent", "consents", func() proto.Message { return &irtv1.Consent{} }}
 	plans        = kind{recordfile.Plans(), "plan", "plans", func() proto.Message { return &irtv1.ProtectionPlan{} }}
+	services     = kind{recordfile.Services(), "service", "services", func() proto.Message { return &irtv1.Service{} }}
 )
 
 // The forms in which each kind may be sent.
@@ -93,6 +95,8 @@ func normalise(m proto.Message) {
 		standard.NormalisePlan(m)
 	case *irtv1.Consent:
 		standard.NormaliseConsent(m)
+	case *irtv1.Service:
+		standard.NormaliseService(m)
 	}
 }
 
@@ -109,6 +113,8 @@ func (s *Service) submitPart(ctx context.Context, p hanging, validateOnly bool) 
 		return s.plans.Submit(ctx, p, validateOnly)
 	case *irtv1.Consent:
 		return s.consents.Submit(ctx, p, validateOnly)
+	case *irtv1.Service:
+		return s.services.Submit(ctx, p, validateOnly)
 	}
 	return false, fmt.Errorf("exchange: a row with a %T", p)
 }

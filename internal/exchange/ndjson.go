@@ -88,7 +88,7 @@ func jsonFault(err error) *textfile.FormatError {
 	if m := jsonWrongType.FindStringSubmatch(err.Error()); m != nil {
 		return &textfile.FormatError{
 			RuleID: "IMPORT_FIELD_TYPE", Description: "The field " + m[1] + " has a value of the wrong kind.",
-			Action: "Send texts and dates as strings, and true or false without quotation marks.",
+			Action: "Send texts and dates as strings, and numbers and true or false without quotation marks.",
 		}
 	}
 	return &textfile.FormatError{

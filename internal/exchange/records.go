@@ -16,8 +16,8 @@ import (
 	"irthub/internal/standard"
 )
 
-// records is the reading of the hub's own form of child records, or of what hangs on
-// a child.
+// records is the reading of the hub's own form of child records, of what hangs on a
+// child, or of services.
 type records struct {
 	table
 	agency string

@@ -28,6 +28,7 @@ var ruleTexts = map[string]string{
 	"IMPORT_FIELD_UNKNOWN":  "There is a field that the standard does not have.",
 	"IMPORT_NOT_BOOLEAN":    "The value is not one of true, false, yes, no.",
 	"IMPORT_NOT_JSON":       "The line is not a JSON object in UTF-8.",
+	"IMPORT_NOT_NUMBER":     "The value is not a whole number.",
 	"IMPORT_OTHER_AGENCY":   "The name is one of another agency.",
 	"IMPORT_ROW_FAILED":     "The hub could not take the row, through a fault of its own.",
 	"IMPORT_ROW_LENGTH":     "The row has more or fewer cells than the header.",

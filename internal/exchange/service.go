@@ -58,6 +58,12 @@ type Consents interface {
 	Submit(ctx context.Context, c *irtv1.Consent, validateOnly bool) (changed bool, err error)
 }
 
+// Services takes the services of agencies in, as Involvements does, and lists them.
+type Services interface {
+	ListServices(ctx context.Context, req *irtv1.ListServicesRequest) (*irtv1.ListServicesResponse, error)
+	Submit(ctx context.Context, s *irtv1.Service, validateOnly bool) (changed bool, err error)
+}
+
 // Accesses lists accesses, each to whom it may be shown.
 type Accesses interface {
 	ListAccesses(ctx context.Context, req *irtv1.ListAccessesRequest) (*irtv1.ListAccessesResponse, error)
@@ -81,6 +87,7 @@ type Service struct {
 	referrals    Referrals
 	plans        Plans
 	consents     Consents
+	services     Services
 	accesses     Accesses
 	findings     Findings
 	tokens       *rpc.PageTokens
@@ -100,6 +107,7 @@ type Options struct {
 	Referrals    Referrals
 	Plans        Plans
 	Consents     Consents
+	Services     Services
 	Accesses     Accesses
 	Findings     Findings
 	Tokens       *rpc.PageTokens
@@ -111,8 +119,8 @@ func New(o Options) *Service {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Service{
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
-		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, consents: o.Consents, accesses: o.Accesses, findings: o.Findings,
-		tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
+		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, consents: o.Consents, services: o.Services,
+		accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.swept)
@@ -260,7 +268,7 @@ func (s *Service) admit(ctx context.Context, header *irtv1.ImportHeader) (agency
 		if open == nil {
 			return "", nil, rpc.Malformed("the hub does not read files of that form")
 		}
-		read, ok = s.readRows(open), ok && sharing.MayWrite(caller, agency)
+		read, ok = s.readRows(open), ok && mayImport(caller, agency, header.GetFormat())
 	}
 	if !ok {
 		return "", nil, rpc.Denied()
@@ -289,6 +297,8 @@ var openers = map[irtv1.ImportFormat]opener{
 	irtv1.ImportFormat_IMPORT_FORMAT_PLANS_NDJSON:         plans.lines,
 	irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS:             consents.table,
 	irtv1.ImportFormat_IMPORT_FORMAT_CONSENTS_NDJSON:      consents.lines,
+	irtv1.ImportFormat_IMPORT_FORMAT_SERVICES:             services.table,
+	irtv1.ImportFormat_IMPORT_FORMAT_SERVICES_NDJSON:      services.lines,
 }
 
 // readRows reads the files of a form that has rows of records.
@@ -303,6 +313,16 @@ func (s *Service) readRows(open opener) reading {
 		}
 		return s.takeIn(ctx, j, file, src)
 	}
+}
+
+// mayImport says who may import records of an agency. Who may not keep its services may
+// not import them either.
+func mayImport(c identity.Caller, agency string, format irtv1.ImportFormat) bool {
+	switch format {
+	case irtv1.ImportFormat_IMPORT_FORMAT_SERVICES, irtv1.ImportFormat_IMPORT_FORMAT_SERVICES_NDJSON:
+		return sharing.MayWrite(c, agency) && sharing.MayWritePractitioner(c, agency)
+	}
+	return sharing.MayWrite(c, agency)
 }
 
 // mayKeepDirectory says who may import agencies, and on behalf of which agency.

@@ -40,10 +40,12 @@ func (*Service) GetImportTemplate(_ context.Context, req *irtv1.GetImportTemplat
 		content, err = plans.form.Template()
 	case "importTemplates/consents":
 		content, err = consents.form.Template()
+	case "importTemplates/services":
+		content, err = services.form.Template()
 	case "importTemplates/school-cohort":
 		content, err = recordfile.Table(cohortTemplate)
 	default:
-		return nil, rpc.NotFound("template; there are child-records, involvements, concerns, referrals, plans, consents and school-cohort")
+		return nil, rpc.NotFound("template; there are child-records, involvements, concerns, referrals, plans, consents, services and school-cohort")
 	}
 	return &irtv1.ImportTemplate{Name: req.GetName(), Content: content}, err
 }

@@ -220,6 +220,16 @@ func (g *Gateway) exportConsents(w http.ResponseWriter, r *http.Request, path ma
 		}, (*irtv1.ExportConsentsResponse).GetConsents)
 }
 
+// exportServices answers GET /v1/agencies/{agency}/services:export.
+func (g *Gateway) exportServices(w http.ResponseWriter, r *http.Request, path map[string]string) {
+	form := recordfile.Services()
+	export(g, w, r, irtv1.ExportService_ExportServices_FullMethodName, "services", form.Columns(),
+		func(m *irtv1.Service) []string { return form.Row(m) },
+		func(ctx context.Context) (page[*irtv1.ExportServicesResponse], error) {
+			return g.exports.ExportServices(ctx, &irtv1.ExportServicesRequest{Parent: path["parent"]})
+		}, (*irtv1.ExportServicesResponse).GetServices)
+}
+
 // exportAccesses answers GET /v1/children/{child}/accesses:export.
 func (g *Gateway) exportAccesses(w http.ResponseWriter, r *http.Request, path map[string]string) {
 	export(g, w, r, irtv1.ExportService_ExportAccesses_FullMethodName, "accesses", recordfile.AccessColumns, recordfile.AccessRow,

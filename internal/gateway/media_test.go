@@ -44,6 +44,10 @@ func (*services) ExportConsents(_ *irtv1.ExportConsentsRequest, s grpc.ServerStr
 	return s.Send(&irtv1.ExportConsentsResponse{Consents: []*irtv1.Consent{{Name: "agencies/a/consents/1", GivenBy: "CHILD"}}})
 }
 
+func (*services) ExportServices(_ *irtv1.ExportServicesRequest, s grpc.ServerStreamingServer[irtv1.ExportServicesResponse]) error {
+	return s.Send(&irtv1.ExportServicesResponse{Services: []*irtv1.Service{{Name: "agencies/a/services/1", DisplayName: "A service"}}})
+}
+
 func (*services) ExportAccesses(_ *irtv1.ExportAccessesRequest, s grpc.ServerStreamingServer[irtv1.ExportAccessesResponse]) error {
 	return s.Send(&irtv1.ExportAccessesResponse{Accesses: []*irtv1.Access{{Name: "accesses/1"}}})
 }
@@ -97,6 +101,12 @@ func (*services) SubmitPlans(s grpc.BidiStreamingServer[irtv1.SubmitPlansRequest
 func (*services) SubmitConsents(s grpc.BidiStreamingServer[irtv1.SubmitConsentsRequest, irtv1.SubmitConsentsResponse]) error {
 	return answerEach(s, func(r *irtv1.SubmitConsentsRequest) *irtv1.SubmitConsentsResponse {
 		return &irtv1.SubmitConsentsResponse{RequestId: r.GetRequestId()}
+	})
+}
+
+func (*services) SubmitServices(s grpc.BidiStreamingServer[irtv1.SubmitServicesRequest, irtv1.SubmitServicesResponse]) error {
+	return answerEach(s, func(r *irtv1.SubmitServicesRequest) *irtv1.SubmitServicesResponse {
+		return &irtv1.SubmitServicesResponse{RequestId: r.GetRequestId()}
 	})
 }
 

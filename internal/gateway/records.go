@@ -91,6 +91,14 @@ func (g *Gateway) submitConsents(w http.ResponseWriter, r *http.Request, _ map[s
 		}))
 }
 
+func (g *Gateway) submitServices(w http.ResponseWriter, r *http.Request, _ map[string]string) {
+	client := irtv1.NewAgencyServiceClient(g.options.Conn)
+	g.submit(w, r, irtv1.AgencyService_SubmitServices_FullMethodName, stream(client.SubmitServices,
+		func(e *rpcstatus.Status) proto.Message {
+			return &irtv1.SubmitServicesResponse{Outcome: &irtv1.SubmitServicesResponse_Error{Error: e}}
+		}))
+}
+
 // message is a message of the type T, which is a struct.
 type message[T any] interface {
 	*T

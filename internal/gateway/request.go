@@ -150,7 +150,7 @@ func checkURL(u *url.URL) error {
 // submissions are the addresses of streams of records.
 var submissions = []string{
 	"/v1/childRecords:submit", "/v1/involvements:submit", "/v1/concerns:submit", "/v1/referrals:submit", "/v1/plans:submit",
-	"/v1/consents:submit",
+	"/v1/consents:submit", "/v1/services:submit",
 }
 
 // isStream says whether the request is for a handler that reads its body, or writes

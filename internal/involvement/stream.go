@@ -21,7 +21,7 @@ func (s *Service) SubmitInvolvements(
 	stream grpc.BidiStreamingServer[irtv1.SubmitInvolvementsRequest, irtv1.SubmitInvolvementsResponse],
 ) error {
 	name := func(req *irtv1.SubmitInvolvementsRequest) string { return req.GetInvolvement().GetName() }
-	return children.Submissions(stream, name, s.submitOf, answerOf)
+	return rpc.Submissions(stream, name, s.submitOf, answerOf)
 }
 
 // submitOf submits what one request of a stream is about.

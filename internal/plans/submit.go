@@ -45,7 +45,7 @@ func (s *Service) SubmitPlan(ctx context.Context, req *irtv1.SubmitPlanRequest) 
 // SubmitPlans implements irt.v1.PlanService.
 func (s *Service) SubmitPlans(stream grpc.BidiStreamingServer[irtv1.SubmitPlansRequest, irtv1.SubmitPlansResponse]) error {
 	name := func(req *irtv1.SubmitPlansRequest) string { return req.GetPlan().GetName() }
-	return children.Submissions(stream, name, s.submitOf, answerOf)
+	return rpc.Submissions(stream, name, s.submitOf, answerOf)
 }
 
 // submitOf submits what one request of a stream is about.

@@ -75,7 +75,7 @@ func (s *Service) admit(ctx context.Context, given *irtv1.Referral) (*submission
 // SubmitReferrals implements irt.v1.ReferralService.
 func (s *Service) SubmitReferrals(stream grpc.BidiStreamingServer[irtv1.SubmitReferralsRequest, irtv1.SubmitReferralsResponse]) error {
 	name := func(req *irtv1.SubmitReferralsRequest) string { return req.GetReferral().GetName() }
-	return children.Submissions(stream, name, s.submitOf, answerOf)
+	return rpc.Submissions(stream, name, s.submitOf, answerOf)
 }
 
 // submitOf submits what one request of a stream is about.

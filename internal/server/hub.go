@@ -127,7 +127,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	h.sequencer = accesslog.StartSequencer(ctx, db.Pool, keys, c.Log)
 	h.Accesses = accesses.New(db.Pool, h.Directory, tokens, keys)
 	h.Quality = quality.New(db.Pool, h.Directory, tokens)
-	h.Agencies = agencies.New(db.Pool, h.Directory, tokens)
+	h.Agencies = agencies.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Consents = consent.New(db.Pool, h.Directory, tokens, h.audit)
 	h.Emergencies = emergency.New(db.Pool, h.Directory, tokens)
 	h.Retention = retention.New(db.Pool)
@@ -140,7 +140,7 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	})
 	h.Exchange = exchange.New(exchange.Options{
 		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
-		Plans: h.Plans, Consents: h.Consents, Accesses: h.Accesses, Findings: h.Quality, Tokens: tokens, Log: c.Log,
+		Plans: h.Plans, Consents: h.Consents, Services: h.Agencies, Accesses: h.Accesses, Findings: h.Quality, Tokens: tokens, Log: c.Log,
 	})
 	h.Standard = &dictionary.Service{}
 	h.Limits = limits.NewService(h.limiter, h.Directory)

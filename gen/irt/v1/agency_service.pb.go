@@ -11,6 +11,7 @@ package irtv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
+	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
@@ -30,7 +31,9 @@ const (
 type SubmitServiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service, with its name and, to be safe against others' changes, its etag.
-	Service       *Service `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Service *Service `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// Only check: answer as if it were recorded, and write nothing.
+	ValidateOnly  bool `protobuf:"varint,2,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -72,6 +75,173 @@ func (x *SubmitServiceRequest) GetService() *Service {
 	return nil
 }
 
+func (x *SubmitServiceRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// One service of a stream.
+type SubmitServicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's own mark for this request, returned with its answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The service.
+	Service *Service `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// As in SubmitServiceRequest.
+	ValidateOnly  bool `protobuf:"varint,3,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitServicesRequest) Reset() {
+	*x = SubmitServicesRequest{}
+	mi := &file_irt_v1_agency_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitServicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitServicesRequest) ProtoMessage() {}
+
+func (x *SubmitServicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_agency_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitServicesRequest.ProtoReflect.Descriptor instead.
+func (*SubmitServicesRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SubmitServicesRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitServicesRequest) GetService() *Service {
+	if x != nil {
+		return x.Service
+	}
+	return nil
+}
+
+func (x *SubmitServicesRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+// The answer to one service of a stream.
+type SubmitServicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The mark of the request.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// One of the two is set.
+	//
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SubmitServicesResponse_Result
+	//	*SubmitServicesResponse_Error
+	Outcome       isSubmitServicesResponse_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitServicesResponse) Reset() {
+	*x = SubmitServicesResponse{}
+	mi := &file_irt_v1_agency_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitServicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitServicesResponse) ProtoMessage() {}
+
+func (x *SubmitServicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_agency_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitServicesResponse.ProtoReflect.Descriptor instead.
+func (*SubmitServicesResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SubmitServicesResponse) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *SubmitServicesResponse) GetOutcome() isSubmitServicesResponse_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SubmitServicesResponse) GetResult() *Service {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitServicesResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *SubmitServicesResponse) GetError() *status.Status {
+	if x != nil {
+		if x, ok := x.Outcome.(*SubmitServicesResponse_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isSubmitServicesResponse_Outcome interface {
+	isSubmitServicesResponse_Outcome()
+}
+
+type SubmitServicesResponse_Result struct {
+	// The service as it stands now, which is durable.
+	Result *Service `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+type SubmitServicesResponse_Error struct {
+	// The service was refused, with the same body as the unary call gives.
+	Error *status.Status `protobuf:"bytes,3,opt,name=error,proto3,oneof"`
+}
+
+func (*SubmitServicesResponse_Result) isSubmitServicesResponse_Outcome() {}
+
+func (*SubmitServicesResponse_Error) isSubmitServicesResponse_Outcome() {}
+
 // A request for one service.
 type GetServiceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -83,7 +253,7 @@ type GetServiceRequest struct {
 
 func (x *GetServiceRequest) Reset() {
 	*x = GetServiceRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[1]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -95,7 +265,7 @@ func (x *GetServiceRequest) String() string {
 func (*GetServiceRequest) ProtoMessage() {}
 
 func (x *GetServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[1]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -108,7 +278,7 @@ func (x *GetServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServiceRequest.ProtoReflect.Descriptor instead.
 func (*GetServiceRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{1}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetServiceRequest) GetName() string {
@@ -137,7 +307,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[2]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -149,7 +319,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[2]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -162,7 +332,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{2}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListServicesRequest) GetParent() string {
@@ -213,7 +383,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[3]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -225,7 +395,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[3]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -238,7 +408,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{3}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListServicesResponse) GetServices() []*Service {
@@ -268,7 +438,7 @@ type CreateAgencyRequest struct {
 
 func (x *CreateAgencyRequest) Reset() {
 	*x = CreateAgencyRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[4]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +450,7 @@ func (x *CreateAgencyRequest) String() string {
 func (*CreateAgencyRequest) ProtoMessage() {}
 
 func (x *CreateAgencyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[4]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +463,7 @@ func (x *CreateAgencyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAgencyRequest.ProtoReflect.Descriptor instead.
 func (*CreateAgencyRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{4}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateAgencyRequest) GetAgency() *Agency {
@@ -321,7 +491,7 @@ type GetAgencyRequest struct {
 
 func (x *GetAgencyRequest) Reset() {
 	*x = GetAgencyRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[5]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -333,7 +503,7 @@ func (x *GetAgencyRequest) String() string {
 func (*GetAgencyRequest) ProtoMessage() {}
 
 func (x *GetAgencyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[5]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -346,7 +516,7 @@ func (x *GetAgencyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAgencyRequest.ProtoReflect.Descriptor instead.
 func (*GetAgencyRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{5}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetAgencyRequest) GetName() string {
@@ -371,7 +541,7 @@ type ListAgenciesRequest struct {
 
 func (x *ListAgenciesRequest) Reset() {
 	*x = ListAgenciesRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[6]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -383,7 +553,7 @@ func (x *ListAgenciesRequest) String() string {
 func (*ListAgenciesRequest) ProtoMessage() {}
 
 func (x *ListAgenciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[6]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -396,7 +566,7 @@ func (x *ListAgenciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgenciesRequest.ProtoReflect.Descriptor instead.
 func (*ListAgenciesRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{6}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListAgenciesRequest) GetKind() AgencyKind {
@@ -433,7 +603,7 @@ type ListAgenciesResponse struct {
 
 func (x *ListAgenciesResponse) Reset() {
 	*x = ListAgenciesResponse{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[7]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +615,7 @@ func (x *ListAgenciesResponse) String() string {
 func (*ListAgenciesResponse) ProtoMessage() {}
 
 func (x *ListAgenciesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[7]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +628,7 @@ func (x *ListAgenciesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAgenciesResponse.ProtoReflect.Descriptor instead.
 func (*ListAgenciesResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{7}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListAgenciesResponse) GetAgencies() []*Agency {
@@ -490,7 +660,7 @@ type UpdateAgencyRequest struct {
 
 func (x *UpdateAgencyRequest) Reset() {
 	*x = UpdateAgencyRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[8]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +672,7 @@ func (x *UpdateAgencyRequest) String() string {
 func (*UpdateAgencyRequest) ProtoMessage() {}
 
 func (x *UpdateAgencyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[8]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +685,7 @@ func (x *UpdateAgencyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateAgencyRequest.ProtoReflect.Descriptor instead.
 func (*UpdateAgencyRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{8}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UpdateAgencyRequest) GetAgency() *Agency {
@@ -554,7 +724,7 @@ type CreatePractitionerRequest struct {
 
 func (x *CreatePractitionerRequest) Reset() {
 	*x = CreatePractitionerRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[9]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +736,7 @@ func (x *CreatePractitionerRequest) String() string {
 func (*CreatePractitionerRequest) ProtoMessage() {}
 
 func (x *CreatePractitionerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[9]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +749,7 @@ func (x *CreatePractitionerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePractitionerRequest.ProtoReflect.Descriptor instead.
 func (*CreatePractitionerRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{9}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CreatePractitionerRequest) GetParent() string {
@@ -614,7 +784,7 @@ type GetPractitionerRequest struct {
 
 func (x *GetPractitionerRequest) Reset() {
 	*x = GetPractitionerRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[10]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +796,7 @@ func (x *GetPractitionerRequest) String() string {
 func (*GetPractitionerRequest) ProtoMessage() {}
 
 func (x *GetPractitionerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[10]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +809,7 @@ func (x *GetPractitionerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPractitionerRequest.ProtoReflect.Descriptor instead.
 func (*GetPractitionerRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{10}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetPractitionerRequest) GetName() string {
@@ -664,7 +834,7 @@ type ListPractitionersRequest struct {
 
 func (x *ListPractitionersRequest) Reset() {
 	*x = ListPractitionersRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[11]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +846,7 @@ func (x *ListPractitionersRequest) String() string {
 func (*ListPractitionersRequest) ProtoMessage() {}
 
 func (x *ListPractitionersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[11]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +859,7 @@ func (x *ListPractitionersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPractitionersRequest.ProtoReflect.Descriptor instead.
 func (*ListPractitionersRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{11}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListPractitionersRequest) GetParent() string {
@@ -726,7 +896,7 @@ type ListPractitionersResponse struct {
 
 func (x *ListPractitionersResponse) Reset() {
 	*x = ListPractitionersResponse{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[12]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +908,7 @@ func (x *ListPractitionersResponse) String() string {
 func (*ListPractitionersResponse) ProtoMessage() {}
 
 func (x *ListPractitionersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[12]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +921,7 @@ func (x *ListPractitionersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPractitionersResponse.ProtoReflect.Descriptor instead.
 func (*ListPractitionersResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{12}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListPractitionersResponse) GetPractitioners() []*Practitioner {
@@ -783,7 +953,7 @@ type UpdatePractitionerRequest struct {
 
 func (x *UpdatePractitionerRequest) Reset() {
 	*x = UpdatePractitionerRequest{}
-	mi := &file_irt_v1_agency_service_proto_msgTypes[13]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +965,7 @@ func (x *UpdatePractitionerRequest) String() string {
 func (*UpdatePractitionerRequest) ProtoMessage() {}
 
 func (x *UpdatePractitionerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_agency_service_proto_msgTypes[13]
+	mi := &file_irt_v1_agency_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +978,7 @@ func (x *UpdatePractitionerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdatePractitionerRequest.ProtoReflect.Descriptor instead.
 func (*UpdatePractitionerRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{13}
+	return file_irt_v1_agency_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdatePractitionerRequest) GetPractitioner() *Practitioner {
@@ -836,10 +1006,24 @@ var File_irt_v1_agency_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_agency_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1birt/v1/agency_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x13irt/v1/agency.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/service.proto\"R\n" +
+	"\x1birt/v1/agency_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x13irt/v1/agency.proto\x1a\x14irt/v1/options.proto\x1a\x14irt/v1/service.proto\"\x7f\n" +
 	"\x14SubmitServiceRequest\x12:\n" +
 	"\aservice\x18\x01 \x01(\v2\x0f.irt.v1.ServiceB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\n" +
-	"R\aservice\"<\n" +
+	"R\aservice\x12+\n" +
+	"\rvalidate_only\x18\x02 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xae\x01\n" +
+	"\x15SubmitServicesRequest\x12,\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\r\xbaH\x04r\x02\x18@\xca\xda\x18\x02\b\x01R\trequestId\x12:\n" +
+	"\aservice\x18\x02 \x01(\v2\x0f.irt.v1.ServiceB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\n" +
+	"R\aservice\x12+\n" +
+	"\rvalidate_only\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fvalidateOnly\"\xb1\x01\n" +
+	"\x16SubmitServicesResponse\x12%\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\trequestId\x121\n" +
+	"\x06result\x18\x02 \x01(\v2\x0f.irt.v1.ServiceB\x06\xca\xda\x18\x02\b\n" +
+	"H\x00R\x06result\x122\n" +
+	"\x05error\x18\x03 \x01(\v2\x12.google.rpc.StatusB\x06\xca\xda\x18\x02\b\x01H\x00R\x05errorB\t\n" +
+	"\aoutcome\"<\n" +
 	"\x11GetServiceRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\tB\x13\xe0A\x02\xbaH\ar\x05\x10\x01\x18\x96\x01\xca\xda\x18\x02\b\x01R\x04name\"\xf2\x01\n" +
 	"\x13ListServicesRequest\x12*\n" +
@@ -892,8 +1076,7 @@ const file_irt_v1_agency_service_proto_rawDesc = "" +
 	"\fpractitioner\x18\x01 \x01(\v2\x14.irt.v1.PractitionerB\x0f\xe0A\x02\xbaH\x03\xc8\x01\x01\xca\xda\x18\x02\b\bR\fpractitioner\x12C\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\x06\xca\xda\x18\x02\b\x01R\n" +
 	"updateMask\x12+\n" +
-	"\rallow_missing\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fallowMissing2\xfc\n" +
-	"\n" +
+	"\rallow_missing\x18\x03 \x01(\bB\x06\xca\xda\x18\x02\b\x01R\fallowMissing2\xfa\v\n" +
 	"\rAgencyService\x12a\n" +
 	"\fCreateAgency\x12\x1b.irt.v1.CreateAgencyRequest\x1a\x0e.irt.v1.Agency\"$\xd2\xda\x18\x04\x12\x02\x06\x03\x82\xd3\xe4\x93\x02\x16:\x06agency\"\f/v1/agencies\x12`\n" +
 	"\tGetAgency\x12\x18.irt.v1.GetAgencyRequest\x1a\x0e.irt.v1.Agency\")\xd2\xda\x18\b\x12\x06\x01\x02\x03\x04\x05\x06\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/{name=agencies/*}\x12k\n" +
@@ -903,7 +1086,8 @@ const file_irt_v1_agency_service_proto_rawDesc = "" +
 	"\x0fGetPractitioner\x12\x1e.irt.v1.GetPractitionerRequest\x1a\x14.irt.v1.Practitioner\"8\xd2\xda\x18\a\x12\x05\x01\x02\x03\x05\x06\x82\xd3\xe4\x93\x02'\x12%/v1/{name=agencies/*/practitioners/*}\x12\x92\x01\n" +
 	"\x11ListPractitioners\x12 .irt.v1.ListPractitionersRequest\x1a!.irt.v1.ListPractitionersResponse\"8\xd2\xda\x18\a\x12\x05\x01\x02\x03\x05\x06\x82\xd3\xe4\x93\x02'\x12%/v1/{parent=agencies/*}/practitioners\x12\xa0\x01\n" +
 	"\x12UpdatePractitioner\x12!.irt.v1.UpdatePractitionerRequest\x1a\x14.irt.v1.Practitioner\"Q\xd2\xda\x18\x05\x12\x03\x01\x03\x06\x82\xd3\xe4\x93\x02B:\fpractitioner22/v1/{practitioner.name=agencies/*/practitioners/*}\x12\x82\x01\n" +
-	"\rSubmitService\x12\x1c.irt.v1.SubmitServiceRequest\x1a\x0f.irt.v1.Service\"B\xd2\xda\x18\x05\x12\x03\x01\x03\x06\x82\xd3\xe4\x93\x023:\aservice\x1a(/v1/{service.name=agencies/*/services/*}\x12n\n" +
+	"\rSubmitService\x12\x1c.irt.v1.SubmitServiceRequest\x1a\x0f.irt.v1.Service\"B\xd2\xda\x18\x05\x12\x03\x01\x03\x06\x82\xd3\xe4\x93\x023:\aservice\x1a(/v1/{service.name=agencies/*/services/*}\x12|\n" +
+	"\x0eSubmitServices\x12\x1d.irt.v1.SubmitServicesRequest\x1a\x1e.irt.v1.SubmitServicesResponse\"'\xd2\xda\x18\x05\x12\x03\x01\x03\x06\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/services:submit(\x010\x01\x12n\n" +
 	"\n" +
 	"GetService\x12\x19.irt.v1.GetServiceRequest\x1a\x0f.irt.v1.Service\"4\xd2\xda\x18\b\x12\x06\x01\x02\x03\x04\x05\x06\x82\xd3\xe4\x93\x02\"\x12 /v1/{name=agencies/*/services/*}\x12\x7f\n" +
 	"\fListServices\x12\x1b.irt.v1.ListServicesRequest\x1a\x1c.irt.v1.ListServicesResponse\"4\xd2\xda\x18\b\x12\x06\x01\x02\x03\x04\x05\x06\x82\xd3\xe4\x93\x02\"\x12 /v1/{parent=agencies/*}/servicesB\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
@@ -920,67 +1104,75 @@ func file_irt_v1_agency_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_agency_service_proto_rawDescData
 }
 
-var file_irt_v1_agency_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_irt_v1_agency_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_irt_v1_agency_service_proto_goTypes = []any{
 	(*SubmitServiceRequest)(nil),      // 0: irt.v1.SubmitServiceRequest
-	(*GetServiceRequest)(nil),         // 1: irt.v1.GetServiceRequest
-	(*ListServicesRequest)(nil),       // 2: irt.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),      // 3: irt.v1.ListServicesResponse
-	(*CreateAgencyRequest)(nil),       // 4: irt.v1.CreateAgencyRequest
-	(*GetAgencyRequest)(nil),          // 5: irt.v1.GetAgencyRequest
-	(*ListAgenciesRequest)(nil),       // 6: irt.v1.ListAgenciesRequest
-	(*ListAgenciesResponse)(nil),      // 7: irt.v1.ListAgenciesResponse
-	(*UpdateAgencyRequest)(nil),       // 8: irt.v1.UpdateAgencyRequest
-	(*CreatePractitionerRequest)(nil), // 9: irt.v1.CreatePractitionerRequest
-	(*GetPractitionerRequest)(nil),    // 10: irt.v1.GetPractitionerRequest
-	(*ListPractitionersRequest)(nil),  // 11: irt.v1.ListPractitionersRequest
-	(*ListPractitionersResponse)(nil), // 12: irt.v1.ListPractitionersResponse
-	(*UpdatePractitionerRequest)(nil), // 13: irt.v1.UpdatePractitionerRequest
-	(*Service)(nil),                   // 14: irt.v1.Service
-	(*Agency)(nil),                    // 15: irt.v1.Agency
-	(AgencyKind)(0),                   // 16: irt.v1.AgencyKind
-	(*fieldmaskpb.FieldMask)(nil),     // 17: google.protobuf.FieldMask
-	(*Practitioner)(nil),              // 18: irt.v1.Practitioner
+	(*SubmitServicesRequest)(nil),     // 1: irt.v1.SubmitServicesRequest
+	(*SubmitServicesResponse)(nil),    // 2: irt.v1.SubmitServicesResponse
+	(*GetServiceRequest)(nil),         // 3: irt.v1.GetServiceRequest
+	(*ListServicesRequest)(nil),       // 4: irt.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),      // 5: irt.v1.ListServicesResponse
+	(*CreateAgencyRequest)(nil),       // 6: irt.v1.CreateAgencyRequest
+	(*GetAgencyRequest)(nil),          // 7: irt.v1.GetAgencyRequest
+	(*ListAgenciesRequest)(nil),       // 8: irt.v1.ListAgenciesRequest
+	(*ListAgenciesResponse)(nil),      // 9: irt.v1.ListAgenciesResponse
+	(*UpdateAgencyRequest)(nil),       // 10: irt.v1.UpdateAgencyRequest
+	(*CreatePractitionerRequest)(nil), // 11: irt.v1.CreatePractitionerRequest
+	(*GetPractitionerRequest)(nil),    // 12: irt.v1.GetPractitionerRequest
+	(*ListPractitionersRequest)(nil),  // 13: irt.v1.ListPractitionersRequest
+	(*ListPractitionersResponse)(nil), // 14: irt.v1.ListPractitionersResponse
+	(*UpdatePractitionerRequest)(nil), // 15: irt.v1.UpdatePractitionerRequest
+	(*Service)(nil),                   // 16: irt.v1.Service
+	(*status.Status)(nil),             // 17: google.rpc.Status
+	(*Agency)(nil),                    // 18: irt.v1.Agency
+	(AgencyKind)(0),                   // 19: irt.v1.AgencyKind
+	(*fieldmaskpb.FieldMask)(nil),     // 20: google.protobuf.FieldMask
+	(*Practitioner)(nil),              // 21: irt.v1.Practitioner
 }
 var file_irt_v1_agency_service_proto_depIdxs = []int32{
-	14, // 0: irt.v1.SubmitServiceRequest.service:type_name -> irt.v1.Service
-	14, // 1: irt.v1.ListServicesResponse.services:type_name -> irt.v1.Service
-	15, // 2: irt.v1.CreateAgencyRequest.agency:type_name -> irt.v1.Agency
-	16, // 3: irt.v1.ListAgenciesRequest.kind:type_name -> irt.v1.AgencyKind
-	15, // 4: irt.v1.ListAgenciesResponse.agencies:type_name -> irt.v1.Agency
-	15, // 5: irt.v1.UpdateAgencyRequest.agency:type_name -> irt.v1.Agency
-	17, // 6: irt.v1.UpdateAgencyRequest.update_mask:type_name -> google.protobuf.FieldMask
-	18, // 7: irt.v1.CreatePractitionerRequest.practitioner:type_name -> irt.v1.Practitioner
-	18, // 8: irt.v1.ListPractitionersResponse.practitioners:type_name -> irt.v1.Practitioner
-	18, // 9: irt.v1.UpdatePractitionerRequest.practitioner:type_name -> irt.v1.Practitioner
-	17, // 10: irt.v1.UpdatePractitionerRequest.update_mask:type_name -> google.protobuf.FieldMask
-	4,  // 11: irt.v1.AgencyService.CreateAgency:input_type -> irt.v1.CreateAgencyRequest
-	5,  // 12: irt.v1.AgencyService.GetAgency:input_type -> irt.v1.GetAgencyRequest
-	6,  // 13: irt.v1.AgencyService.ListAgencies:input_type -> irt.v1.ListAgenciesRequest
-	8,  // 14: irt.v1.AgencyService.UpdateAgency:input_type -> irt.v1.UpdateAgencyRequest
-	9,  // 15: irt.v1.AgencyService.CreatePractitioner:input_type -> irt.v1.CreatePractitionerRequest
-	10, // 16: irt.v1.AgencyService.GetPractitioner:input_type -> irt.v1.GetPractitionerRequest
-	11, // 17: irt.v1.AgencyService.ListPractitioners:input_type -> irt.v1.ListPractitionersRequest
-	13, // 18: irt.v1.AgencyService.UpdatePractitioner:input_type -> irt.v1.UpdatePractitionerRequest
-	0,  // 19: irt.v1.AgencyService.SubmitService:input_type -> irt.v1.SubmitServiceRequest
-	1,  // 20: irt.v1.AgencyService.GetService:input_type -> irt.v1.GetServiceRequest
-	2,  // 21: irt.v1.AgencyService.ListServices:input_type -> irt.v1.ListServicesRequest
-	15, // 22: irt.v1.AgencyService.CreateAgency:output_type -> irt.v1.Agency
-	15, // 23: irt.v1.AgencyService.GetAgency:output_type -> irt.v1.Agency
-	7,  // 24: irt.v1.AgencyService.ListAgencies:output_type -> irt.v1.ListAgenciesResponse
-	15, // 25: irt.v1.AgencyService.UpdateAgency:output_type -> irt.v1.Agency
-	18, // 26: irt.v1.AgencyService.CreatePractitioner:output_type -> irt.v1.Practitioner
-	18, // 27: irt.v1.AgencyService.GetPractitioner:output_type -> irt.v1.Practitioner
-	12, // 28: irt.v1.AgencyService.ListPractitioners:output_type -> irt.v1.ListPractitionersResponse
-	18, // 29: irt.v1.AgencyService.UpdatePractitioner:output_type -> irt.v1.Practitioner
-	14, // 30: irt.v1.AgencyService.SubmitService:output_type -> irt.v1.Service
-	14, // 31: irt.v1.AgencyService.GetService:output_type -> irt.v1.Service
-	3,  // 32: irt.v1.AgencyService.ListServices:output_type -> irt.v1.ListServicesResponse
-	22, // [22:33] is the sub-list for method output_type
-	11, // [11:22] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	16, // 0: irt.v1.SubmitServiceRequest.service:type_name -> irt.v1.Service
+	16, // 1: irt.v1.SubmitServicesRequest.service:type_name -> irt.v1.Service
+	16, // 2: irt.v1.SubmitServicesResponse.result:type_name -> irt.v1.Service
+	17, // 3: irt.v1.SubmitServicesResponse.error:type_name -> google.rpc.Status
+	16, // 4: irt.v1.ListServicesResponse.services:type_name -> irt.v1.Service
+	18, // 5: irt.v1.CreateAgencyRequest.agency:type_name -> irt.v1.Agency
+	19, // 6: irt.v1.ListAgenciesRequest.kind:type_name -> irt.v1.AgencyKind
+	18, // 7: irt.v1.ListAgenciesResponse.agencies:type_name -> irt.v1.Agency
+	18, // 8: irt.v1.UpdateAgencyRequest.agency:type_name -> irt.v1.Agency
+	20, // 9: irt.v1.UpdateAgencyRequest.update_mask:type_name -> google.protobuf.FieldMask
+	21, // 10: irt.v1.CreatePractitionerRequest.practitioner:type_name -> irt.v1.Practitioner
+	21, // 11: irt.v1.ListPractitionersResponse.practitioners:type_name -> irt.v1.Practitioner
+	21, // 12: irt.v1.UpdatePractitionerRequest.practitioner:type_name -> irt.v1.Practitioner
+	20, // 13: irt.v1.UpdatePractitionerRequest.update_mask:type_name -> google.protobuf.FieldMask
+	6,  // 14: irt.v1.AgencyService.CreateAgency:input_type -> irt.v1.CreateAgencyRequest
+	7,  // 15: irt.v1.AgencyService.GetAgency:input_type -> irt.v1.GetAgencyRequest
+	8,  // 16: irt.v1.AgencyService.ListAgencies:input_type -> irt.v1.ListAgenciesRequest
+	10, // 17: irt.v1.AgencyService.UpdateAgency:input_type -> irt.v1.UpdateAgencyRequest
+	11, // 18: irt.v1.AgencyService.CreatePractitioner:input_type -> irt.v1.CreatePractitionerRequest
+	12, // 19: irt.v1.AgencyService.GetPractitioner:input_type -> irt.v1.GetPractitionerRequest
+	13, // 20: irt.v1.AgencyService.ListPractitioners:input_type -> irt.v1.ListPractitionersRequest
+	15, // 21: irt.v1.AgencyService.UpdatePractitioner:input_type -> irt.v1.UpdatePractitionerRequest
+	0,  // 22: irt.v1.AgencyService.SubmitService:input_type -> irt.v1.SubmitServiceRequest
+	1,  // 23: irt.v1.AgencyService.SubmitServices:input_type -> irt.v1.SubmitServicesRequest
+	3,  // 24: irt.v1.AgencyService.GetService:input_type -> irt.v1.GetServiceRequest
+	4,  // 25: irt.v1.AgencyService.ListServices:input_type -> irt.v1.ListServicesRequest
+	18, // 26: irt.v1.AgencyService.CreateAgency:output_type -> irt.v1.Agency
+	18, // 27: irt.v1.AgencyService.GetAgency:output_type -> irt.v1.Agency
+	9,  // 28: irt.v1.AgencyService.ListAgencies:output_type -> irt.v1.ListAgenciesResponse
+	18, // 29: irt.v1.AgencyService.UpdateAgency:output_type -> irt.v1.Agency
+	21, // 30: irt.v1.AgencyService.CreatePractitioner:output_type -> irt.v1.Practitioner
+	21, // 31: irt.v1.AgencyService.GetPractitioner:output_type -> irt.v1.Practitioner
+	14, // 32: irt.v1.AgencyService.ListPractitioners:output_type -> irt.v1.ListPractitionersResponse
+	21, // 33: irt.v1.AgencyService.UpdatePractitioner:output_type -> irt.v1.Practitioner
+	16, // 34: irt.v1.AgencyService.SubmitService:output_type -> irt.v1.Service
+	2,  // 35: irt.v1.AgencyService.SubmitServices:output_type -> irt.v1.SubmitServicesResponse
+	16, // 36: irt.v1.AgencyService.GetService:output_type -> irt.v1.Service
+	5,  // 37: irt.v1.AgencyService.ListServices:output_type -> irt.v1.ListServicesResponse
+	26, // [26:38] is the sub-list for method output_type
+	14, // [14:26] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_agency_service_proto_init() }
@@ -991,13 +1183,17 @@ func file_irt_v1_agency_service_proto_init() {
 	file_irt_v1_agency_proto_init()
 	file_irt_v1_options_proto_init()
 	file_irt_v1_service_proto_init()
+	file_irt_v1_agency_service_proto_msgTypes[2].OneofWrappers = []any{
+		(*SubmitServicesResponse_Result)(nil),
+		(*SubmitServicesResponse_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_agency_service_proto_rawDesc), len(file_irt_v1_agency_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	AgencyService_ListPractitioners_FullMethodName  = "/irt.v1.AgencyService/ListPractitioners"
 	AgencyService_UpdatePractitioner_FullMethodName = "/irt.v1.AgencyService/UpdatePractitioner"
 	AgencyService_SubmitService_FullMethodName      = "/irt.v1.AgencyService/SubmitService"
+	AgencyService_SubmitServices_FullMethodName     = "/irt.v1.AgencyService/SubmitServices"
 	AgencyService_GetService_FullMethodName         = "/irt.v1.AgencyService/GetService"
 	AgencyService_ListServices_FullMethodName       = "/irt.v1.AgencyService/ListServices"
 )
@@ -84,6 +85,15 @@ type AgencyServiceClient interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), NOT_FOUND (the agency), ABORTED
 	// (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitService(ctx context.Context, in *SubmitServiceRequest, opts ...grpc.CallOption) (*Service, error)
+	// Submits many services over one stream. Each request is answered by one response, in
+	// order, with the service or its error; one error does not touch the others. An answer
+	// means that the service is durable. A service is known by its name, the agency's own
+	// code for it, so that a stream which broke off can be sent again: what is in changes
+	// nothing. A client that does not read answers is slowed down, then stopped. Over REST
+	// requests and answers are one JSON object a line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitService, before any service.
+	SubmitServices(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitServicesRequest, SubmitServicesResponse], error)
 	// Gets a service.
 	//
 	// Errors: NOT_FOUND.
@@ -192,6 +202,19 @@ func (c *agencyServiceClient) SubmitService(ctx context.Context, in *SubmitServi
 	return out, nil
 }
 
+func (c *agencyServiceClient) SubmitServices(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitServicesRequest, SubmitServicesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AgencyService_ServiceDesc.Streams[0], AgencyService_SubmitServices_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SubmitServicesRequest, SubmitServicesResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgencyService_SubmitServicesClient = grpc.BidiStreamingClient[SubmitServicesRequest, SubmitServicesResponse]
+
 func (c *agencyServiceClient) GetService(ctx context.Context, in *GetServiceRequest, opts ...grpc.CallOption) (*Service, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Service)
@@ -262,6 +285,15 @@ type AgencyServiceServer interface {
 	// Errors: INVALID_ARGUMENT (VALIDATION_FAILED), NOT_FOUND (the agency), ABORTED
 	// (ETAG_MISMATCH), PERMISSION_DENIED.
 	SubmitService(context.Context, *SubmitServiceRequest) (*Service, error)
+	// Submits many services over one stream. Each request is answered by one response, in
+	// order, with the service or its error; one error does not touch the others. An answer
+	// means that the service is durable. A service is known by its name, the agency's own
+	// code for it, so that a stream which broke off can be sent again: what is in changes
+	// nothing. A client that does not read answers is slowed down, then stopped. Over REST
+	// requests and answers are one JSON object a line (application/x-ndjson).
+	//
+	// Errors of the stream itself: as for SubmitService, before any service.
+	SubmitServices(grpc.BidiStreamingServer[SubmitServicesRequest, SubmitServicesResponse]) error
 	// Gets a service.
 	//
 	// Errors: NOT_FOUND.
@@ -306,6 +338,9 @@ func (UnimplementedAgencyServiceServer) UpdatePractitioner(context.Context, *Upd
 }
 func (UnimplementedAgencyServiceServer) SubmitService(context.Context, *SubmitServiceRequest) (*Service, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitService not implemented")
+}
+func (UnimplementedAgencyServiceServer) SubmitServices(grpc.BidiStreamingServer[SubmitServicesRequest, SubmitServicesResponse]) error {
+	return status.Error(codes.Unimplemented, "method SubmitServices not implemented")
 }
 func (UnimplementedAgencyServiceServer) GetService(context.Context, *GetServiceRequest) (*Service, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetService not implemented")
@@ -496,6 +531,13 @@ func _AgencyService_SubmitService_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AgencyService_SubmitServices_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(AgencyServiceServer).SubmitServices(&grpc.GenericServerStream[SubmitServicesRequest, SubmitServicesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgencyService_SubmitServicesServer = grpc.BidiStreamingServer[SubmitServicesRequest, SubmitServicesResponse]
+
 func _AgencyService_GetService_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetServiceRequest)
 	if err := dec(in); err != nil {
@@ -584,6 +626,13 @@ var AgencyService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AgencyService_ListServices_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SubmitServices",
+			Handler:       _AgencyService_SubmitServices_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "irt/v1/agency_service.proto",
 }

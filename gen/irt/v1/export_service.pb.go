@@ -578,6 +578,98 @@ func (x *ExportConsentsResponse) GetConsents() []*Consent {
 	return nil
 }
 
+// A request for the services of an agency.
+type ExportServicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The caller's agency, agencies/{agency}, or agencies/-.
+	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportServicesRequest) Reset() {
+	*x = ExportServicesRequest{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportServicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportServicesRequest) ProtoMessage() {}
+
+func (x *ExportServicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportServicesRequest.ProtoReflect.Descriptor instead.
+func (*ExportServicesRequest) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ExportServicesRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+// A batch of services.
+type ExportServicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The services, by id.
+	Services      []*Service `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportServicesResponse) Reset() {
+	*x = ExportServicesResponse{}
+	mi := &file_irt_v1_export_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportServicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportServicesResponse) ProtoMessage() {}
+
+func (x *ExportServicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_irt_v1_export_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportServicesResponse.ProtoReflect.Descriptor instead.
+func (*ExportServicesResponse) Descriptor() ([]byte, []int) {
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExportServicesResponse) GetServices() []*Service {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
 // A request for the accesses to a child.
 type ExportAccessesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -593,7 +685,7 @@ type ExportAccessesRequest struct {
 
 func (x *ExportAccessesRequest) Reset() {
 	*x = ExportAccessesRequest{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[12]
+	mi := &file_irt_v1_export_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +697,7 @@ func (x *ExportAccessesRequest) String() string {
 func (*ExportAccessesRequest) ProtoMessage() {}
 
 func (x *ExportAccessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[12]
+	mi := &file_irt_v1_export_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +710,7 @@ func (x *ExportAccessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAccessesRequest.ProtoReflect.Descriptor instead.
 func (*ExportAccessesRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{12}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExportAccessesRequest) GetParent() string {
@@ -653,7 +745,7 @@ type ExportAccessesResponse struct {
 
 func (x *ExportAccessesResponse) Reset() {
 	*x = ExportAccessesResponse{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[13]
+	mi := &file_irt_v1_export_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +757,7 @@ func (x *ExportAccessesResponse) String() string {
 func (*ExportAccessesResponse) ProtoMessage() {}
 
 func (x *ExportAccessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[13]
+	mi := &file_irt_v1_export_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +770,7 @@ func (x *ExportAccessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAccessesResponse.ProtoReflect.Descriptor instead.
 func (*ExportAccessesResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{13}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExportAccessesResponse) GetAccesses() []*Access {
@@ -702,7 +794,7 @@ type ExportQualityFindingsRequest struct {
 
 func (x *ExportQualityFindingsRequest) Reset() {
 	*x = ExportQualityFindingsRequest{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[14]
+	mi := &file_irt_v1_export_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +806,7 @@ func (x *ExportQualityFindingsRequest) String() string {
 func (*ExportQualityFindingsRequest) ProtoMessage() {}
 
 func (x *ExportQualityFindingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[14]
+	mi := &file_irt_v1_export_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +819,7 @@ func (x *ExportQualityFindingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportQualityFindingsRequest.ProtoReflect.Descriptor instead.
 func (*ExportQualityFindingsRequest) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{14}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExportQualityFindingsRequest) GetKinds() []QualityFindingKind {
@@ -755,7 +847,7 @@ type ExportQualityFindingsResponse struct {
 
 func (x *ExportQualityFindingsResponse) Reset() {
 	*x = ExportQualityFindingsResponse{}
-	mi := &file_irt_v1_export_service_proto_msgTypes[15]
+	mi := &file_irt_v1_export_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +859,7 @@ func (x *ExportQualityFindingsResponse) String() string {
 func (*ExportQualityFindingsResponse) ProtoMessage() {}
 
 func (x *ExportQualityFindingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_irt_v1_export_service_proto_msgTypes[15]
+	mi := &file_irt_v1_export_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +872,7 @@ func (x *ExportQualityFindingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportQualityFindingsResponse.ProtoReflect.Descriptor instead.
 func (*ExportQualityFindingsResponse) Descriptor() ([]byte, []int) {
-	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{15}
+	return file_irt_v1_export_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExportQualityFindingsResponse) GetFindings() []*QualityFinding {
@@ -794,7 +886,7 @@ var File_irt_v1_export_service_proto protoreflect.FileDescriptor
 
 const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/consent.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x11irt/v1/plan.proto\x1a\x1cirt/v1/quality_service.proto\x1a\x15irt/v1/referral.proto\"G\n" +
+	"\x1birt/v1/export_service.proto\x12\x06irt.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12irt/v1/audit.proto\x1a\x19irt/v1/child_record.proto\x1a\x14irt/v1/concern.proto\x1a\x14irt/v1/consent.proto\x1a\x18irt/v1/involvement.proto\x1a\x14irt/v1/options.proto\x1a\x11irt/v1/plan.proto\x1a\x1cirt/v1/quality_service.proto\x1a\x15irt/v1/referral.proto\x1a\x14irt/v1/service.proto\"G\n" +
 	"\x19ExportChildRecordsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"^\n" +
 	"\x1aExportChildRecordsResponse\x12@\n" +
@@ -818,7 +910,12 @@ const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\x15ExportConsentsRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"M\n" +
 	"\x16ExportConsentsResponse\x123\n" +
-	"\bconsents\x18\x01 \x03(\v2\x0f.irt.v1.ConsentB\x06\xca\xda\x18\x02\b\x01R\bconsents\"\xb7\x01\n" +
+	"\bconsents\x18\x01 \x03(\v2\x0f.irt.v1.ConsentB\x06\xca\xda\x18\x02\b\x01R\bconsents\"C\n" +
+	"\x15ExportServicesRequest\x12*\n" +
+	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18H\xca\xda\x18\x02\b\x01R\x06parent\"M\n" +
+	"\x16ExportServicesResponse\x123\n" +
+	"\bservices\x18\x01 \x03(\v2\x0f.irt.v1.ServiceB\x06\xca\xda\x18\x02\b\n" +
+	"R\bservices\"\xb7\x01\n" +
 	"\x15ExportAccessesRequest\x12*\n" +
 	"\x06parent\x18\x01 \x01(\tB\x12\xe0A\x02\xbaH\x06r\x04\x10\x01\x18<\xca\xda\x18\x02\b\x01R\x06parent\x128\n" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xca\xda\x18\x02\b\x01R\x05since\x128\n" +
@@ -829,14 +926,16 @@ const file_irt_v1_export_service_proto_rawDesc = "" +
 	"\x05kinds\x18\x01 \x03(\x0e2\x1a.irt.v1.QualityFindingKindB\x17\xbaH\x0e\x92\x01\v\x10\x14\"\a\x82\x01\x04\x10\x01 \x00\xca\xda\x18\x02\b\x01R\x05kinds\x12%\n" +
 	"\x06agency\x18\x02 \x01(\tB\r\xbaH\x04r\x02\x18d\xca\xda\x18\x02\b\x01R\x06agency\"[\n" +
 	"\x1dExportQualityFindingsResponse\x12:\n" +
-	"\bfindings\x18\x01 \x03(\v2\x16.irt.v1.QualityFindingB\x06\xca\xda\x18\x02\b\x02R\bfindings2\xa4\t\n" +
+	"\bfindings\x18\x01 \x03(\v2\x16.irt.v1.QualityFindingB\x06\xca\xda\x18\x02\b\x02R\bfindings2\xb0\n" +
+	"\n" +
 	"\rExportService\x12\x9c\x01\n" +
 	"\x12ExportChildRecords\x12!.irt.v1.ExportChildRecordsRequest\x1a\".irt.v1.ExportChildRecordsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/childRecords:export0\x01\x12\x9c\x01\n" +
 	"\x12ExportInvolvements\x12!.irt.v1.ExportInvolvementsRequest\x1a\".irt.v1.ExportInvolvementsResponse\"=\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=agencies/*}/involvements:export0\x01\x12\x8b\x01\n" +
 	"\x0eExportConcerns\x12\x1d.irt.v1.ExportConcernsRequest\x1a\x1e.irt.v1.ExportConcernsResponse\"8\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=agencies/*}/concerns:export0\x01\x12\x8f\x01\n" +
 	"\x0fExportReferrals\x12\x1e.irt.v1.ExportReferralsRequest\x1a\x1f.irt.v1.ExportReferralsResponse\"9\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=agencies/*}/referrals:export0\x01\x12\x7f\n" +
 	"\vExportPlans\x12\x1a.irt.v1.ExportPlansRequest\x1a\x1b.irt.v1.ExportPlansResponse\"5\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02&\x12$/v1/{parent=agencies/*}/plans:export0\x01\x12\x8b\x01\n" +
-	"\x0eExportConsents\x12\x1d.irt.v1.ExportConsentsRequest\x1a\x1e.irt.v1.ExportConsentsResponse\"8\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=agencies/*}/consents:export0\x01\x12\x8e\x01\n" +
+	"\x0eExportConsents\x12\x1d.irt.v1.ExportConsentsRequest\x1a\x1e.irt.v1.ExportConsentsResponse\"8\xd2\xda\x18\x05\x12\x01\x01\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=agencies/*}/consents:export0\x01\x12\x89\x01\n" +
+	"\x0eExportServices\x12\x1d.irt.v1.ExportServicesRequest\x1a\x1e.irt.v1.ExportServicesResponse\"6\xd2\xda\x18\x03\x12\x01\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=agencies/*}/services:export0\x01\x12\x8e\x01\n" +
 	"\x0eExportAccesses\x12\x1d.irt.v1.ExportAccessesRequest\x1a\x1e.irt.v1.ExportAccessesResponse\";\xd2\xda\x18\b\x12\x04\x01\x02\x03\x04\x18\x01\x82\xd3\xe4\x93\x02)\x12'/v1/{parent=children/*}/accesses:export0\x01\x12\x94\x01\n" +
 	"\x15ExportQualityFindings\x12$.irt.v1.ExportQualityFindingsRequest\x1a%.irt.v1.ExportQualityFindingsResponse\",\xd2\xda\x18\x06\x12\x02\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/qualityFindings:export0\x01B\x19Z\x17irthub/gen/irt/v1;irtv1b\x06proto3"
 
@@ -852,7 +951,7 @@ func file_irt_v1_export_service_proto_rawDescGZIP() []byte {
 	return file_irt_v1_export_service_proto_rawDescData
 }
 
-var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_irt_v1_export_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_irt_v1_export_service_proto_goTypes = []any{
 	(*ExportChildRecordsRequest)(nil),     // 0: irt.v1.ExportChildRecordsRequest
 	(*ExportChildRecordsResponse)(nil),    // 1: irt.v1.ExportChildRecordsResponse
@@ -866,54 +965,60 @@ var file_irt_v1_export_service_proto_goTypes = []any{
 	(*ExportPlansResponse)(nil),           // 9: irt.v1.ExportPlansResponse
 	(*ExportConsentsRequest)(nil),         // 10: irt.v1.ExportConsentsRequest
 	(*ExportConsentsResponse)(nil),        // 11: irt.v1.ExportConsentsResponse
-	(*ExportAccessesRequest)(nil),         // 12: irt.v1.ExportAccessesRequest
-	(*ExportAccessesResponse)(nil),        // 13: irt.v1.ExportAccessesResponse
-	(*ExportQualityFindingsRequest)(nil),  // 14: irt.v1.ExportQualityFindingsRequest
-	(*ExportQualityFindingsResponse)(nil), // 15: irt.v1.ExportQualityFindingsResponse
-	(*ChildRecord)(nil),                   // 16: irt.v1.ChildRecord
-	(*Involvement)(nil),                   // 17: irt.v1.Involvement
-	(*Concern)(nil),                       // 18: irt.v1.Concern
-	(*Referral)(nil),                      // 19: irt.v1.Referral
-	(*ProtectionPlan)(nil),                // 20: irt.v1.ProtectionPlan
-	(*Consent)(nil),                       // 21: irt.v1.Consent
-	(*timestamppb.Timestamp)(nil),         // 22: google.protobuf.Timestamp
-	(*Access)(nil),                        // 23: irt.v1.Access
-	(QualityFindingKind)(0),               // 24: irt.v1.QualityFindingKind
-	(*QualityFinding)(nil),                // 25: irt.v1.QualityFinding
+	(*ExportServicesRequest)(nil),         // 12: irt.v1.ExportServicesRequest
+	(*ExportServicesResponse)(nil),        // 13: irt.v1.ExportServicesResponse
+	(*ExportAccessesRequest)(nil),         // 14: irt.v1.ExportAccessesRequest
+	(*ExportAccessesResponse)(nil),        // 15: irt.v1.ExportAccessesResponse
+	(*ExportQualityFindingsRequest)(nil),  // 16: irt.v1.ExportQualityFindingsRequest
+	(*ExportQualityFindingsResponse)(nil), // 17: irt.v1.ExportQualityFindingsResponse
+	(*ChildRecord)(nil),                   // 18: irt.v1.ChildRecord
+	(*Involvement)(nil),                   // 19: irt.v1.Involvement
+	(*Concern)(nil),                       // 20: irt.v1.Concern
+	(*Referral)(nil),                      // 21: irt.v1.Referral
+	(*ProtectionPlan)(nil),                // 22: irt.v1.ProtectionPlan
+	(*Consent)(nil),                       // 23: irt.v1.Consent
+	(*Service)(nil),                       // 24: irt.v1.Service
+	(*timestamppb.Timestamp)(nil),         // 25: google.protobuf.Timestamp
+	(*Access)(nil),                        // 26: irt.v1.Access
+	(QualityFindingKind)(0),               // 27: irt.v1.QualityFindingKind
+	(*QualityFinding)(nil),                // 28: irt.v1.QualityFinding
 }
 var file_irt_v1_export_service_proto_depIdxs = []int32{
-	16, // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
-	17, // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
-	18, // 2: irt.v1.ExportConcernsResponse.concerns:type_name -> irt.v1.Concern
-	19, // 3: irt.v1.ExportReferralsResponse.referrals:type_name -> irt.v1.Referral
-	20, // 4: irt.v1.ExportPlansResponse.plans:type_name -> irt.v1.ProtectionPlan
-	21, // 5: irt.v1.ExportConsentsResponse.consents:type_name -> irt.v1.Consent
-	22, // 6: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
-	22, // 7: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
-	23, // 8: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
-	24, // 9: irt.v1.ExportQualityFindingsRequest.kinds:type_name -> irt.v1.QualityFindingKind
-	25, // 10: irt.v1.ExportQualityFindingsResponse.findings:type_name -> irt.v1.QualityFinding
-	0,  // 11: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
-	2,  // 12: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
-	4,  // 13: irt.v1.ExportService.ExportConcerns:input_type -> irt.v1.ExportConcernsRequest
-	6,  // 14: irt.v1.ExportService.ExportReferrals:input_type -> irt.v1.ExportReferralsRequest
-	8,  // 15: irt.v1.ExportService.ExportPlans:input_type -> irt.v1.ExportPlansRequest
-	10, // 16: irt.v1.ExportService.ExportConsents:input_type -> irt.v1.ExportConsentsRequest
-	12, // 17: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
-	14, // 18: irt.v1.ExportService.ExportQualityFindings:input_type -> irt.v1.ExportQualityFindingsRequest
-	1,  // 19: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
-	3,  // 20: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
-	5,  // 21: irt.v1.ExportService.ExportConcerns:output_type -> irt.v1.ExportConcernsResponse
-	7,  // 22: irt.v1.ExportService.ExportReferrals:output_type -> irt.v1.ExportReferralsResponse
-	9,  // 23: irt.v1.ExportService.ExportPlans:output_type -> irt.v1.ExportPlansResponse
-	11, // 24: irt.v1.ExportService.ExportConsents:output_type -> irt.v1.ExportConsentsResponse
-	13, // 25: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
-	15, // 26: irt.v1.ExportService.ExportQualityFindings:output_type -> irt.v1.ExportQualityFindingsResponse
-	19, // [19:27] is the sub-list for method output_type
-	11, // [11:19] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	18, // 0: irt.v1.ExportChildRecordsResponse.child_records:type_name -> irt.v1.ChildRecord
+	19, // 1: irt.v1.ExportInvolvementsResponse.involvements:type_name -> irt.v1.Involvement
+	20, // 2: irt.v1.ExportConcernsResponse.concerns:type_name -> irt.v1.Concern
+	21, // 3: irt.v1.ExportReferralsResponse.referrals:type_name -> irt.v1.Referral
+	22, // 4: irt.v1.ExportPlansResponse.plans:type_name -> irt.v1.ProtectionPlan
+	23, // 5: irt.v1.ExportConsentsResponse.consents:type_name -> irt.v1.Consent
+	24, // 6: irt.v1.ExportServicesResponse.services:type_name -> irt.v1.Service
+	25, // 7: irt.v1.ExportAccessesRequest.since:type_name -> google.protobuf.Timestamp
+	25, // 8: irt.v1.ExportAccessesRequest.until:type_name -> google.protobuf.Timestamp
+	26, // 9: irt.v1.ExportAccessesResponse.accesses:type_name -> irt.v1.Access
+	27, // 10: irt.v1.ExportQualityFindingsRequest.kinds:type_name -> irt.v1.QualityFindingKind
+	28, // 11: irt.v1.ExportQualityFindingsResponse.findings:type_name -> irt.v1.QualityFinding
+	0,  // 12: irt.v1.ExportService.ExportChildRecords:input_type -> irt.v1.ExportChildRecordsRequest
+	2,  // 13: irt.v1.ExportService.ExportInvolvements:input_type -> irt.v1.ExportInvolvementsRequest
+	4,  // 14: irt.v1.ExportService.ExportConcerns:input_type -> irt.v1.ExportConcernsRequest
+	6,  // 15: irt.v1.ExportService.ExportReferrals:input_type -> irt.v1.ExportReferralsRequest
+	8,  // 16: irt.v1.ExportService.ExportPlans:input_type -> irt.v1.ExportPlansRequest
+	10, // 17: irt.v1.ExportService.ExportConsents:input_type -> irt.v1.ExportConsentsRequest
+	12, // 18: irt.v1.ExportService.ExportServices:input_type -> irt.v1.ExportServicesRequest
+	14, // 19: irt.v1.ExportService.ExportAccesses:input_type -> irt.v1.ExportAccessesRequest
+	16, // 20: irt.v1.ExportService.ExportQualityFindings:input_type -> irt.v1.ExportQualityFindingsRequest
+	1,  // 21: irt.v1.ExportService.ExportChildRecords:output_type -> irt.v1.ExportChildRecordsResponse
+	3,  // 22: irt.v1.ExportService.ExportInvolvements:output_type -> irt.v1.ExportInvolvementsResponse
+	5,  // 23: irt.v1.ExportService.ExportConcerns:output_type -> irt.v1.ExportConcernsResponse
+	7,  // 24: irt.v1.ExportService.ExportReferrals:output_type -> irt.v1.ExportReferralsResponse
+	9,  // 25: irt.v1.ExportService.ExportPlans:output_type -> irt.v1.ExportPlansResponse
+	11, // 26: irt.v1.ExportService.ExportConsents:output_type -> irt.v1.ExportConsentsResponse
+	13, // 27: irt.v1.ExportService.ExportServices:output_type -> irt.v1.ExportServicesResponse
+	15, // 28: irt.v1.ExportService.ExportAccesses:output_type -> irt.v1.ExportAccessesResponse
+	17, // 29: irt.v1.ExportService.ExportQualityFindings:output_type -> irt.v1.ExportQualityFindingsResponse
+	21, // [21:30] is the sub-list for method output_type
+	12, // [12:21] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_irt_v1_export_service_proto_init() }
@@ -930,13 +1035,14 @@ func file_irt_v1_export_service_proto_init() {
 	file_irt_v1_plan_proto_init()
 	file_irt_v1_quality_service_proto_init()
 	file_irt_v1_referral_proto_init()
+	file_irt_v1_service_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_irt_v1_export_service_proto_rawDesc), len(file_irt_v1_export_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	ExportService_ExportReferrals_FullMethodName       = "/irt.v1.ExportService/ExportReferrals"
 	ExportService_ExportPlans_FullMethodName           = "/irt.v1.ExportService/ExportPlans"
 	ExportService_ExportConsents_FullMethodName        = "/irt.v1.ExportService/ExportConsents"
+	ExportService_ExportServices_FullMethodName        = "/irt.v1.ExportService/ExportServices"
 	ExportService_ExportAccesses_FullMethodName        = "/irt.v1.ExportService/ExportAccesses"
 	ExportService_ExportQualityFindings_FullMethodName = "/irt.v1.ExportService/ExportQualityFindings"
 )
@@ -38,12 +39,12 @@ const (
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records, involvements, concerns, referrals, plans and consents has the form of the
-// import template, and can be imported again. In the same hub that changes nothing, also
-// where the agency does not work with the child any more. Another hub knows the child by
-// the agency's record alone; it takes records, involvements and plans as they are, and
-// concerns that are OPEN, referrals that are SENT and consents that are GIVEN, and no
-// others.
+// records, involvements, concerns, referrals, plans, consents and services has the form
+// of the import template, and can be imported again. In the same hub that changes
+// nothing, also where the agency does not work with the child any more. Another hub knows
+// the child by the agency's record alone; it takes services, records, involvements and
+// plans as they are, and concerns that are OPEN, referrals that are SENT and consents
+// that are GIVEN, and no others.
 type ExportServiceClient interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -77,6 +78,11 @@ type ExportServiceClient interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportConsents(ctx context.Context, in *ExportConsentsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportConsentsResponse], error)
+	// Exports the services of an agency, also those that are not in use, by id. They are
+	// public, so no purpose is asked for.
+	//
+	// Errors: PERMISSION_DENIED, NOT_FOUND (no such agency).
+	ExportServices(ctx context.Context, in *ExportServicesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportServicesResponse], error)
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -212,9 +218,28 @@ func (c *exportServiceClient) ExportConsents(ctx context.Context, in *ExportCons
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportConsentsClient = grpc.ServerStreamingClient[ExportConsentsResponse]
 
+func (c *exportServiceClient) ExportServices(ctx context.Context, in *ExportServicesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportServicesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[6], ExportService_ExportServices_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportServicesRequest, ExportServicesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportServicesClient = grpc.ServerStreamingClient[ExportServicesResponse]
+
 func (c *exportServiceClient) ExportAccesses(ctx context.Context, in *ExportAccessesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAccessesResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[6], ExportService_ExportAccesses_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[7], ExportService_ExportAccesses_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +258,7 @@ type ExportService_ExportAccessesClient = grpc.ServerStreamingClient[ExportAcces
 
 func (c *exportServiceClient) ExportQualityFindings(ctx context.Context, in *ExportQualityFindingsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportQualityFindingsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[7], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ExportService_ServiceDesc.Streams[8], ExportService_ExportQualityFindings_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -257,12 +282,12 @@ type ExportService_ExportQualityFindingsClient = grpc.ServerStreamingClient[Expo
 // Exports. Each is a stream of batches, read as it is sent; what a batch holds is
 // in the access log before the batch leaves. Over REST the answer is one JSON
 // object a line (application/x-ndjson) or, with Accept: text/csv, a table; that of
-// records, involvements, concerns, referrals, plans and consents has the form of the
-// import template, and can be imported again. In the same hub that changes nothing, also
-// where the agency does not work with the child any more. Another hub knows the child by
-// the agency's record alone; it takes records, involvements and plans as they are, and
-// concerns that are OPEN, referrals that are SENT and consents that are GIVEN, and no
-// others.
+// records, involvements, concerns, referrals, plans, consents and services has the form
+// of the import template, and can be imported again. In the same hub that changes
+// nothing, also where the agency does not work with the child any more. Another hub knows
+// the child by the agency's record alone; it takes services, records, involvements and
+// plans as they are, and concerns that are OPEN, referrals that are SENT and consents
+// that are GIVEN, and no others.
 type ExportServiceServer interface {
 	// Exports the child records of an agency that are in force. Records that change
 	// meanwhile are given as they were or as they are.
@@ -296,6 +321,11 @@ type ExportServiceServer interface {
 	//
 	// Errors: PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
 	ExportConsents(*ExportConsentsRequest, grpc.ServerStreamingServer[ExportConsentsResponse]) error
+	// Exports the services of an agency, also those that are not in use, by id. They are
+	// public, so no purpose is asked for.
+	//
+	// Errors: PERMISSION_DENIED, NOT_FOUND (no such agency).
+	ExportServices(*ExportServicesRequest, grpc.ServerStreamingServer[ExportServicesResponse]) error
 	// Exports the accesses to a child, the newest first: as much of them as
 	// ListAccesses shows the caller.
 	//
@@ -334,6 +364,9 @@ func (UnimplementedExportServiceServer) ExportPlans(*ExportPlansRequest, grpc.Se
 }
 func (UnimplementedExportServiceServer) ExportConsents(*ExportConsentsRequest, grpc.ServerStreamingServer[ExportConsentsResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportConsents not implemented")
+}
+func (UnimplementedExportServiceServer) ExportServices(*ExportServicesRequest, grpc.ServerStreamingServer[ExportServicesResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportServices not implemented")
 }
 func (UnimplementedExportServiceServer) ExportAccesses(*ExportAccessesRequest, grpc.ServerStreamingServer[ExportAccessesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportAccesses not implemented")
@@ -428,6 +461,17 @@ func _ExportService_ExportConsents_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExportService_ExportConsentsServer = grpc.ServerStreamingServer[ExportConsentsResponse]
 
+func _ExportService_ExportServices_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportServicesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ExportServiceServer).ExportServices(m, &grpc.GenericServerStream[ExportServicesRequest, ExportServicesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExportService_ExportServicesServer = grpc.ServerStreamingServer[ExportServicesResponse]
+
 func _ExportService_ExportAccesses_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ExportAccessesRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -486,6 +530,11 @@ var ExportService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ExportConsents",
 			Handler:       _ExportService_ExportConsents_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportServices",
+			Handler:       _ExportService_ExportServices_Handler,
 			ServerStreams: true,
 		},
 		{

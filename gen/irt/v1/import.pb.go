@@ -62,6 +62,10 @@ const (
 	ImportFormat_IMPORT_FORMAT_CONSENTS ImportFormat = 14
 	// Consents, one JSON object a line.
 	ImportFormat_IMPORT_FORMAT_CONSENTS_NDJSON ImportFormat = 15
+	// Services, CSV: the hub's own form.
+	ImportFormat_IMPORT_FORMAT_SERVICES ImportFormat = 16
+	// Services, one JSON object a line.
+	ImportFormat_IMPORT_FORMAT_SERVICES_NDJSON ImportFormat = 17
 )
 
 // Enum value maps for ImportFormat.
@@ -83,6 +87,8 @@ var (
 		13: "IMPORT_FORMAT_PLANS_NDJSON",
 		14: "IMPORT_FORMAT_CONSENTS",
 		15: "IMPORT_FORMAT_CONSENTS_NDJSON",
+		16: "IMPORT_FORMAT_SERVICES",
+		17: "IMPORT_FORMAT_SERVICES_NDJSON",
 	}
 	ImportFormat_value = map[string]int32{
 		"IMPORT_FORMAT_UNSPECIFIED":          0,
@@ -101,6 +107,8 @@ var (
 		"IMPORT_FORMAT_PLANS_NDJSON":         13,
 		"IMPORT_FORMAT_CONSENTS":             14,
 		"IMPORT_FORMAT_CONSENTS_NDJSON":      15,
+		"IMPORT_FORMAT_SERVICES":             16,
+		"IMPORT_FORMAT_SERVICES_NDJSON":      17,
 	}
 )
 
@@ -517,7 +525,7 @@ func (x *ImportRuleCount) GetDescription() string {
 type ImportTemplate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name: importTemplates/ and child-records, involvements, concerns,
-	// referrals, plans, consents or school-cohort.
+	// referrals, plans, consents, services or school-cohort.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The file, CSV in UTF-8.
 	Content       string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
@@ -701,7 +709,7 @@ const file_irt_v1_import_proto_rawDesc = "" +
 	"\x06column\x18\x02 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06column\x12\x1f\n" +
 	"\arule_id\x18\x03 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06ruleId\x12(\n" +
 	"\vdescription\x18\x04 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\vdescription\x12\x1e\n" +
-	"\x06action\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06action*\x94\x04\n" +
+	"\x06action\x18\x05 \x01(\tB\x06\xca\xda\x18\x02\b\x01R\x06action*\xd3\x04\n" +
 	"\fImportFormat\x12\x1d\n" +
 	"\x19IMPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bIMPORT_FORMAT_SCHOOL_COHORT\x10\x01\x12\x1e\n" +
@@ -719,7 +727,9 @@ const file_irt_v1_import_proto_rawDesc = "" +
 	"\x13IMPORT_FORMAT_PLANS\x10\f\x12\x1e\n" +
 	"\x1aIMPORT_FORMAT_PLANS_NDJSON\x10\r\x12\x1a\n" +
 	"\x16IMPORT_FORMAT_CONSENTS\x10\x0e\x12!\n" +
-	"\x1dIMPORT_FORMAT_CONSENTS_NDJSON\x10\x0f*\xb4\x01\n" +
+	"\x1dIMPORT_FORMAT_CONSENTS_NDJSON\x10\x0f\x12\x1a\n" +
+	"\x16IMPORT_FORMAT_SERVICES\x10\x10\x12!\n" +
+	"\x1dIMPORT_FORMAT_SERVICES_NDJSON\x10\x11*\xb4\x01\n" +
 	"\vImportState\x12\x1c\n" +
 	"\x18IMPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14IMPORT_STATE_RUNNING\x10\x01\x12\x1a\n" +

@@ -215,6 +215,14 @@ func valueOf(field protoreflect.FieldDescriptor, cell string) (protoreflect.Valu
 			}
 		}
 		return protoreflect.ValueOfBool(b), nil
+	case field.Kind() == protoreflect.Int32Kind:
+		n, err := strconv.ParseInt(strings.TrimSpace(cell), 10, 32)
+		if err != nil {
+			return protoreflect.Value{}, &standard.Fault{
+				RuleID: "IMPORT_NOT_NUMBER", Description: "The cell is not a whole number.", Action: "Write digits alone, or nothing.",
+			}
+		}
+		return protoreflect.ValueOfInt32(int32(n)), nil
 	case field.Kind() == protoreflect.EnumKind:
 		value := standard.EnumValue(field.Enum(), strings.ReplaceAll(standard.CleanText(cell), " ", "_"))
 		if value == nil || value.Number() == 0 {

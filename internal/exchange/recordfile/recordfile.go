@@ -61,6 +61,9 @@ func Consents() *Form {
 	return newForm((&irtv1.Consent{}).ProtoReflect().Descriptor(), "state", "withdraw_date")
 }
 
+// Services is the form of an agency's services.
+func Services() *Form { return newForm((&irtv1.Service{}).ProtoReflect().Descriptor()) }
+
 // newForm has the fields that an agency may fill, and those of the hub's own that are
 // named.
 func newForm(m protoreflect.MessageDescriptor, hubs ...protoreflect.Name) *Form {

@@ -62,6 +62,8 @@ func (c *column) hint() string {
 		return text + "one of " + strings.Join(Words(field.Enum()), ", ")
 	case field.Kind() == protoreflect.BoolKind:
 		return text + "true or false"
+	case field.Kind() == protoreflect.Int32Kind:
+		return text + strings.ReplaceAll(string(field.Name()), "_", " ") + ", a whole number"
 	}
 	return text + strings.ReplaceAll(string(field.Name()), "_", " ")
 }
