@@ -83,13 +83,13 @@ func TestImportSchoolCohort(t *testing.T) {
 	}
 	got := readCSV(t, rejects)
 	for i := range got {
-		got[i] = append(got[i][:3:3], got[i][5:]...)
+		got[i] = append(got[i][:3:3], got[i][5:]...) // without the words
 	}
 	want := [][]string{
-		{"row", "column", "rule", "CHILD_FIRST_NAME", "CHILD_LAST_NAME", "CHILD_DATE_OF_BIRTH", "CHILD_POSTCODE"},
-		{"3", "CHILD_LAST_NAME", "STRING_MIN_LEN", "Ben", "", "31/02/2012", "NR1 3JU"},
-		{"3", "CHILD_DATE_OF_BIRTH", "DATE_INVALID", "Ben", "", "31/02/2012", "NR1 3JU"},
-		{"4", "", "IMPORT_ROW_QUOTES", "", "", "", ""},
+		{"row", "column", "rule", "original", "CHILD_FIRST_NAME", "CHILD_LAST_NAME", "CHILD_DATE_OF_BIRTH", "CHILD_POSTCODE"},
+		{"3", "CHILD_LAST_NAME", "STRING_MIN_LEN", "", "Ben", "", "31/02/2012", "NR1 3JU"},
+		{"3", "CHILD_DATE_OF_BIRTH", "DATE_INVALID", "", "Ben", "", "31/02/2012", "NR1 3JU"},
+		{"4", "", "IMPORT_ROW_QUOTES", `"Cy,Reed,2012-05-06,`, "", "", "", ""},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("rejects %q, want %q", got, want)
@@ -133,6 +133,14 @@ func TestImportFromStandardInput(t *testing.T) {
 	if got := readCSV(t, rejects); len(got) != 2 || got[1][0] != "2" || got[1][2] != "STRING_PATTERN" {
 		t.Errorf("rejects %q", got)
 	}
+	// From a file the rows come back the same way, though it has no header.
+	path := write(t, "epraccur.csv", "A81001,THE DENSHAM SURGERY,,,1 HIGH ST,,TOWN,,,TS1 1AA", "X,NONE,,,,,,,,")
+	if out, errs, status := output(t, env, "import", "gp-practices", path, "--rejects", rejects); status != 3 {
+		t.Errorf("from a file: status %d, %s%s", status, out, errs)
+	}
+	if got := readCSV(t, rejects); len(got) != 2 || got[1][5] != "X,NONE,,,,,,,," {
+		t.Errorf("rejects %q", got)
+	}
 }
 
 // What comes through a pipe cannot be read again, and has no place beside it: the hub
@@ -157,7 +165,7 @@ func TestImportFromAPipe(t *testing.T) {
 		t.Fatalf("status %d, %s", cmd.ProcessState.ExitCode(), out)
 	}
 	rejects, errs, status := output(t, env, "import", "rejects", name)
-	if status != 0 || !strings.HasPrefix(rejects, "row,column,rule,description,action,"+header) ||
+	if status != 0 || !strings.HasPrefix(rejects, "row,column,rule,description,action,original,"+header) ||
 		!strings.HasPrefix(strings.Split(rejects, "\n")[1], "3,givenName,STRING_MIN_LEN,") || !strings.Contains(rejects, ",p-2,,Fenwright,2016-02-14\n") {
 		t.Errorf("status %d %s%s", status, rejects, errs)
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	irtv1 "irthub/gen/irt/v1"
@@ -71,10 +70,10 @@ func (f *importFlags) writeRejects(
 	}
 	defer rows.close()
 	w := csv.NewWriter(out)
-	err = errors.Join(w.Write(append(append([]string{}, exchange.RejectColumns...), rows.header...)),
+	err = errors.Join(w.Write(exchange.RejectHeader(rows.header)),
 		eachReject(ctx, client, done.GetName(), func(r *irtv1.ImportReject) error {
-			line := []string{strconv.FormatInt(int64(r.GetRow()), 10), r.GetColumn(), r.GetRuleId(), r.GetDescription(), r.GetAction()}
-			return w.Write(append(line, rows.at(r.GetRow())...))
+			row, raw := rows.at(r.GetRow())
+			return w.Write(exchange.RejectRow(r, rows.header, row, raw))
 		}))
 	w.Flush()
 	return path, errors.Join(err, w.Error())
@@ -116,10 +115,8 @@ func isTable(format irtv1.ImportFormat) bool {
 type originals struct {
 	file   *os.File
 	rows   *csvfile.Reader
-	header []string
-	width  int // of the first row
+	header []string // nil where there is none
 	row    csvfile.Row
-	skip   int // columns that a rejects file before this one has added
 }
 
 // originals opens the file again.
@@ -137,31 +134,26 @@ func (f *importFlags) originals(format irtv1.ImportFormat) (*originals, error) {
 	if o.row, err = o.rows.Read(); err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.Join(fmt.Errorf("reading the file again: %w", err), file.Close())
 	}
-	o.width = len(o.row.Cells)
-	o.rows.Expect(o.width)
+	o.rows.Expect(len(o.row.Cells))
 	if format != irtv1.ImportFormat_IMPORT_FORMAT_GP_PRACTICES { // which has no header
-		if n := len(exchange.RejectColumns); len(o.row.Cells) > n && slices.Equal(o.row.Cells[:n], exchange.RejectColumns) {
-			o.skip = n
-		}
-		o.header = slices.Clone(o.row.Cells[o.skip:])
+		o.header = slices.Clone(o.row.Cells)
 	}
 	return o, nil
 }
 
-// at gives the cells of the row that begins at a line. They are empty where the
-// row cannot be read, or has more or fewer than the header: the row's number says
-// where to look.
-func (o *originals) at(line int32) []string {
+// at gives the row that begins at a line, and as much of its text as was read; both empty
+// where there is none.
+func (o *originals) at(line int32) (row csvfile.Row, raw string) {
 	for o.rows != nil && o.row.Line < line {
 		var err error
 		if o.row, err = o.rows.Read(); err != nil {
 			o.rows = nil
 		}
 	}
-	if o.row.Line != line || len(o.row.Cells) != o.width {
-		return make([]string, o.width-o.skip)
+	if o.rows == nil || o.row.Line != line {
+		return csvfile.Row{}, ""
 	}
-	return o.row.Cells[o.skip:]
+	return o.row, string(o.rows.Raw())
 }
 
 func (o *originals) close() {

@@ -1,6 +1,8 @@
 package exchange
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"io"
 	"strings"
 	"testing"
@@ -42,7 +44,7 @@ func TestRowsAreBounded(t *testing.T) {
 	}
 	file := newPrefix(strings.NewReader("too short\ntoo short\n"))
 	c := &intake{
-		job: &job{state: &irtv1.Import{}}, src: &cohort{table: table{csvfile.NewReader(file)}, sheet: s}, prefix: file, rows: maxRows - 1,
+		job: &job{state: &irtv1.Import{}}, src: &cohort{table: table{file: csvfile.NewReader(file)}, sheet: s}, prefix: file, rows: maxRows - 1,
 	}
 	if l, err := c.next(); err != nil || l.number != 1 {
 		t.Errorf("the last row there may be: %v, error %v", l, err)
@@ -50,4 +52,31 @@ func TestRowsAreBounded(t *testing.T) {
 	if l, err := c.next(); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("one more: %v, error %v", l, err)
 	}
+}
+
+// A file that is one line without an end is not held, and its digest is still known.
+func TestWhatIsHeldOfAFileIsBounded(t *testing.T) {
+	t.Parallel()
+	const size = 64 << 20
+	sum := sha256.New()
+	file := newPrefix(io.TeeReader(io.LimitReader(letters{}, size), sum))
+	rows := csvfile.NewReader(file)
+	row, err := rows.Read()
+	if err != nil || row.Fault == nil || cap(file.held) > 8*ahead {
+		t.Errorf("%v, %v; %d bytes are held", row, err, cap(file.held))
+	}
+	file.pass(rows.Offset())
+	if d := file.digest(); rows.Offset() != size || !bytes.Equal(d[:], sum.Sum(nil)) {
+		t.Errorf("another digest, at %d", rows.Offset())
+	}
+}
+
+// letters are a text without an end.
+type letters struct{}
+
+func (letters) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'a' + byte(i%26)
+	}
+	return len(p), nil
 }

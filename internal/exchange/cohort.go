@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
@@ -24,7 +25,7 @@ type cohort struct {
 }
 
 func openCohort(ctx context.Context, s *Service, j *job, file io.Reader) (source, error) {
-	c := &cohort{table: table{csvfile.NewReader(file)}, agency: j.agency}
+	c := &cohort{table: table{file: csvfile.NewReader(file)}, agency: j.agency}
 	header, err := c.header()
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func openCohort(ctx context.Context, s *Service, j *job, file io.Reader) (source
 	if c.ids, err = loadLocalIDs(ctx, s.pool); err != nil {
 		return nil, err
 	}
-	j.state.IgnoredColumns, j.header = c.sheet.ignored, header.Cells
+	j.state.IgnoredColumns, j.header = c.sheet.ignored, c.names
 	if c.sheet.column[schoolURN] == absent {
 		if a, _ := s.directory.Get(j.agency); a.Kind == irtv1.AgencyKind_AGENCY_KIND_SCHOOL {
 			c.school = a.URN
@@ -73,16 +74,21 @@ func (c *cohort) next() (*line, error) {
 }
 
 // table is a file of comma-separated values with a header.
-type table struct{ file *csvfile.Reader }
+type table struct {
+	file  *csvfile.Reader
+	names []string // of the columns, once the header is read
+}
 
-// header reads the first row.
+// header reads the first row. Columns that a file of rejects has added have no names in it.
 func (t *table) header() (csvfile.Row, error) {
 	header, err := t.file.Read()
 	if errors.Is(err, io.EOF) {
 		err = errEmpty
 	}
-	header.Cells = append([]string(nil), header.Cells...) // the slice is used again
-	t.file.Expect(len(header.Cells))
+	t.names = slices.Clone(header.Cells) // the slice is used again
+	header.Cells = slices.Clone(t.names)
+	clear(header.Cells[:added(t.names)])
+	t.file.Expect(len(t.names))
 	return header, err
 }
 

@@ -41,7 +41,7 @@ func TestConsents(t *testing.T) {
 	}
 	done := h.send(ownConsents, rows)
 	want := []string{
-		"4 categories CODE_UNKNOWN", "5 categories ENUM_NOT_IN", "6  AGENCY_UNKNOWN", "7 recipients.1 CONSENT_RECIPIENTS", "7 endDate PERIOD_ORDER",
+		"4 categories CODE_UNKNOWN", "5 categories ENUM_NOT_IN", "6 recipients AGENCY_UNKNOWN", "7 recipients CONSENT_RECIPIENTS", "7 endDate PERIOD_ORDER",
 		"8  IMPORT_OTHER_AGENCY", "9  IMPORT_DUPLICATE_ROW", "10  ACCESS_DENIED", "11 recipients STRING_PATTERN", "11 startDate DATE_FUTURE",
 	}
 	got := h.rules(done)

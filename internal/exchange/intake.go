@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"io"
 	"slices"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -195,7 +196,8 @@ func (in *intake) submit(ctx context.Context, l *line) outcome {
 		settled.line = l
 		return settled
 	}
-	in.refusal(ctx, l, err, &o)
+	o.tell = settled.tell
+	in.refusal(ctx, err, &o)
 	return o
 }
 
@@ -223,6 +225,7 @@ func (in *intake) settle(ctx context.Context, l *line) (o outcome, err error) {
 	if l.record != nil {
 		resp, err := in.s.records.Submit(ctx, l.record, children.SubmitOptions{ValidateOnly: in.state.GetValidateOnly()})
 		if err != nil {
+			o.tell = l.tell
 			return o, err
 		}
 		o.unchanged = resp.GetOutcome() == irtv1.SubmitOutcome_SUBMIT_OUTCOME_UNCHANGED
@@ -231,7 +234,8 @@ func (in *intake) settle(ctx context.Context, l *line) (o outcome, err error) {
 	for i, p := range l.parts {
 		changed, err := in.submitPart(ctx, l, p)
 		if err != nil {
-			return o, partError{err, i}
+			o.tell = func(faults []standard.Fault) []*irtv1.ImportReject { return l.tellOther(i, faults) }
+			return o, err
 		}
 		o.unchanged = o.unchanged && !changed
 	}
@@ -247,15 +251,6 @@ func (in *intake) submitPart(ctx context.Context, l *line, p hanging) (changed b
 	}
 	return in.s.submitPart(ctx, p, in.state.GetValidateOnly())
 }
-
-// partError is the refusal of one of a row's parts.
-type partError struct {
-	error
-	part int
-}
-
-// Unwrap gives the refusal.
-func (e partError) Unwrap() error { return e.error }
 
 // faults are what a row breaks of the standard, in the words of its file.
 func (l *line) faults() (rejects []*irtv1.ImportReject) {
@@ -288,18 +283,19 @@ func (l *line) repeated(row uint32) *textfile.FormatError {
 
 // refusal says why a row was refused, or ends the import where the hub cannot go
 // on: then no row after it would fare better.
-func (in *intake) refusal(ctx context.Context, l *line, err error, o *outcome) {
+func (in *intake) refusal(ctx context.Context, err error, o *outcome) {
+	l := o.line
 	switch code := status.Code(err); code {
 	case codes.Internal:
 		rpc.LoggedStatus(ctx, in.s.log, err)
 		o.rejects, o.failure = []*irtv1.ImportReject{rejectOf(l.number, errFailed)}, err
 	case codes.InvalidArgument, codes.NotFound, codes.Aborted, codes.FailedPrecondition, codes.AlreadyExists:
 		if o.rejects = l.faults(); code != codes.InvalidArgument || len(o.rejects) == 0 {
-			o.rejects = l.asTold(err)
+			o.rejects = o.asTold(err)
 		}
 	case codes.PermissionDenied:
 		if l.record == nil {
-			o.rejects = l.asTold(err)
+			o.rejects = o.asTold(err)
 			return
 		}
 		o.err = err
@@ -308,21 +304,23 @@ func (in *intake) refusal(ctx context.Context, l *line, err error, o *outcome) {
 	}
 }
 
-// asTold puts the hub's own words for a refusal into rejects.
-func (l *line) asTold(err error) []*irtv1.ImportReject {
+// asTold puts the hub's own words for a refusal into rejects, by the columns of the file
+// where it names fields.
+func (o *outcome) asTold(err error) []*irtv1.ImportReject {
 	st := status.Convert(err)
-	reject := &irtv1.ImportReject{Row: l.number, RuleId: "IMPORT_ROW_REFUSED", Description: st.Message()}
+	reject := &irtv1.ImportReject{Row: o.line.number, RuleId: "IMPORT_ROW_REFUSED", Description: st.Message()}
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
 			reject.RuleId = d.GetReason()
 		case *errdetails.BadRequest:
-			var all []*irtv1.ImportReject
+			var faults []standard.Fault
 			for _, v := range d.GetFieldViolations() {
-				all = append(all, &irtv1.ImportReject{Row: l.number, RuleId: v.GetReason(), Description: v.GetDescription()})
+				_, field, _ := strings.Cut(v.GetField(), ".") // of the request, in which the row is a field
+				faults = append(faults, standard.Fault{Field: field, RuleID: v.GetReason(), Description: v.GetDescription()})
 			}
-			if len(all) > 0 {
-				return all
+			if len(faults) > 0 {
+				return o.tell(faults)
 			}
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"irthub/internal/audit"
 	"irthub/internal/pg"
 	"irthub/internal/rpc"
+	"irthub/internal/standard"
 )
 
 const (
@@ -129,6 +130,9 @@ type outcome struct {
 	rejects   []*irtv1.ImportReject // why it was refused, if it was
 	failure   error                 // the fault of the hub behind that, if there was one
 	err       error                 // ends the import
+
+	// tell says the faults of what was refused, the record or a part, in the words of the file.
+	tell func([]standard.Fault) []*irtv1.ImportReject
 }
 
 // take counts a row, and stores what has been counted when it is time to.

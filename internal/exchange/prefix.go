@@ -6,9 +6,14 @@ import (
 	"io"
 )
 
+// ahead is more than anybody reads ahead of a place that is asked for, or than a row has
+// that can be taken in.
+const ahead = 512 << 10
+
 // prefix is a reader that can tell the digest of what was read of a file up to any
 // place that it has not passed yet, though whoever reads through it reads ahead. It
-// holds what lies between.
+// holds what lies between: at most 1 MiB and what was read last, also of a row without an
+// end.
 type prefix struct {
 	file io.Reader
 	sum  hash.Hash
@@ -21,7 +26,9 @@ func newPrefix(file io.Reader) *prefix { return &prefix{file: file, sum: sha256.
 // Read implements io.Reader.
 func (p *prefix) Read(b []byte) (int, error) {
 	n, err := p.file.Read(b)
-	p.held = append(p.held, b[:n]...)
+	if p.held = append(p.held, b[:n]...); len(p.held) > 2*ahead {
+		p.pass(p.at + int64(len(p.held)-ahead))
+	}
 	return n, err
 }
 

@@ -28,7 +28,7 @@ type records struct {
 }
 
 func openRecords(j *job, file io.Reader, k kind) (source, error) {
-	r := &records{table: table{csvfile.NewReader(file)}, agency: j.agency, kind: k}
+	r := &records{table: table{file: csvfile.NewReader(file)}, agency: j.agency, kind: k}
 	header, err := r.header()
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func openRecords(j *job, file io.Reader, k kind) (source, error) {
 		return nil, unknownColumns(layout.Ignored)
 	}
 	r.layout, r.width = layout, len(header.Cells)
-	j.state.IgnoredColumns, j.header = layout.Ignored, header.Cells
+	j.state.IgnoredColumns, j.header = layout.Ignored, r.names
 	return r, nil
 }
 

@@ -21,13 +21,39 @@ import (
 	"irthub/internal/rpc"
 )
 
-// RejectColumns stand before the columns of the file. An import leaves them out as
-// columns it does not know, so that the rejects, once corrected, can be sent as they
-// are.
-var RejectColumns = []string{"row", "column", "rule", "description", "action"}
+// rejectColumns stand in a file of rejects before the columns of the file that they are
+// of. original is the row as it was sent, where it cannot be put into those. An import
+// passes them over, so that the rejects, once corrected, can be sent as they are.
+var rejectColumns = []string{"row", "column", "rule", "description", "action", "original"}
 
-// original is the column of a rejected row where the file has no columns.
-const original = "original"
+// added tells how many of the rejectColumns a header begins with: that of a file of
+// rejects which was corrected.
+func added(header []string) (n int) {
+	for n < len(rejectColumns) && n < len(header) && header[n] == rejectColumns[n] {
+		n++
+	}
+	return n
+}
+
+// RejectHeader is the first row of the rejects of a file with such a header, which is nil
+// where that has none.
+func RejectHeader(header []string) []string {
+	return slices.Concat(rejectColumns, header[added(header):])
+}
+
+// RejectRow is a row of the rejects of a file: a fault, and the row that it is of. That
+// stands cell by cell in the columns of the file or, where it cannot be taken apart as
+// those have it, as raw, which is as much as was read of it.
+func RejectRow(r *irtv1.ImportReject, header []string, row csvfile.Row, raw string) []string {
+	n := added(header)
+	cells := make([]string, len(header)-n)
+	if row.Fault == nil && len(header) > 0 && len(row.Cells) == len(header) {
+		cells, raw = row.Cells[n:], ""
+	}
+	return append([]string{
+		strconv.FormatInt(int64(r.GetRow()), 10), r.GetColumn(), r.GetRuleId(), r.GetDescription(), r.GetAction(), strings.TrimRight(raw, "\r\n"),
+	}, cells...)
+}
 
 // downloadChunk is how much of a file is sent in one message.
 const downloadChunk = 64 << 10
@@ -46,16 +72,13 @@ func (s *Service) DownloadImportRejects(
 		return err
 	}
 	audit.FromContext(ctx).AddReturned(req.GetParent() + "/rejects")
-	f := &rejectsFile{columns: header, send: func(b []byte) error {
+	f := &rejectsFile{send: func(b []byte) error {
 		part := &irtv1.DownloadImportRejectsResponse{Chunk: b}
 		redact.Pass(ctx, part) // it is what the caller's own agency has sent
 		return stream.Send(part)
 	}}
-	if len(f.columns) == 0 {
-		f.columns = []string{original}
-	}
 	f.csv = csv.NewWriter(&f.buf)
-	if err := f.write(slices.Concat(RejectColumns, f.columns)); err != nil {
+	if err := f.write(RejectHeader(header)); err != nil {
 		return err
 	}
 	for after := int64(0); ; after += largestPage {
@@ -64,7 +87,7 @@ func (s *Service) DownloadImportRejects(
 			return err
 		}
 		for _, r := range page {
-			if err := f.reject(r, len(header) > 0); err != nil {
+			if err := f.write(r.cells(header)); err != nil {
 				return err
 			}
 		}
@@ -76,31 +99,9 @@ func (s *Service) DownloadImportRejects(
 
 // rejectsFile is the file on its way.
 type rejectsFile struct {
-	columns []string
-	buf     bytes.Buffer
-	csv     *csv.Writer
-	send    func([]byte) error
-}
-
-// reject writes a line for one fault, with the row that it is in.
-func (f *rejectsFile) reject(r keptReject, table bool) error {
-	cells := []string{r.content}
-	if table {
-		cells = f.cells(r.content)
-	}
-	return f.write(append([]string{
-		strconv.FormatInt(int64(r.GetRow()), 10), r.GetColumn(), r.GetRuleId(), r.GetDescription(), r.GetAction(),
-	}, cells...))
-}
-
-// cells takes a row of a table apart. One that cannot be is left empty: its number
-// says where to look.
-func (f *rejectsFile) cells(content string) []string {
-	row, err := csvfile.NewReader(strings.NewReader(content)).Read()
-	if err != nil || row.Fault != nil || len(row.Cells) != len(f.columns) {
-		return make([]string, len(f.columns))
-	}
-	return row.Cells
+	buf  bytes.Buffer
+	csv  *csv.Writer
+	send func([]byte) error
 }
 
 func (f *rejectsFile) write(cells []string) error {
@@ -126,6 +127,16 @@ func (f *rejectsFile) flush() error {
 type keptReject struct {
 	*irtv1.ImportReject
 	content string
+}
+
+// cells are the reject in a file of rejects. The beginning of a row that was too long is
+// not taken apart: it could pass for a whole row.
+func (r keptReject) cells(header []string) []string {
+	row := csvfile.Row{}
+	if len(header) > 0 && r.GetRuleId() != "IMPORT_ROW_TOO_LONG" {
+		row, _ = csvfile.NewReader(strings.NewReader(r.content)).Read() // without cells where it cannot be read
+	}
+	return RejectRow(r.ImportReject, header, row, r.content)
 }
 
 // headerOf gives the columns of an import's file.

@@ -230,9 +230,9 @@ func TestRejectsWithTheirRows(t *testing.T) {
 	h := newHub(t)
 	done := h.send(cohort, file(header, `"Jo, Ann",,2010-01-01,SW1A 1AA,`, `a"b,c`, "Amy,Reed,2012-05-06,NR1 3JU,"))
 	got, err := h.download(done.GetName())
-	want := "row,column,rule,description,action," + header + "\n" +
-		`2,CHILD_LAST_NAME,STRING_MIN_LEN,The value is missing.,Send it: nothing can be done without it.,"Jo, Ann",,2010-01-01,SW1A 1AA,` + "\n"
-	if err != nil || !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ",,,,,\n") {
+	want := "row,column,rule,description,action,original," + header + "\n" +
+		`2,CHILD_LAST_NAME,STRING_MIN_LEN,The value is missing.,Send it: nothing can be done without it.,,"Jo, Ann",,2010-01-01,SW1A 1AA,` + "\n"
+	if err != nil || !strings.HasPrefix(got, want) || !strings.HasSuffix(got, `,"a""b,c",,,,,`+"\n") {
 		t.Errorf("got\n%s, error %v; want\n%s", got, err, want)
 	}
 	for _, other := range []*hub{h.as("other", "ROLE_AGENCY_SYSTEM"), h.as("hub", "ROLE_DATA_MANAGER")} {

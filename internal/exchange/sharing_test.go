@@ -79,7 +79,7 @@ func TestReferrals(t *testing.T) {
 		"r-4,p-1,nobody,SAFEGUARDING,ROUTINE,",
 		"r-5,p-1,other,EARLY_HELP,ROUTINE,",
 		"r-6,p-1,school,SAFEGUARDING,ROUTINE,"))
-	want := []string{"4 urgency CODE_UNKNOWN", "5  REFERRAL_RECIPIENT", "6  REFERRAL_BASIS_REQUIRED", "7  REFERRAL_RECIPIENT"}
+	want := []string{"4 urgency CODE_UNKNOWN", "5 recipient REFERRAL_RECIPIENT", "6 basis REFERRAL_BASIS_REQUIRED", "7 recipient REFERRAL_RECIPIENT"}
 	if got := h.rules(done); !slices.Equal(got, want) || done.GetAccepted() != 2 {
 		for _, r := range h.rejects(done.GetName()) {
 			t.Log(r)
@@ -121,7 +121,7 @@ func TestPlans(t *testing.T) {
 		t.Errorf("rehearsed: %v, %v", tried, err)
 	}
 	done := social.send(ownPlans, rows)
-	want := []string{"5 kind CODE_UNKNOWN", "6  ACCESS_DENIED", "7 endDate PERIOD_ORDER", "8  PRACTITIONER_UNKNOWN", "9  IMPORT_OTHER_AGENCY"}
+	want := []string{"5 kind CODE_UNKNOWN", "6  ACCESS_DENIED", "7 endDate PERIOD_ORDER", "8 practitioner PRACTITIONER_UNKNOWN", "9  IMPORT_OTHER_AGENCY"}
 	if got := social.rules(done); !slices.Equal(got, want) || done.GetAccepted() != 2 {
 		t.Errorf("rejects %q, want %q; %v", got, want, done)
 	}

@@ -68,9 +68,11 @@ type ImportServiceClient interface {
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID), PERMISSION_DENIED.
 	ListImportRejects(ctx context.Context, in *ListImportRejectsRequest, opts ...grpc.CallOption) (*ListImportRejectsResponse, error)
-	// Gives the rejects as CSV: row, column, rule, description, action, and the row
-	// as it was sent. Only the agency whose file it was may have it, for 7 days;
-	// after that, and of rows beyond the first 16 MiB, the original is left empty.
+	// Gives the rejects as CSV: row, column, rule, description, action, original, and
+	// the columns of the file with the row as it was sent. A row that these cannot hold,
+	// as one with a cell too many or a quotation mark out of place, or of a file without
+	// columns, is in original as text, as much as was read of it. Only the agency whose file it was may have it, for 7 days;
+	// after that, and of rows beyond the first 16 MiB, both are left empty.
 	// Over REST the file is the body.
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).
@@ -210,9 +212,11 @@ type ImportServiceServer interface {
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (PAGE_TOKEN_INVALID), PERMISSION_DENIED.
 	ListImportRejects(context.Context, *ListImportRejectsRequest) (*ListImportRejectsResponse, error)
-	// Gives the rejects as CSV: row, column, rule, description, action, and the row
-	// as it was sent. Only the agency whose file it was may have it, for 7 days;
-	// after that, and of rows beyond the first 16 MiB, the original is left empty.
+	// Gives the rejects as CSV: row, column, rule, description, action, original, and
+	// the columns of the file with the row as it was sent. A row that these cannot hold,
+	// as one with a cell too many or a quotation mark out of place, or of a file without
+	// columns, is in original as text, as much as was read of it. Only the agency whose file it was may have it, for 7 days;
+	// after that, and of rows beyond the first 16 MiB, both are left empty.
 	// Over REST the file is the body.
 	//
 	// Errors: NOT_FOUND, PERMISSION_DENIED, INVALID_ARGUMENT (PURPOSE_REQUIRED).

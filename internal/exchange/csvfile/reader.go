@@ -81,7 +81,7 @@ func (r *Reader) Expect(width int) { r.width = width }
 func (r *Reader) Offset() int64 { return r.read }
 
 // Raw is the row last read as it stands in the file, in UTF-8. It holds until the
-// next Read. Of a row that is too long it is the beginning.
+// next Read. Of a row that is too long it is the first 1,024 bytes and an ellipsis.
 func (r *Reader) Raw() []byte { return r.raw }
 
 // Encoding names the encoding that the file was found to be in so far: "UTF-8"
@@ -132,8 +132,14 @@ func (r *Reader) next() (Row, error) {
 	}
 	raw, _ := r.in.Peek(size) // it is in the buffer
 	row := Row{Line: r.line, Fault: fault}
-	if r.raw = raw; fault == nil {
-		row.Cells, row.Fault = r.parse(raw)
+	switch fault {
+	case nil:
+		r.raw = r.decode(raw)
+		row.Cells, row.Fault = r.parse(r.raw)
+	case errTooLong:
+		r.raw = append(bytes.Clone(r.decode(raw[:beginning])), "…"...) // what is skipped goes where raw is
+	default:
+		r.raw = r.decode(raw)
 	}
 	if first := bytes.IndexByte(raw, '\n') + 1; row.Fault == nil && r.runsOn(raw, first, len(row.Cells)) {
 		size, raw = first, raw[:first]
@@ -145,7 +151,6 @@ func (r *Reader) next() (Row, error) {
 		return Row{}, err
 	}
 	if fault == errTooLong {
-		r.raw = bytes.Clone(raw[:beginning]) // what is skipped goes where raw is
 		err = r.skipLine()
 	}
 	return row, err
@@ -193,12 +198,10 @@ func (r *Reader) skipLine() error {
 var newline, comma = []byte{'\n'}, []byte{','}
 
 // parse takes the cells of one row apart.
-func (r *Reader) parse(raw []byte) ([]string, *textfile.FormatError) {
-	if len(bytes.TrimRight(raw, "\r\n")) == 0 {
+func (r *Reader) parse(text []byte) ([]string, *textfile.FormatError) {
+	if len(bytes.TrimRight(text, "\r\n")) == 0 {
 		return nil, nil // csv would go on to the next row
 	}
-	text := r.decode(raw)
-	r.raw = text
 	r.record.Reset(text)
 	cells, err := r.csv.Read()
 	read := r.csv.InputOffset() - r.offset

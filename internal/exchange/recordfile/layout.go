@@ -106,7 +106,7 @@ func shortened(name string) string {
 // Column is the file's own name of the column that a fault of a record is about.
 func (l *Layout) Column(path string, filled Filled) string {
 	name, rest, inList := strings.Cut(path, "[")
-	if inList && unordered(protoreflect.Name(name)) {
+	if unordered(protoreflect.Name(name)) {
 		return l.form.listName(protoreflect.Name(name))
 	}
 	if inList {
