@@ -67,8 +67,10 @@ func newAreaWith(t *testing.T, c server.Config) *area {
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), a.pool, all); err != nil {
 		t.Fatal(err)
 	}
-	// The day's run of the retention rules is done, so that who is archived here stays so.
-	a.exec(t, `INSERT INTO retention_runs (run_id, today, start_time, end_time) VALUES (gen_random_uuid(), $1, now(), now())`, standard.Today())
+	// The day's run of the retention rules is done, and the next day's, should midnight
+	// come: so who is archived here stays so.
+	a.exec(t, `INSERT INTO retention_runs (run_id, today, start_time, end_time)
+		SELECT gen_random_uuid(), $1::date + n, now(), now() FROM generate_series(0, 1) AS n`, standard.Today())
 	var one []*irtv1.Practitioner // for whom mediators act
 	for id := range areaAgencies {
 		one = append(one, &irtv1.Practitioner{
