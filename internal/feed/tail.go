@@ -53,6 +53,7 @@ type tail struct {
 type group struct {
 	watchers int
 	last     int64         // position of the last event for them: from there to end there is none
+	gone     int64         // position of the last event for them that the tail holds no more
 	news     chan struct{} // closed with the next event for them
 }
 
@@ -99,7 +100,9 @@ func (t *tail) join(ctx context.Context, name string) (*group, error) {
 	}
 	g := t.groups[name]
 	if g == nil {
-		g = &group{last: t.end.N, news: make(chan struct{})} // of what was before nothing is known
+		// Of what is held it is not looked up which of it is for them, and what was
+		// before is not known.
+		g = &group{last: t.end.N, gone: t.end.N - int64(len(t.entries)), news: make(chan struct{})}
 	}
 	if t.watchers >= watchersAtMost || g.watchers >= watchersOfAGroupAtMost {
 		return nil, rpc.Overloaded()
@@ -125,16 +128,16 @@ func (t *tail) leave(name string, g *group) {
 func (t *tail) next(g *group, after events.Position) (entries []*Entry, end events.Position, news <-chan struct{}, behind bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := t.end.N - int64(len(t.entries)) + 1
 	switch {
 	case t.end.N <= after.N: // the tail may be a look behind
 		return nil, after, g.news, false
 	case g.last <= after.N:
 		return nil, t.end, g.news, false
-	case after.N+1 < first:
+	case g.gone > after.N:
 		return nil, after, g.news, true
 	}
-	return t.entries[after.N+1-first:], t.end, g.news, false
+	first := t.end.N - int64(len(t.entries)) + 1
+	return t.entries[max(after.N+1-first, 0):], t.end, g.news, false
 }
 
 func (t *tail) run(ctx context.Context) {
@@ -215,6 +218,12 @@ func (t *tail) publish(after events.Position, entries []*Entry) error {
 	t.end = entries[len(entries)-1].At
 	t.entries = append(t.entries, entries...)
 	if over := len(t.entries) - recent; over > 0 {
+		for _, e := range t.entries[:over] {
+			t.drop(managers, e)
+			for _, agency := range e.agencies {
+				t.drop(agency, e)
+			}
+		}
 		t.entries = t.entries[over:]
 	}
 	for g := range woken {
@@ -222,6 +231,12 @@ func (t *tail) publish(after events.Position, entries []*Entry) error {
 		g.news = make(chan struct{})
 	}
 	return nil
+}
+
+func (t *tail) drop(name string, e *Entry) {
+	if g := t.groups[name]; g != nil {
+		g.gone = e.At.N
+	}
 }
 
 func (t *tail) note(woken map[*group]bool, name string, e *Entry) {
