@@ -5,7 +5,6 @@ package agencies
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -71,23 +70,6 @@ func (s *Service) write(ctx context.Context, name string, fn func(pgx.Tx) error)
 	})
 	if err == nil {
 		e.Recorded()
-	}
-	return err
-}
-
-// errRehearsed rolls back what was only to be tried.
-var errRehearsed = errors.New("agencies: nothing was to be written")
-
-// rehearse runs fn in a transaction that comes to nothing.
-func (s *Service) rehearse(ctx context.Context, fn func(pgx.Tx) error) error {
-	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		return errRehearsed
-	})
-	if errors.Is(err, errRehearsed) {
-		return nil
 	}
 	return err
 }

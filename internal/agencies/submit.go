@@ -11,6 +11,7 @@ import (
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/audit"
 	"irthub/internal/identity"
+	"irthub/internal/pg"
 	"irthub/internal/rpc"
 	"irthub/internal/sharing"
 	"irthub/internal/standard"
@@ -61,21 +62,13 @@ func (s *Service) submitOne(ctx context.Context, given *irtv1.Service, validateO
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
-	own := func() *audit.Entry {
-		e := audit.FromContext(ctx).Fork()
-		e.SetQueryName(given.GetName())
-		return e
+	own := audit.FromContext(ctx).Fork()
+	own.SetQueryName(given.GetName())
+	stored, changed, err = s.submit(audit.NewContext(ctx, own), given, validateOnly)
+	if err != nil {
+		return nil, false, s.access.Refused(ctx, given.GetName(), err) // what the first says came to nothing
 	}
-	stored, changed, err = s.submit(audit.NewContext(ctx, own()), given, validateOnly)
-	if err == nil {
-		return stored, changed, nil
-	}
-	refusal := own() // what the first says came to nothing
-	refusal.Finish(err)
-	if auditErr := s.access.Write(ctx, refusal); auditErr != nil {
-		err = rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send it again.")
-	}
-	return nil, false, err
+	return stored, changed, nil
 }
 
 // submit records a service, whose access is recorded with it; or, with validateOnly,
@@ -113,7 +106,7 @@ func (s *Service) submit(ctx context.Context, given *irtv1.Service, validateOnly
 		return err
 	}
 	if validateOnly {
-		err = s.rehearse(ctx, put)
+		err = pg.Rehearse(ctx, s.pool, put)
 	} else {
 		err = s.write(ctx, next.GetName(), put)
 	}

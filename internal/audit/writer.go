@@ -12,6 +12,7 @@ import (
 
 	"irthub/internal/batch"
 	"irthub/internal/pg"
+	"irthub/internal/rpc"
 )
 
 // writeTimeout bounds how long a caller waits for its entry, and how long one
@@ -82,6 +83,19 @@ func (w *Writer) Write(ctx context.Context, e *Entry) error {
 	}
 	e.Recorded()
 	return nil
+}
+
+// Refused records that of the many things that the call of ctx is about the one of that
+// name was refused, in an entry of its own, and returns what to answer: the refusal, or
+// that it could not be recorded.
+func (w *Writer) Refused(ctx context.Context, name string, refusal error) error {
+	e := FromContext(ctx).Fork()
+	e.SetQueryName(name)
+	e.Finish(refusal)
+	if err := w.Write(ctx, e); err != nil {
+		return rpc.Unavailable(err, "The hub cannot record this access just now. Send it again.")
+	}
+	return refusal
 }
 
 // Check answers whether entries can be recorded now: the latest was within the last

@@ -2,7 +2,6 @@ package children
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -30,14 +29,15 @@ type curation struct {
 	entries map[uuid.UUID]*entry
 }
 
-// errRehearsed rolls back what was only to be checked.
-var errRehearsed = errors.New("children: rehearsed")
-
 // curate runs an act, with its access entry, in one transaction; a validate_only
 // one is rolled back, and its access is recorded by the caller's interceptor.
 func (s *Service) curate(ctx context.Context, reason string, validateOnly bool, act func(context.Context, *curation) error) error {
 	access := audit.FromContext(ctx)
-	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
+	run := pg.InTxRetry
+	if validateOnly {
+		run = pg.Rehearse
+	}
+	err := run(ctx, s.pool, func(tx pgx.Tx) error {
 		c := &curation{
 			write:  &write{s: s, model: s.model(), from: tx, tx: tx, bonds: bonds{}, existing: map[uuid.UUID]*record{}},
 			caller: identity.FromContext(ctx), reason: reason, access: access,
@@ -51,14 +51,11 @@ func (s *Service) curate(ctx context.Context, reason string, validateOnly bool, 
 			return err
 		}
 		if validateOnly {
-			return errRehearsed
+			return nil
 		}
 		return audit.Insert(ctx, tx, []*audit.Entry{access})
 	})
-	if err == errRehearsed { //nolint:errorlint // InTxRetry returns it as it is
-		return nil
-	}
-	if err == nil {
+	if err == nil && !validateOnly {
 		access.Recorded()
 	}
 	return err

@@ -153,7 +153,7 @@ func (s *Service) begin(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptio
 			a, err = wait()
 		}
 		if err != nil {
-			return nil, s.recordRefusal(ctx, r.GetName(), err)
+			return nil, s.access.Refused(ctx, r.GetName(), err)
 		}
 		resp := a.response()
 		resp.ValidateOnly = o.ValidateOnly
@@ -172,18 +172,6 @@ func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptio
 	}
 	sub.access = audit.FromContext(ctx)
 	return s.writer.Begin(ctx, sub)
-}
-
-// recordRefusal puts what was refused into the access log, and returns the error
-// that may then be told.
-func (s *Service) recordRefusal(ctx context.Context, name string, err error) error {
-	refusal := audit.FromContext(ctx).Fork()
-	refusal.SetQueryName(name)
-	refusal.Finish(err)
-	if auditErr := s.access.Write(ctx, refusal); auditErr != nil {
-		return rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send the record again.")
-	}
-	return err
 }
 
 // admit is what a record passes before it may enter the pipeline: whose it is,

@@ -93,17 +93,10 @@ func (w *Writer) Do(ctx context.Context, c *Write, validateOnly bool) error {
 // access entry of its own beside that of ctx, also where it is refused. admit makes
 // it, or refuses it.
 func (w *Writer) DoOne(ctx context.Context, name string, validateOnly bool, admit func() (*Write, error)) error {
-	err := w.doOne(ctx, name, validateOnly, admit)
-	if err == nil {
-		return nil
+	if err := w.doOne(ctx, name, validateOnly, admit); err != nil {
+		return w.access.Refused(ctx, name, err)
 	}
-	refusal := audit.FromContext(ctx).Fork()
-	refusal.SetQueryName(name)
-	refusal.Finish(err)
-	if auditErr := w.access.Write(ctx, refusal); auditErr != nil {
-		return rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send it again.")
-	}
-	return err
+	return nil
 }
 
 func (w *Writer) doOne(ctx context.Context, name string, validateOnly bool, admit func() (*Write, error)) error {
@@ -124,13 +117,11 @@ func (w *Writer) doOne(ctx context.Context, name string, validateOnly bool, admi
 
 // rehearse works writes out and undoes them.
 func (w *Writer) rehearse(ctx context.Context, all []*Write) (out []batch.Outcome[struct{}], err error) {
-	err = pg.InTxRetry(ctx, w.pool, func(tx pgx.Tx) error {
-		if out, _, err = w.apply(ctx, tx, all); err != nil {
-			return err
-		}
-		return errRehearsed
+	err = pg.Rehearse(ctx, w.pool, func(tx pgx.Tx) error {
+		out, _, err = w.apply(ctx, tx, all)
+		return err
 	})
-	if err != errRehearsed { //nolint:errorlint // InTxRetry returns it as it is
+	if err != nil {
 		return nil, fmt.Errorf("children: rehearsing: %w", err)
 	}
 	return out, nil

@@ -192,20 +192,18 @@ func practiceReject(row int32, f standard.Fault) *irtv1.ImportReject {
 	return r
 }
 
-// errRehearsed rolls back what was only to be tried.
-var errRehearsed = errors.New("exchange: nothing was to be written")
-
 // flush stores the batch; of a rehearsal only what it would do is counted.
 func (p *practices) flush(ctx context.Context) error {
 	var created, updated, unchanged int
-	err := pg.InTxRetry(ctx, p.s.pool, func(tx pgx.Tx) (err error) {
+	run := pg.InTxRetry
+	if p.state.GetValidateOnly() {
+		run = pg.Rehearse
+	}
+	err := run(ctx, p.s.pool, func(tx pgx.Tx) (err error) {
 		created, updated, unchanged, err = agencies.UpsertAgencies(ctx, tx, p.batch)
-		if err == nil && p.state.GetValidateOnly() {
-			err = errRehearsed
-		}
 		return err
 	})
-	if err != nil && !errors.Is(err, errRehearsed) {
+	if err != nil {
 		return err
 	}
 	p.batch = p.batch[:0]

@@ -2,7 +2,6 @@ package involvement
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -34,20 +33,11 @@ func (s *Service) run(ctx context.Context, changes []*change) ([]outcome, error)
 // access.
 func (s *Service) rehearse(ctx context.Context, changes []*change) ([]outcome, error) {
 	out := make([]outcome, len(changes))
-	err := pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
-		if err := s.apply(ctx, tx, changes, out); err != nil {
-			return err
-		}
-		return errRehearsed
-	})
-	if err != errRehearsed { //nolint:errorlint // InTxRetry returns it as it is
+	if err := pg.Rehearse(ctx, s.pool, func(tx pgx.Tx) error { return s.apply(ctx, tx, changes, out) }); err != nil {
 		return nil, fmt.Errorf("involvement: rehearsing: %w", err)
 	}
 	return out, nil
 }
-
-// errRehearsed rolls a rehearsal back.
-var errRehearsed = errors.New("involvement: rehearsed")
 
 // errStale makes the transaction start again: before its locks were held,
 // another one moved an involvement, linked a record anew or merged a child.

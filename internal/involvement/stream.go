@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc"
 
 	irtv1 "irthub/gen/irt/v1"
-	"irthub/internal/audit"
 	"irthub/internal/children"
 	"irthub/internal/rpc"
 	"irthub/internal/standard"
@@ -54,16 +53,10 @@ func (s *Service) Submit(ctx context.Context, i *irtv1.Involvement, validateOnly
 // submitOne submits one involvement of many.
 func (s *Service) submitOne(ctx context.Context, i *irtv1.Involvement, validateOnly bool) (*answer, error) {
 	a, err := s.writeOne(ctx, i, validateOnly)
-	if err == nil {
-		return a, nil
+	if err != nil {
+		return nil, s.access.Refused(ctx, i.GetName(), err)
 	}
-	refusal := audit.FromContext(ctx).Fork()
-	refusal.SetQueryName(i.GetName())
-	refusal.Finish(err)
-	if auditErr := s.access.Write(ctx, refusal); auditErr != nil {
-		return nil, rpc.Unavailable(auditErr, "The hub cannot record this access just now. Send the involvement again.")
-	}
-	return nil, err
+	return a, nil
 }
 
 func (s *Service) writeOne(ctx context.Context, i *irtv1.Involvement, validateOnly bool) (*answer, error) {

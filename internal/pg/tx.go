@@ -84,6 +84,24 @@ func InTxRetry(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) e
 	}
 }
 
+// errRehearsed undoes a rehearsal.
+var errRehearsed = errors.New("pg: rehearsed")
+
+// Rehearse is InTxRetry in a transaction that comes to nothing: it tells whether fn
+// would be done.
+func Rehearse(ctx context.Context, pool *pgxpool.Pool, fn func(pgx.Tx) error) error {
+	err := InTxRetry(ctx, pool, func(tx pgx.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return errRehearsed
+	})
+	if errors.Is(err, errRehearsed) {
+		return nil
+	}
+	return err
+}
+
 // ByKey begins the first round trip of a transaction whose statements all go by key.
 // On tables too new to have statistics the planner would read them whole, and keep that
 // plan; and it would plan anew for every short list of keys, which takes longer than the

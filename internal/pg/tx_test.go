@@ -269,3 +269,19 @@ func TestUnavailable(t *testing.T) {
 		}
 	}
 }
+
+func TestRehearse(t *testing.T) {
+	t.Parallel()
+	pool, errOwn := newCounter(t), errors.New("fn's own")
+	for _, want := range []error{nil, errOwn} {
+		ran := false
+		err := pg.Rehearse(t.Context(), pool, func(tx pgx.Tx) error {
+			ran = true
+			return errors.Join(increment(t.Context(), tx, 1), want)
+		})
+		if !ran || !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	wantCount(t, pool, 1, 0)
+}
