@@ -33,6 +33,13 @@ type binaries struct {
 func (b binaries) postgres() string { return filepath.Join(b.dir, "postgres") }
 func (b binaries) initdb() string   { return filepath.Join(b.dir, "initdb") }
 
+// hasLibrary tells whether a loadable library is where packages put them: with the
+// binaries in bin, in lib.
+func (b binaries) hasLibrary(name string) bool {
+	_, err := os.Stat(filepath.Join(b.dir, "..", "lib", name+".so"))
+	return err == nil
+}
+
 // findBinaries returns the binaries to run: of major version want, or of the
 // first usable place when want is 0.
 func findBinaries(ctx context.Context, want int) (binaries, error) {

@@ -194,7 +194,11 @@ func (in *instance) launch() (*process, error) {
 
 // writeSettings writes the hub's settings, with that compression of the WAL.
 func (in *instance) writeSettings(compression string) error {
-	conf := settings(in.disposable, compression, freeDisk(in.pgdata()))
+	preload := ""
+	if !in.disposable && in.bin.hasLibrary("pg_prewarm") {
+		preload = "pg_prewarm"
+	}
+	conf := settings(in.disposable, compression, preload, freeDisk(in.pgdata()))
 	return in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), conf)
 }
 

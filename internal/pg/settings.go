@@ -30,6 +30,7 @@ shared_buffers = %dMB               # a quarter of the machine's: the keys and r
 effective_cache_size = %dMB         # half: what the system's file cache may hold
 work_mem = 16MB
 maintenance_work_mem = %dMB         # index builds and vacuum after bulk loads
+shared_preload_libraries = '%s' # pg_prewarm, if it is there: a restart reads again at once what was in memory
 max_locks_per_transaction = 256     # batches lock many matching keys in one transaction
 
 # Writing: bulk loads must not drown in checkpoints.
@@ -69,7 +70,7 @@ synchronous_commit = off
 full_page_writes = off
 max_connections = 400               # many test processes, each test with its own pool`
 
-func settings(disposable bool, compression string, disk int64) string {
+func settings(disposable bool, compression, preload string, disk int64) string {
 	memory := machineMemory()
 	shared := min(max(memory/4, 64*mib), 8*gib)
 	durability := durableSettings
@@ -77,7 +78,7 @@ func settings(disposable bool, compression string, disk int64) string {
 		shared, durability = 256*mib, disposableSettings
 	}
 	return fmt.Sprintf(baseSettings, durability, shared/mib, max(memory/2, 128*mib)/mib,
-		min(max(memory/20, 32*mib), 512*mib)/mib, compression, min(max(disk/8, gib), 8*gib)/mib)
+		min(max(memory/20, 32*mib), 512*mib)/mib, preload, compression, min(max(disk/8, gib), 8*gib)/mib)
 }
 
 // machineMemory is what this machine or container has, in bytes; 1 GiB where
