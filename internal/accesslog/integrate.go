@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"irthub/internal/pg"
 )
 
 // batchSize is how many entries become leaves in one transaction at most.
@@ -180,16 +182,14 @@ func distinct(ids []uuid.UUID) []uuid.UUID {
 // store writes what a batch made. The primary key of audit_leaves would refuse a
 // second sequencer even if the lock did not keep it away.
 func (l *leader) store(ctx context.Context, tx pgx.Tx, b *leaves, t *tree, queue []place) error {
-	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_leaves"}, []string{"leaf_index", "entry_id", "salt"},
-		pgx.CopyFromRows(b.leaves)); err != nil {
-		return err
-	}
 	slices.SortFunc(b.children, func(x, y []any) int {
 		a, b := x[0].([16]byte), y[0].([16]byte)
 		return bytes.Compare(a[:], b[:])
 	})
-	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_child_entries"}, []string{"child_id", "entry_id"},
-		pgx.CopyFromRows(b.children)); err != nil {
+	var rows pg.Copies
+	rows.Add("audit_leaves", []string{"leaf_index", "entry_id", "salt"}, b.leaves)
+	rows.Add("audit_child_entries", []string{"child_id", "entry_id"}, b.children)
+	if err := rows.Write(ctx, tx); err != nil {
 		return err
 	}
 	checkpoint, err := sign(l.keys, t.size, t.root(), time.Now())

@@ -199,6 +199,11 @@ func columnsOf(alias, columns string) string {
 // storeMoves takes what hangs on children along with the records that came to another
 // child. Moves are rare, so they go one by one.
 func (w *write) storeMoves(ctx context.Context) error {
+	if len(w.moves)+len(w.formers) > 0 {
+		if err := w.storeRows(ctx); err != nil {
+			return err
+		}
+	}
 	for _, m := range w.moves {
 		args := pgx.NamedArgs{"from": [16]byte(m.from), "to": [16]byte(m.to), "record": [16]byte(m.record), "whole": m.whole, "now": w.now}
 		first := movesWithRecord

@@ -174,7 +174,7 @@ func (c *curation) recompose(ctx context.Context, child uuid.UUID) error {
 	if err := c.storeEntries(ctx, next); err != nil {
 		return err
 	}
-	return events.Append(ctx, c.tx, c.events)
+	return c.storeWithEvents(ctx)
 }
 
 // UnpinChildField implements irtv1.ChildServiceServer.

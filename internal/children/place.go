@@ -133,7 +133,7 @@ func (r *review) id() uuid.UUID {
 // the person, and returns why.
 func (w *write) match(ctx context.Context, sub *submission, old, fresh *record) (*irtv1.MatchExplanation, error) {
 	found := w.decide(sub, false)
-	if found.Band != match.BandLink {
+	if _, broad := match.Split(sub.keys); found.Band != match.BandLink && len(broad) > 0 {
 		found = w.decide(sub, true)
 	}
 	d := &found.Decision

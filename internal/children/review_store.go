@@ -32,6 +32,11 @@ func (w *write) storeReviews(ctx context.Context) error {
 	if err := w.closeOthers(ctx); err != nil {
 		return err
 	}
+	if len(w.reviews) > 0 {
+		if err := w.storeRows(ctx); err != nil {
+			return err
+		}
+	}
 	changed := map[uuid.UUID]bool{}
 	for _, r := range w.fresh {
 		changed[r.id] = true

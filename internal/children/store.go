@@ -139,11 +139,27 @@ func (w *write) store(ctx context.Context, entries map[uuid.UUID]*entry) error {
 			return err
 		},
 		w.storeReviews,
-		func(ctx context.Context) error { return events.Append(ctx, w.tx, w.events) },
 	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
+	}
+	return w.storeWithEvents(ctx)
+}
+
+// storeWithEvents writes the rows that wait, and the events of all.
+func (w *write) storeWithEvents(ctx context.Context) error {
+	if err := events.AppendWith(&w.rows, w.events); err != nil {
+		return err
+	}
+	return w.storeRows(ctx)
+}
+
+// storeRows writes the rows that wait to be written together, which is before any
+// statement that must find them.
+func (w *write) storeRows(ctx context.Context) error {
+	if err := w.rows.Write(ctx, w.tx); err != nil {
+		return fmt.Errorf("children: storing: %w", err)
 	}
 	return nil
 }
@@ -218,7 +234,8 @@ func (w *write) storeEntries(ctx context.Context, next []*entry) error {
 	if err := w.supersede(ctx, "children", "child_id", entryList, superseded); err != nil {
 		return err
 	}
-	return w.copyIn(ctx, "children", entryColumns, rows)
+	w.rows.Add("children", entryColumns, rows)
+	return nil
 }
 
 func (w *write) storeRecords(ctx context.Context) error {
@@ -238,7 +255,8 @@ func (w *write) storeRecords(ctx context.Context) error {
 	if err := w.supersede(ctx, "child_records", "record_id", recordList, superseded); err != nil {
 		return err
 	}
-	return w.copyIn(ctx, "child_records", recordColumns, rows)
+	w.rows.Add("child_records", recordColumns, rows)
+	return nil
 }
 
 // supersede moves present versions to the history twin, where they were known
@@ -257,20 +275,6 @@ func (w *write) supersede(ctx context.Context, table, key, columns string, ids [
 	}
 	if int(tag.RowsAffected()) != len(ids) {
 		return errStale
-	}
-	return nil
-}
-
-func (w *write) copyIn(ctx context.Context, table string, columns []string, rows [][]any) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	n, err := w.tx.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
-	if err != nil {
-		return fmt.Errorf("children: storing %s: %w", table, err)
-	}
-	if int(n) != len(rows) {
-		return fmt.Errorf("children: stored %d of %d rows of %s", n, len(rows), table)
 	}
 	return nil
 }
@@ -313,7 +317,8 @@ func (w *write) storeKeys(ctx context.Context) error {
 	for i, k := range add {
 		rows[i] = []any{k.key, [16]byte(k.record)}
 	}
-	return w.copyIn(ctx, "match_keys", []string{"key", "record_id"}, rows)
+	w.rows.Add("match_keys", []string{"key", "record_id"}, rows)
+	return nil
 }
 
 // appendMissing adds those of keys that are not in others.

@@ -134,6 +134,7 @@ type write struct {
 	used     map[uuid.UUID][]*record // members as they were read, for the check after locking
 	shielded map[uuid.UUID]bool      // of the children in members
 
+	rows    pg.Copies   // that wait to be stored together
 	fresh   []*record   // versions to store
 	again   []uuid.UUID // records that were matched again: earlier reviews of them are answered
 	moves   []move

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/pg"
 )
 
 // Event is one change to be told. It holds names of things and nothing that is in
@@ -32,6 +33,18 @@ type Event struct {
 // that makes the changes. The locks that order changes of one child must be held: under
 // them each event takes its number in the outbox, which is its place in a round.
 func Append(ctx context.Context, tx pgx.Tx, all []Event) error {
+	var c pg.Copies
+	if err := AppendWith(&c, all); err != nil {
+		return err
+	}
+	if err := c.Write(ctx, tx); err != nil {
+		return fmt.Errorf("events: appending %d: %w", len(all), err)
+	}
+	return nil
+}
+
+// AppendWith is Append together with other rows of the same transaction.
+func AppendWith(c *pg.Copies, all []Event) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -54,9 +67,7 @@ func Append(ctx context.Context, tx pgx.Tx, all []Event) error {
 			e.Agency, e.Resource, int16(audience), agencies, e.Reveals, e.Time,
 		}
 	}
-	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"event_outbox"}, outboxColumns, pgx.CopyFromRows(rows)); err != nil {
-		return fmt.Errorf("events: appending %d: %w", len(all), err)
-	}
+	c.Add("event_outbox", outboxColumns, rows)
 	appended.ring()
 	return nil
 }
