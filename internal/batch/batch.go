@@ -112,7 +112,8 @@ func New[In, Out any](o Options, run Run[In, Out]) *Batcher[In, Out] {
 
 // NewFair starts a Batcher that shares itself out among lanes: every batch takes
 // from them in turns, single calls before those of loads. While single calls come,
-// loads have a small share of a batch, and none beside another batch that has some.
+// loads have a small share of a batch, and none beside another batch that has some;
+// while none come, as many as take some 50 ms.
 // A lane has at most half the places for single calls and a quarter of those for
 // loads (each kind has MaxQueue of its own). Calls of one lane keep their order.
 func NewFair[In, Out any](o Options, laneOf func(In) Lane, run Run[In, Out]) *Batcher[In, Out] {

@@ -21,6 +21,11 @@ const (
 	// politeFor is for how long after a single call loads keep to their share, since
 	// the next such call must wait for the batch under way.
 	politeFor = time.Second
+	// loadFor is how long a batch of loads alone should take: a single call that comes
+	// meanwhile waits for it. Where they take longer such batches become smaller, down
+	// to one in leastLoad of the most, for each costs some time of its own.
+	loadFor   = 50 * time.Millisecond
+	leastLoad = 4
 )
 
 // lane is the queue of one Lane.
@@ -77,6 +82,7 @@ func (g *group[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out]
 type lanes[In, Out any] struct {
 	single, bulk group[In, Out]
 	politeUntil  time.Time // loads keep to their share
+	alone        int       // how many calls a batch of loads alone may have; 0: as many as any
 }
 
 func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
@@ -101,7 +107,26 @@ func (s *lanes[In, Out]) loadsWith(singles, most int, loading, apart bool) int {
 	case time.Now().Before(s.politeUntil):
 		return min(most-singles, loadsBeside(most))
 	}
-	return most - singles
+	return max(s.loadsAlone(most)-singles, 0)
+}
+
+// loadsAlone is how many calls a batch of loads alone may have.
+func (s *lanes[In, Out]) loadsAlone(most int) int {
+	if s.alone == 0 {
+		return most
+	}
+	return s.alone
+}
+
+// took learns how many calls a batch of loads alone should have, from one of so many
+// that took so long. From one much smaller nothing is learnt.
+func (s *lanes[In, Out]) took(calls int, d time.Duration, most int) {
+	now := s.loadsAlone(most)
+	if calls < now/2 {
+		return
+	}
+	fit := int(min(int64(calls)*int64(loadFor)/max(int64(d), 1), int64(most)))
+	s.alone = max((now+fit)/2, most/leastLoad, 1)
 }
 
 // loadsBeside is how many calls of loads a batch may take while single calls come.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +95,38 @@ func TestLoadsKeepToTheirShareForASecondAfterASingleCall(t *testing.T) {
 		}
 		mustClose(t, b)
 	})
+}
+
+// A single call that comes at any time waits for a batch of loads, which is therefore
+// small where a database is slow, and as large as any where it is quick.
+func TestLoadsTakeSmallerBatchesWhereTheyAreSlow(t *testing.T) {
+	for each, want := range map[time.Duration]int{100 * time.Microsecond: 256, 500 * time.Microsecond: 100, 10 * time.Millisecond: 64} {
+		synctest.Test(t, func(t *testing.T) {
+			var last int
+			run := func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
+				last = len(in)
+				<-time.After(time.Duration(len(in)) * each)
+				return make([]batch.Outcome[int], len(in)), nil
+			}
+			b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 256, MaxQueue: 4 * 600}, laneOf, run)
+			calls, stop := context.WithCancel(t.Context())
+			var callers sync.WaitGroup
+			for range 600 {
+				callers.Go(func() {
+					for calls.Err() == nil {
+						_, _ = b.Do(calls, -1)
+					}
+				})
+			}
+			<-time.After(time.Minute)
+			if got := last; got < want*9/10 || got > want*11/10 {
+				t.Errorf("%v each: batches of %d, want about %d", each, got, want)
+			}
+			stop()
+			callers.Wait()
+			mustClose(t, b)
+		})
+	}
 }
 
 // A single call begins at once, and without loads beside it, where only loads are under

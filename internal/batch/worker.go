@@ -30,7 +30,7 @@ func (e *PanicError) Error() string {
 func (b *Batcher[In, Out]) serve() {
 	calls := make([]*call[In, Out], 0, b.o.MaxBatch)
 	ins := make([]In, 0, b.o.MaxBatch)
-	var loaded bool
+	var ran lastRun
 	for again := false; ; again = true {
 		if again {
 			// Whoever was just answered, or is about to ask, goes first if it can
@@ -38,33 +38,44 @@ func (b *Batcher[In, Out]) serve() {
 			// can, this costs nothing.
 			runtime.Gosched()
 		}
-		calls, loaded = b.take(calls[:0], again, loaded)
+		var loads bool
+		calls, loads = b.take(calls[:0], again, ran)
 		if len(calls) == 0 {
 			return
 		}
+		ran = lastRun{calls: len(calls), loads: loads}
+		began := time.Now()
 		ins = ins[:0]
 		for _, c := range calls {
 			b.release(c.lane)
 			ins = append(ins, c.in)
 		}
 		b.process(calls, ins)
+		ran.took = time.Since(began)
 		clear(calls)
 		clear(ins)
 	}
 }
 
+// lastRun is a Run that a worker has behind it.
+type lastRun struct {
+	calls int
+	loads bool // some of them are of loads
+	took  time.Duration
+}
+
 // take waits until a Run is due and moves up to MaxBatch calls into batch, and tells
 // whether there are some of loads among them; it returns none when the Batcher is
-// closed and the queue is empty. after says that the worker has a Run behind it, and
-// loaded the same of that one.
-func (b *Batcher[In, Out]) take(batch []*call[In, Out], after, loaded bool) (taken []*call[In, Out], loads bool) {
+// closed and the queue is empty. after says that the worker has a Run behind it: ran.
+func (b *Batcher[In, Out]) take(batch []*call[In, Out], after bool, ran lastRun) (taken []*call[In, Out], loads bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if after {
 		b.running--
 	}
-	if loaded {
+	if ran.loads {
 		b.loading--
+		b.waiting.took(ran.calls, ran.took, b.o.MaxBatch)
 	}
 	for !b.due() && !(b.closed && b.waiting.empty()) {
 		b.work.Wait()
@@ -96,7 +107,7 @@ func (b *Batcher[In, Out]) due() bool {
 		return !b.waiting.empty()
 	}
 	single, ready := b.waiting.single.calls, b.waiting.ready(b.o.MaxBatch, b.loading > 0, b.o.LoadsApart)
-	if single >= b.o.Second || single > 0 && b.running == b.loading || ready >= b.o.MaxBatch/2 {
+	if single >= b.o.Second || single > 0 && b.running == b.loading || ready >= b.waiting.loadsAlone(b.o.MaxBatch)/2 {
 		return true
 	}
 	return ready > 0 && time.Since(b.began) > stuck
