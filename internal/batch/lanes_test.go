@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,24 +103,24 @@ func TestLoadsKeepToTheirShareForASecondAfterASingleCall(t *testing.T) {
 func TestLoadsTakeSmallerBatchesWhereTheyAreSlow(t *testing.T) {
 	for each, want := range map[time.Duration]int{100 * time.Microsecond: 256, 500 * time.Microsecond: 100, 10 * time.Millisecond: 64} {
 		synctest.Test(t, func(t *testing.T) {
-			var last int
+			var last atomic.Int64
 			run := func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
-				last = len(in)
+				last.Store(int64(len(in)))
 				<-time.After(time.Duration(len(in)) * each)
 				return make([]batch.Outcome[int], len(in)), nil
 			}
-			b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 256, MaxQueue: 4 * 600}, laneOf, run)
+			b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 256, MaxQueue: 4 * 300}, laneOf, run)
 			calls, stop := context.WithCancel(t.Context())
 			var callers sync.WaitGroup
-			for range 600 {
+			for range 300 {
 				callers.Go(func() {
 					for calls.Err() == nil {
 						_, _ = b.Do(calls, -1)
 					}
 				})
 			}
-			<-time.After(time.Minute)
-			if got := last; got < want*9/10 || got > want*11/10 {
+			<-time.After(30 * time.Second)
+			if got := int(last.Load()); got < want*9/10 || got > want*11/10 {
 				t.Errorf("%v each: batches of %d, want about %d", each, got, want)
 			}
 			stop()

@@ -3,8 +3,6 @@ package children
 import (
 	"context"
 
-	"google.golang.org/grpc/status"
-
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/batch"
 	"irthub/internal/redact"
@@ -24,7 +22,7 @@ func (s *Service) beginOne(ctx context.Context, req *irtv1.SubmitChildRecordsReq
 		out := &irtv1.SubmitChildRecordsResponse{RequestId: req.GetRequestId()}
 		resp, err := wait()
 		if err != nil {
-			out.Outcome = &irtv1.SubmitChildRecordsResponse_Error{Error: status.Convert(rpc.Edge(err)).Proto()}
+			out.Outcome = &irtv1.SubmitChildRecordsResponse_Error{Error: rpc.PartStatus(ctx, err)}
 			return out
 		}
 		redact.Pass(ctx, resp) // it was sent by who gets it back, or is theirs

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -21,6 +22,7 @@ const RequestIDKey = "x-request-id"
 
 // call is what is known of one call, for its log line.
 type call struct {
+	log       *slog.Logger
 	requestID string
 	agency    string // set by identity
 	onBeat    bool   // set by LeaveOnBeat
@@ -85,7 +87,7 @@ func UnaryCall(log *slog.Logger, limits Limits) grpc.UnaryServerInterceptor {
 	limits = limits.withDefaults()
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		start := time.Now()
-		ctx, c := newCall(ctx)
+		ctx, c := newCall(ctx, log)
 		_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDKey, c.requestID)) // fails without a transport, as in tests
 		ctx, cancel := limits.bound(ctx)
 		defer cancel()
@@ -100,7 +102,7 @@ func UnaryCall(log *slog.Logger, limits Limits) grpc.UnaryServerInterceptor {
 func StreamCall(log *slog.Logger) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		start := time.Now()
-		ctx, c := newCall(ss.Context())
+		ctx, c := newCall(ss.Context(), log)
 		_ = ss.SetHeader(metadata.Pairs(RequestIDKey, c.requestID))
 		_, err := Guard(func() (any, error) {
 			return nil, handler(srv, WithContext(ss, ctx))
@@ -136,8 +138,8 @@ func keepBeat(ctx context.Context, c *call, start time.Time, err error) {
 	}
 }
 
-func newCall(ctx context.Context) (context.Context, *call) {
-	c := &call{requestID: requestID(ctx)}
+func newCall(ctx context.Context, log *slog.Logger) (context.Context, *call) {
+	c := &call{log: log, requestID: requestID(ctx)}
 	return context.WithValue(ctx, callKey{}, c), c
 }
 
@@ -213,6 +215,16 @@ func LoggedStatus(ctx context.Context, log *slog.Logger, err error) *status.Stat
 			append(attrs, slog.String("code", status.Code(err).String()), slog.String("request_id", RequestID(ctx)))...)
 	}
 	return status.Convert(err)
+}
+
+// PartStatus is LoggedStatus for a part of the call that ctx belongs to, by that call's
+// log.
+func PartStatus(ctx context.Context, err error) *rpcstatus.Status {
+	log := slog.New(slog.DiscardHandler)
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		log = c.log
+	}
+	return LoggedStatus(ctx, log, err).Proto()
 }
 
 // WithContext gives a stream another context.

@@ -5,7 +5,6 @@ import (
 
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 
 	"irthub/internal/batch"
 )
@@ -34,7 +33,7 @@ func Submissions[Req, Resp, M any](
 				return shown, err
 			})
 			if err != nil {
-				return answer(req, shown, status.Convert(err).Proto())
+				return answer(req, shown, PartStatus(ctx, err))
 			}
 			return answer(req, shown, nil)
 		}
