@@ -31,15 +31,15 @@ func (b *Batcher[In, Out]) serve() {
 	calls := make([]*call[In, Out], 0, b.o.MaxBatch)
 	ins := make([]In, 0, b.o.MaxBatch)
 	var ran lastRun
-	for again := false; ; again = true {
-		if again {
+	for {
+		if ran.calls > 0 {
 			// Whoever was just answered, or is about to ask, goes first if it can
 			// run: the next batch is larger by those who then ask. Where nobody
 			// can, this costs nothing.
 			runtime.Gosched()
 		}
 		var loads bool
-		calls, loads = b.take(calls[:0], again, ran)
+		calls, loads = b.take(calls[:0], ran)
 		if len(calls) == 0 {
 			return
 		}
@@ -57,7 +57,7 @@ func (b *Batcher[In, Out]) serve() {
 	}
 }
 
-// lastRun is a Run that a worker has behind it.
+// lastRun is the Run that a worker has behind it; of no calls, if it has none.
 type lastRun struct {
 	calls int
 	loads bool // some of them are of loads
@@ -66,11 +66,11 @@ type lastRun struct {
 
 // take waits until a Run is due and moves up to MaxBatch calls into batch, and tells
 // whether there are some of loads among them; it returns none when the Batcher is
-// closed and the queue is empty. after says that the worker has a Run behind it: ran.
-func (b *Batcher[In, Out]) take(batch []*call[In, Out], after bool, ran lastRun) (taken []*call[In, Out], loads bool) {
+// closed and the queue is empty.
+func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun) (taken []*call[In, Out], loads bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if after {
+	if ran.calls > 0 {
 		b.running--
 	}
 	if ran.loads {

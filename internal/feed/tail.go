@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"time"
@@ -210,18 +211,17 @@ func (t *tail) publish(after events.Position, entries []*Entry) error {
 		if e.At.N != after.N+int64(i)+1 {
 			return errGap
 		}
-		t.note(woken, managers, e)
-		for _, agency := range e.agencies {
-			t.note(woken, agency, e)
+		for g := range t.toldOf(e) {
+			g.last = e.At.N
+			woken[g] = true
 		}
 	}
 	t.end = entries[len(entries)-1].At
 	t.entries = append(t.entries, entries...)
 	if over := len(t.entries) - recent; over > 0 {
 		for _, e := range t.entries[:over] {
-			t.drop(managers, e)
-			for _, agency := range e.agencies {
-				t.drop(agency, e)
+			for g := range t.toldOf(e) {
+				g.gone = e.At.N
 			}
 		}
 		t.entries = t.entries[over:]
@@ -233,15 +233,16 @@ func (t *tail) publish(after events.Position, entries []*Entry) error {
 	return nil
 }
 
-func (t *tail) drop(name string, e *Entry) {
-	if g := t.groups[name]; g != nil {
-		g.gone = e.At.N
-	}
-}
-
-func (t *tail) note(woken map[*group]bool, name string, e *Entry) {
-	if g := t.groups[name]; g != nil {
-		g.last = e.At.N
-		woken[g] = true
+// toldOf are the groups, of those that watch, to whom an event may be told.
+func (t *tail) toldOf(e *Entry) iter.Seq[*group] {
+	return func(yield func(*group) bool) {
+		if g := t.groups[managers]; g != nil && !yield(g) {
+			return
+		}
+		for _, agency := range e.agencies {
+			if g := t.groups[agency]; g != nil && !yield(g) {
+				return
+			}
+		}
 	}
 }

@@ -25,7 +25,8 @@ type copyPart struct {
 	table   string
 	columns []string
 	rows    [][]any
-	data    []byte // what COPY reads
+	command string // the COPY, and what it reads: set by encode
+	data    []byte
 }
 
 // Add has rows written after those that were added before. Values are as for
@@ -99,6 +100,7 @@ const copyHead = "PGCOPY\n\377\r\n\000" + "\000\000\000\000" + "\000\000\000\000
 
 func (p *copyPart) encode(ctx context.Context, conn *pgx.Conn) error {
 	list, table := p.sql()
+	p.command = `COPY ` + table + ` (` + list + `) FROM STDIN BINARY`
 	types, err := columnTypes(ctx, conn, `SELECT `+list+` FROM `+table)
 	if err != nil {
 		return err
@@ -153,8 +155,7 @@ func columnTypes(ctx context.Context, conn *pgx.Conn, sql string) ([]uint32, err
 func send(ctx context.Context, conn *pgx.Conn, parts []copyPart) error {
 	front := conn.PgConn().Frontend()
 	for _, p := range parts {
-		list, table := p.sql()
-		front.SendQuery(&pgproto3.Query{String: `COPY ` + table + ` (` + list + `) FROM STDIN BINARY`})
+		front.SendQuery(&pgproto3.Query{String: p.command})
 		front.Send(&pgproto3.CopyData{Data: p.data})
 		front.Send(&pgproto3.CopyDone{})
 	}

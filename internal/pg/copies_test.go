@@ -13,18 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"irthub/internal/pg"
-	"irthub/internal/pg/pgtest"
 )
 
 // newShelves returns a pool on a database with two tables.
 func newShelves(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	pool := pgtest.Open(t, pgtest.EmptyURL(t))
-	if _, err := pool.Exec(t.Context(), `CREATE TABLE shelf (id int PRIMARY KEY, "left over" text);
-		CREATE TABLE book (id int, title text NOT NULL, tags text[], bought timestamptz, about jsonb)`); err != nil {
-		t.Fatal(err)
-	}
-	return pool
+	return newDatabase(t, `CREATE TABLE shelf (id int PRIMARY KEY, "left over" text);
+		CREATE TABLE book (id int, title text NOT NULL, tags text[], bought timestamptz, about jsonb)`)
 }
 
 var (

@@ -14,14 +14,20 @@ import (
 	"irthub/internal/pg/pgtest"
 )
 
-// newCounter returns a pool on a database with a table of two counters.
-func newCounter(t *testing.T) *pgxpool.Pool {
+// newDatabase returns a pool on a database with what the SQL makes in it.
+func newDatabase(t *testing.T, sql string) *pgxpool.Pool {
 	t.Helper()
 	pool := pgtest.Open(t, pgtest.EmptyURL(t))
-	if _, err := pool.Exec(t.Context(), "CREATE TABLE counter (id int PRIMARY KEY, n int); INSERT INTO counter VALUES (1, 0), (2, 0)"); err != nil {
+	if _, err := pool.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
 	return pool
+}
+
+// newCounter returns a pool on a database with a table of two counters.
+func newCounter(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	return newDatabase(t, "CREATE TABLE counter (id int PRIMARY KEY, n int); INSERT INTO counter VALUES (1, 0), (2, 0)")
 }
 
 func increment(ctx context.Context, tx pgx.Tx, id int) error {
