@@ -67,7 +67,7 @@ func blockCap(key uint64) int {
 // not depend on the order in which the database found them. narrowed tells that a key,
 // or all together, would have brought more.
 func (b *blocks) children(keys []uint64, submitted uuid.UUID) (ids []uuid.UUID, narrowed bool) {
-	records, narrowed := b.nearest(keys)
+	records, narrowed := b.nearest(keys, submitted)
 	for _, k := range keys {
 		narrowed = narrowed || b.count[k] > blockCap(k)
 	}
@@ -81,8 +81,27 @@ func (b *blocks) children(keys []uint64, submitted uuid.UUID) (ids []uuid.UUID, 
 }
 
 // nearest are the records that the narrow ones among the keys bring, in order.
-func (b *blocks) nearest(keys []uint64) (records []uuid.UUID, cut bool) {
-	return match.Nearest(keys, func(k uint64) []uuid.UUID { return b.records[k] }, compareIDs)
+func (b *blocks) nearest(keys []uint64, submitted uuid.UUID) (records []uuid.UUID, cut bool) {
+	return match.Nearest(submitted, keys, b.of, compareIDs)
+}
+
+// of are the records under a key.
+func (b *blocks) of(key uint64) []uuid.UUID { return b.records[key] }
+
+// meet tells whether what is submitted under keys meets a record by some of them alone:
+// one shared key is not always enough.
+func (b *blocks) meet(keys []uint64, submitted uuid.UUID, r *record, by []uint64) bool {
+	weak := match.Weak(submitted, keys, b.of)
+	few := 0
+	for _, k := range r.keys() {
+		if !slices.Contains(by, k) {
+			continue
+		}
+		if few++; few > 1 || !weak(k) {
+			return true
+		}
+	}
+	return false
 }
 
 // likeliest are those that the broad ones bring, but the one that is submitted.

@@ -33,17 +33,17 @@ func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person) (*
 	f := &found{sought: match.Prepare(p), blind: match.Prepare(withoutWhereabouts(p)), hidden: map[uuid.UUID]bool{}}
 	// By narrow keys alone: what broad ones bring depends on where a child lives.
 	keys, _ := match.Split(match.Keys(&f.sought))
-	ids, members, narrowed, err := s.candidates(ctx, keys)
-	if err != nil || len(ids) == 0 {
+	n, err := s.candidates(ctx, keys)
+	if err != nil || len(n.ids) == 0 {
 		return f, err
 	}
-	f.members, f.narrowed = members, narrowed
-	standings, err := Standings(ctx, s.pool, a, ids...)
+	f.members, f.narrowed = n.members, n.narrowed
+	standings, err := Standings(ctx, s.pool, a, n.ids...)
 	if err != nil {
 		return nil, err
 	}
 	blindKeys, _ := match.Split(match.Keys(&f.blind))
-	for _, id := range ids {
+	for _, id := range n.ids {
 		standing := standings[id]
 		if standing == nil { // merged away since
 			continue
@@ -53,7 +53,7 @@ func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person) (*
 		case !d.Shows(irtv1.Category_CATEGORY_BASIC):
 		case d.Shows(irtv1.Category_CATEGORY_LOCATION) && d.Shows(irtv1.Category_CATEGORY_CONTACT):
 			f.ids = append(f.ids, id)
-		case slices.ContainsFunc(members[id], func(r *record) bool { return shareKey(r.keys(), blindKeys) }):
+		case slices.ContainsFunc(n.members[id], func(r *record) bool { return n.index.meet(keys, uuid.Nil, r, blindKeys) }):
 			f.ids, f.hidden[id] = append(f.ids, id), true
 		}
 	}
@@ -80,10 +80,6 @@ func (s *submission) blindKeys() []uint64 {
 		s.blind = match.Keys(&f)
 	}
 	return s.blind
-}
-
-func shareKey(a, b []uint64) bool {
-	return slices.ContainsFunc(a, func(k uint64) bool { return slices.Contains(b, k) })
 }
 
 // shieldedAmong tells which children are shielded.

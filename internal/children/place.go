@@ -48,7 +48,7 @@ func (w *write) findCandidates(ctx context.Context, pending []int) error {
 	}
 	var near []uuid.UUID
 	for _, i := range pending {
-		records, _ := w.index.nearest(w.subs[i].keys)
+		records, _ := w.index.nearest(w.subs[i].keys, w.subs[i].id)
 		near = append(near, records...)
 	}
 	slices.SortFunc(near, compareIDs)
@@ -258,12 +258,12 @@ func (w *write) compare(sub *submission, members []*record) finding {
 	return f
 }
 
-// meets tells whether a submission may be compared with a record that shares a
-// blocking key with it. What other agencies said of a shielded child is met, and
+// meets tells whether a submission may be compared with a record that its blocking
+// keys bring. What other agencies said of a shielded child is met, and
 // compared, only by who the child is: otherwise whoever sends guesses would be told
 // by the outcome which address was right.
 func (w *write) meets(sub *submission, r *record) bool {
-	return !w.hides(sub, r) || shareKey(r.keys(), sub.blindKeys())
+	return !w.hides(sub, r) || w.index.meet(sub.keys, sub.id, r, sub.blindKeys())
 }
 
 // hides tells whether a record says of a shielded child what the submission's agency

@@ -63,12 +63,12 @@ func (s *Service) identified(ctx context.Context, req *irtv1.LookupChildRequest)
 // identifier is a blocking key, so that it needs no index of its own.
 func (s *Service) carrying(ctx context.Context, p match.Person, carries func(*irtv1.ChildRecord) bool) (uuid.UUID, error) {
 	f := match.Prepare(p)
-	_, members, _, err := s.candidates(ctx, match.Keys(&f))
+	near, err := s.candidates(ctx, match.Keys(&f))
 	if err != nil {
 		return uuid.Nil, err
 	}
 	var found []uuid.UUID
-	for id, records := range members {
+	for id, records := range near.members {
 		if slices.ContainsFunc(records, func(r *record) bool { return carries(r.person) }) {
 			found = append(found, id)
 		}
@@ -82,21 +82,29 @@ func (s *Service) carrying(ctx context.Context, p match.Person, carries func(*ir
 	return uuid.Nil, rpc.TooManyMatches("more than one child carries this identifier: ask the data manager to review them")
 }
 
-// candidates reads the children that share a narrow blocking key, the oldest
-// first.
-func (s *Service) candidates(ctx context.Context, keys []uint64) ([]uuid.UUID, map[uuid.UUID][]*record, bool, error) {
-	index := newBlocks()
-	if err := index.read(ctx, s.pool, keys); err != nil {
-		return nil, nil, false, err
+// near are the children that narrow blocking keys bring, the oldest first.
+type near struct {
+	index    blocks
+	ids      []uuid.UUID
+	members  map[uuid.UUID][]*record
+	narrowed bool
+}
+
+// candidates reads the children that narrow blocking keys bring.
+func (s *Service) candidates(ctx context.Context, keys []uint64) (*near, error) {
+	n := &near{index: newBlocks()}
+	if err := n.index.read(ctx, s.pool, keys); err != nil {
+		return nil, err
 	}
-	nearest, _ := index.nearest(keys)
-	c, err := readCandidates(ctx, s.pool, nearest, nil)
+	records, _ := n.index.nearest(keys, uuid.Nil)
+	c, err := readCandidates(ctx, s.pool, records, nil)
 	if err != nil {
-		return nil, nil, false, err
+		return nil, err
 	}
-	index.know(c.members)
-	ids, narrowed := index.children(keys, uuid.Nil)
-	return ids, c.members, narrowed, nil
+	n.index.know(c.members)
+	n.members = c.members
+	n.ids, n.narrowed = n.index.children(keys, uuid.Nil)
+	return n, nil
 }
 
 // SearchChildren implements irtv1.ChildServiceServer.

@@ -130,3 +130,40 @@ func TestGuessedAddressDoesNotSwayASubmission(t *testing.T) {
 		t.Errorf("the agency that said it itself: %v", got)
 	}
 }
+
+// Whether a shielded child is met by one key that tells who it is does not depend on
+// whether the sender has guessed where it is.
+func TestGuessedAddressDoesNotMeetAShieldedChild(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.send("school", "p1", jennifer())
+	candidates := func(postcode, telephone string, lines ...string) int {
+		t.Helper()
+		got, err := h.MatchChild(system(t, "police"), &irtv1.MatchChildRequest{ChildRecord: with(jennifer(), func(r *irtv1.ChildRecord) {
+			r.FamilyName, r.NhsNumber, r.Postcode, r.AddressLines = "Okafor", "9990000115", postcode, lines
+			r.Carers[0].Telephone = telephone
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(got.GetCandidates())
+	}
+	right := func() int { return candidates("NR1 3JU", "07700 900123", "10 Mill Lane", "Norwich") }
+	wrong := func() int { return candidates("LS1 4AP", "07700 900999", "1 Elsewhere", "Leeds") }
+	homes := []string{"SW1A 1AA", "EH1 1YZ", "CF10 1BH"}
+	for i, family := range []string{"Adeyemi", "Nowak", "Quist"} {
+		if r, w := right(), wrong(); r != i+1 || w != i+1 {
+			t.Fatalf("among %d of one name and birthday: %d candidates with her address, %d with another", i+1, r, w)
+		}
+		h.send("school", family, with(jennifer(), func(r *irtv1.ChildRecord) {
+			r.FamilyName, r.NhsNumber, r.Postcode, r.AddressLines, r.Carers = family, "", homes[i], nil, nil
+		}))
+	}
+	if r, w := right(), wrong(); r != 1 || w != 0 {
+		t.Fatalf("among many of one name and birthday: %d candidates with her address, %d with another", r, w)
+	}
+	h.shield("school", "p1")
+	if r, w := right(), wrong(); r != 0 || w != 0 {
+		t.Errorf("shielded: %d candidates with her address, %d with another", r, w)
+	}
+}

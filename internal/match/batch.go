@@ -86,7 +86,7 @@ func batchCandidates(records []Labelled) [][]int {
 	for i := range records {
 		keys := Keys(&records[i].Features)
 		block := func(k uint64) []int { return byKey[k] }
-		nearest, _ := Nearest(keys, block, cmp.Compare[int])
+		nearest, _ := Nearest(i, keys, block, cmp.Compare[int])
 		lists[i] = append(nearest, Likeliest(keys, block, cmp.Compare[int])...)
 		for _, k := range keys {
 			byKey[k] = append(byKey[k], i)

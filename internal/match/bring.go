@@ -19,22 +19,84 @@ const (
 	likeliest = 6
 )
 
-// Nearest picks, of the records that a record's narrow keys bring, the CandidateCap
-// that share most with it, and of these those whose blocks are small: with common
-// names in a large index a record would else be compared with hundreds. It tells
-// whether any were left out. block gives the records of a key, of which it takes the
-// first BlockCap; the list is in the order of compare, each once.
-func Nearest[R comparable](keys []uint64, block func(key uint64) []R, compare func(a, b R) int) (list []R, cut bool) {
+// One key in common says little of a record of which much is known: in a large index
+// it brings strangers, five for each record among a million children, and costs more
+// than all the rest. So it is not enough for a record with an NHS number or a UPN that
+// has wellKnown keys and more, where the key's block holds more than fewEnough records,
+// or where another record shares surely of its keys that tell who a child is.
+const (
+	wellKnown = 8
+	fewEnough = 3
+	surely    = 5
+)
+
+// Weak tells of the keys of a record which are not enough alone for it to be compared
+// with another: where it shares no second narrow key with that, the two do not meet.
+// Keys that one child has to itself always are enough, and those of a household never.
+// What it tells depends on no place and no telephone but the record's own. block gives
+// the records of a key; self is the record, should it be among them.
+func Weak[R comparable](self R, keys []uint64, block func(key uint64) []R) func(key uint64) bool {
+	keys, _ = Split(keys)
+	numbered := slices.ContainsFunc(keys, func(k uint64) bool { return KeyKind(k) == KindNHSNumber || KeyKind(k) == KindUPN })
+	if len(keys) < wellKnown || !numbered {
+		return func(uint64) bool { return false }
+	}
+	who := map[R]int{}
+	for _, k := range keys {
+		if KeyKind(k).whoAlone() {
+			for _, r := range block(k) {
+				who[r]++
+			}
+		}
+	}
+	delete(who, self)
+	known := false
+	for _, n := range who {
+		known = known || n >= surely
+	}
+	return func(key uint64) bool {
+		switch kind := KeyKind(key); {
+		case kind.Broad() || kind.oneChilds():
+			return false
+		case known || kind == KindFamilyPostcode || kind == KindPostcodeGiven:
+			return true
+		}
+		records := block(key)
+		return len(records) > fewEnough+1 || len(records) > fewEnough && !slices.Contains(records, self)
+	}
+}
+
+// Nearest picks, of the records that a record's narrow keys bring and that do not share
+// a Weak one alone, the CandidateCap that share most with it, and of these those whose
+// blocks are small: with common names in a large index a record would else be compared
+// with hundreds. It tells whether any of them were left out. block gives the records of
+// a key, of which it takes the first BlockCap; the list is in the order of compare, each
+// once. It has self, the record itself, where its keys bring that.
+func Nearest[R comparable](self R, keys []uint64, block func(key uint64) []R, compare func(a, b R) int) (list []R, cut bool) {
 	keys, _ = Split(keys)
 	first := func(k uint64) []R {
 		records := block(k)
 		return records[:min(len(records), BlockCap)]
 	}
+	weak := Weak(self, keys, first)
+	const enough = 2
+	shared := map[R]int{}
 	for _, k := range keys {
-		list = append(list, first(k)...)
+		worth := enough
+		if weak(k) {
+			worth = 1
+		}
+		for _, r := range first(k) {
+			shared[r] += worth
+		}
+	}
+	for r, n := range shared {
+		if n >= enough || r == self {
+			list = append(list, r)
+		}
 	}
 	slices.SortFunc(list, compare)
-	if list = slices.Compact(list); len(list) <= CandidateCap {
+	if len(list) <= CandidateCap {
 		return list, false
 	}
 	weight := make(map[R]float64, len(list))

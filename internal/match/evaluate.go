@@ -62,10 +62,10 @@ func (m *Model) runOnline(records []Labelled, a *Accuracy) {
 	order := rand.New(rand.NewPCG(a.Seed, 0)) //nolint:gosec // an order that can be repeated, not a secret
 	for _, i := range order.Perm(len(records)) {
 		narrow, broad := Split(ix.keys[i])
-		list := ix.candidates(narrow)
+		list := ix.candidates(i, narrow)
 		d := m.Decide(&records[i].Features, list)
 		if d.Band != BandLink && len(broad) > 0 {
-			list = ix.candidates(ix.keys[i])
+			list = ix.candidates(i, ix.keys[i])
 			d = m.Decide(&records[i].Features, list)
 		}
 		compared += len(list)
@@ -119,12 +119,12 @@ func newOnline(records []Labelled) *online {
 	return ix
 }
 
-// candidates lists all records of every child with a record that the keys bring. The
-// list is reused by the next call.
-func (ix *online) candidates(keys []uint64) []Candidate {
+// candidates lists all records of every child with a record that those keys of record i
+// bring. The list is reused by the next call.
+func (ix *online) candidates(i int, keys []uint64) []Candidate {
 	ix.found, ix.list = ix.found[:0], ix.list[:0]
 	block := func(k uint64) []int { return ix.byKey[k] }
-	nearest, _ := Nearest(keys, block, cmp.Compare[int])
+	nearest, _ := Nearest(i, keys, block, cmp.Compare[int])
 	ix.meet(nearest)
 	ix.meet(Likeliest(keys, block, cmp.Compare[int]))
 	slices.Sort(ix.found)

@@ -100,6 +100,25 @@ func KeyOwn(key uint64) uint64 { return key >> kindBits & (1<<ownBits - 1) }
 // for a record that its narrow keys did not link.
 func (k Kind) Broad() bool { return k >= KindBorn }
 
+// oneChilds tells the kinds that a child has to itself, or nearly.
+func (k Kind) oneChilds() bool {
+	switch k {
+	case KindNHSNumber, KindUPN, KindIdentifier, KindEmail, KindTelephoneGiven:
+		return true
+	}
+	return false
+}
+
+// whoAlone tells the narrow kinds that are made of who a child is, and not of where it
+// is or how it is reached.
+func (k Kind) whoAlone() bool {
+	switch k {
+	case KindNHSNumber, KindUPN, KindIdentifier, KindNameBorn, KindNamesYear, KindNamesDay, KindNamesOther:
+		return true
+	}
+	return false
+}
+
 // Split parts keys into narrow and broad ones, which Keys lists in this order.
 func Split(keys []uint64) (narrow, broad []uint64) {
 	for i, k := range keys {

@@ -160,10 +160,10 @@ func TestNearest(t *testing.T) {
 		blocks[keys[1]] = append(blocks[keys[1]], i+BlockCap/2)
 	}
 	few := map[uint64][]int{keys[0]: {3, 1}, keys[1]: {2, 3}}
-	if got, cut := Nearest(keys, func(k uint64) []int { return few[k] }, cmp.Compare[int]); cut || !slices.Equal(got, []int{1, 2, 3}) {
+	if got, cut := Nearest(-1, keys, func(k uint64) []int { return few[k] }, cmp.Compare[int]); cut || !slices.Equal(got, []int{1, 2, 3}) {
 		t.Errorf("of few: %v, cut %t", got, cut)
 	}
-	got, cut := Nearest(keys, func(k uint64) []int { return blocks[k] }, cmp.Compare[int])
+	got, cut := Nearest(-1, keys, func(k uint64) []int { return blocks[k] }, cmp.Compare[int])
 	if !cut || len(got) != CandidateCap || !slices.IsSorted(got) || !slices.Contains(got, 500) {
 		t.Fatalf("of many: %v, cut %t", got, cut)
 	}
@@ -171,6 +171,48 @@ func TestNearest(t *testing.T) {
 		if !slices.Contains(got, i) {
 			t.Errorf("%d was left out", i)
 		}
+	}
+}
+
+// A record of which much is known does not meet another by one key that many share.
+func TestWeakKeysAreNotEnoughAlone(t *testing.T) {
+	t.Parallel()
+	key := func(n int, kind Kind) uint64 { return uint64(n)<<kindBits | uint64(kind) }
+	nhs, upn, given, family := key(1, KindNHSNumber), key(2, KindUPN), key(3, KindNameBorn), key(4, KindNameBorn)
+	year, day, home, house := key(5, KindNamesYear), key(6, KindNamesDay), key(7, KindFamilyPostcode), key(8, KindAddressGiven)
+	keys := []uint64{nhs, upn, given, family, year, day, home, house}
+	const self = 99
+	blocks := map[uint64][]int{
+		upn:    {1},                // alone enough
+		given:  {10, 11, 12, 13},   // too many
+		family: {20, 21, 22, self}, // few: itself does not count
+		home:   {30, 31, 10},       // never enough; 10 shares two
+		house:  {40},
+	}
+	nearest := func(keys []uint64) []int {
+		list, _ := Nearest(self, keys, func(k uint64) []int { return blocks[k] }, cmp.Compare[int])
+		return list
+	}
+	if got, want := nearest(keys), []int{1, 10, 20, 21, 22, 40, self}; !slices.Equal(got, want) {
+		t.Errorf("met %v, want %v", got, want)
+	}
+	if got, want := nearest(keys[2:]), []int{10, 11, 12, 13, 20, 21, 22, 30, 31, 40, self}; !slices.Equal(got, want) {
+		t.Errorf("without a number met %v, want %v", got, want)
+	}
+	// Once another is like it in all that tells who it is, one key is enough for none,
+	// but where it is one child's own.
+	for _, k := range []uint64{nhs, given, family, year, day} {
+		blocks[k] = append(blocks[k], 50)
+	}
+	if got, want := nearest(keys), []int{1, 10, 50, self}; !slices.Equal(got, want) {
+		t.Errorf("beside its like met %v, want %v", got, want)
+	}
+	// What it was itself is not another.
+	for _, k := range []uint64{nhs, given, family, year, day} {
+		blocks[k][len(blocks[k])-1] = self
+	}
+	if got := nearest(keys); !slices.Contains(got, 40) {
+		t.Errorf("beside what it was before met %v", got)
 	}
 }
 
