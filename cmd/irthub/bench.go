@@ -20,7 +20,7 @@ type benchCommand struct {
 	Only        []string      `placeholder:"ID,…" help:"Take only these figures."`
 	Dir         string        `placeholder:"DIR" type:"existingdir" help:"Where to make the temporary directory: its disk is measured too."`
 	Keep        string        `placeholder:"DIR" type:"path" help:"Keep the database in DIR, and take up what an earlier run left there: filling it is what takes time."`
-	Plots       string        `placeholder:"DIR" type:"existingdir" help:"Draw the figures there, as SVG."`
+	Plots       string        `placeholder:"DIR" type:"path" help:"Draw the figures there, as SVG."`
 	JSON        bool          `name:"json" help:"As one JSON object."`
 }
 
@@ -57,6 +57,11 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
+	}
+	if c.Plots != "" { // before half an hour has gone
+		if err := os.MkdirAll(c.Plots, 0o755); err != nil { //nolint:gosec // pictures to be looked at
+			return usage(fmt.Errorf("a directory for the pictures: %w", err))
+		}
 	}
 	o := benchForms[c.Form]
 	o.Hub, o.Version = []string{self, "serve"}, version()

@@ -44,14 +44,13 @@ type Options struct {
 	Name     string        // for errors, e.g. "audit writer"
 	MaxBatch int           // inputs per Run at most; default 256
 	MaxQueue int           // inputs waiting for a Run at most; default 4096
-	Workers  int           // Runs at the same time at most, where there is cause (see due); default 2
+	Workers  int           // Runs at the same time at most, where there is cause (see due); default 2, of a NewApart 3
 	Second   int           // how many single calls that wait are worth a Run beside another; default half of MaxBatch
 	Timeout  time.Duration // bound on one Run; default 30 s
 
-	// LoadsApart has no two Runs with calls of loads at once, where they would only
-	// wait for each other, and leave no worker to a single call. So calls of a load
-	// are run in the order in which they queued.
-	LoadsApart bool
+	// Room is how many things the calls of loads in one Run of NewApart may share where
+	// another may be beside it; default 1024.
+	Room int
 
 	// RetrySingly runs each input alone when a batch of several fails with an
 	// error or a panic, so that one bad record cannot fail its neighbours.
@@ -66,6 +65,7 @@ func (o Options) withDefaults() Options {
 	o.MaxQueue = orDefault(o.MaxQueue, 4096)
 	o.Workers = orDefault(o.Workers, 2)
 	o.Second = orDefault(o.Second, o.MaxBatch/2)
+	o.Room = orDefault(o.Room, 1024)
 	o.Timeout = orDefault(o.Timeout, 30*time.Second)
 	if o.Hopeless == nil {
 		o.Hopeless = func(error) bool { return false }
@@ -100,7 +100,6 @@ type Batcher[In, Out any] struct {
 	lanes   map[Lane]*lane[In, Out]
 	waiting lanes[In, Out]
 	running int       // Runs under way
-	loading int       // those of them that have calls of loads
 	began   time.Time // when the last of them began
 	closed  bool
 }
@@ -117,6 +116,22 @@ func New[In, Out any](o Options, run Run[In, Out]) *Batcher[In, Out] {
 // A lane has at most half the places for single calls and a quarter of those for
 // loads (each kind has MaxQueue of its own). Calls of one lane keep their order.
 func NewFair[In, Out any](o Options, laneOf func(In) Lane, run Run[In, Out]) *Batcher[In, Out] {
+	return newFair(o, laneOf, nil, run)
+}
+
+// NewApart is NewFair for inputs that share things, such as locks: shares gives those of
+// an input, and is called often and under a lock, so it should return what it has.
+// Of two Runs at once with calls of loads none shares anything with one of the other,
+// since they would only wait for each other, and there are no more than two, so that a
+// single call has a worker. Where too many share something, every other Run with loads is
+// as large as without, and alone. Calls of loads that share something and are of one lane are
+// run in the order in which they queued.
+func NewApart[In, Out any](o Options, laneOf func(In) Lane, shares func(In) []uint64, run Run[In, Out]) *Batcher[In, Out] {
+	o.Workers = orDefault(o.Workers, loadsAtOnce+1)
+	return newFair(o, laneOf, shares, run)
+}
+
+func newFair[In, Out any](o Options, laneOf func(In) Lane, shares func(In) []uint64, run Run[In, Out]) *Batcher[In, Out] {
 	o = o.withDefaults()
 	b := &Batcher[In, Out]{
 		o: o, run: run, laneOf: laneOf,
@@ -128,6 +143,7 @@ func NewFair[In, Out any](o Options, laneOf func(In) Lane, run Run[In, Out]) *Ba
 		drained: make(chan struct{}),
 	}
 	b.work.L = &b.mu
+	b.waiting.shares, b.waiting.room, b.waiting.underWay = shares, o.Room, map[uint64]int{}
 	b.calls.New = func() any { return &call[In, Out]{done: make(chan Outcome[Out], 1)} }
 	b.startWorkers()
 	return b

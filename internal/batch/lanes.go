@@ -1,6 +1,10 @@
 package batch
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // Lane is whose a call is and how it came, for a Batcher that many share: see
 // NewFair.
@@ -26,6 +30,8 @@ const (
 	// to one in leastLoad of the most, for each costs some time of its own.
 	loadFor   = 50 * time.Millisecond
 	leastLoad = 4
+	// loadsAtOnce is how many Runs of NewApart have calls of loads.
+	loadsAtOnce = 2
 )
 
 // lane is the queue of one Lane.
@@ -78,11 +84,71 @@ func (g *group[In, Out]) take(batch []*call[In, Out], most int) []*call[In, Out]
 	return batch
 }
 
-// lanes are all that waits in a Batcher.
+// apart lists at most so many calls, one of each lane in turn, that share nothing with
+// those under way, nor with an earlier one that is not listed, and no more than room
+// things in all. It looks at no more than twice as many. It tells whether they are as
+// many as may be.
+func (g *group[In, Out]) apart(most, room int, shares func(In) []uint64, underWay map[uint64]int) (list []*call[In, Out], full bool) {
+	next := make([]*call[In, Out], len(g.turns))
+	for i, l := range g.turns {
+		next[i] = l.calls.first
+	}
+	left := map[uint64]bool{}
+	busy := func(k uint64) bool { return underWay[k] > 0 || left[k] }
+	for looked, before := 0, -1; looked != before && looked < 2*most; {
+		before = looked
+		for i, c := range next {
+			if c == nil {
+				continue
+			}
+			looked++
+			next[i] = c.next
+			all := shares(c.in)
+			if slices.ContainsFunc(all, busy) {
+				for _, k := range all {
+					left[k] = true
+				}
+				continue
+			}
+			if room -= len(all); room < 0 && len(list) > 0 {
+				return list, true
+			}
+			if list = append(list, c); len(list) == most {
+				return list, true
+			}
+		}
+	}
+	return list, false
+}
+
+// takeOut moves calls into batch, and gives another lane the first turn.
+func (g *group[In, Out]) takeOut(batch, list []*call[In, Out]) []*call[In, Out] {
+	if len(list) == 0 {
+		return batch
+	}
+	for _, c := range list {
+		g.remove(c)
+	}
+	g.turns = append(g.turns[1:], g.turns[0])
+	g.turns = slices.DeleteFunc(g.turns, func(l *lane[In, Out]) bool {
+		l.listed = !l.calls.empty()
+		return !l.listed
+	})
+	return append(batch, list...)
+}
+
+// lanes are all that waits in a Batcher, and what they must know of the Runs under way.
 type lanes[In, Out any] struct {
 	single, bulk group[In, Out]
 	politeUntil  time.Time // loads keep to their share
 	alone        int       // how many calls a batch of loads alone may have; 0: as many as any
+	loading      int       // Runs under way that have calls of loads
+
+	shares   func(In) []uint64 // of NewApart, else nil
+	room     int               // how many things may be shared in one Run with loads that has another beside it
+	underWay map[uint64]int    // what calls of loads in Runs share, and how many of them do
+	crossed  int               // how many waited when too many of them shared something with those; 0: none did
+	together bool              // they did: the next Run with loads is not bound to room, and then alone
 }
 
 func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
@@ -94,20 +160,29 @@ func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
 
 func (s *lanes[In, Out]) calls() int { return s.single.calls + s.bulk.calls }
 
-// ready is how many calls the next batch has to choose from; the rest as for take.
-func (s *lanes[In, Out]) ready(most int, loading, apart bool) int {
-	return s.single.calls + min(s.bulk.calls, s.loadsWith(s.single.calls, most, loading, apart))
+// ready is how many calls the next batch has to choose from.
+func (s *lanes[In, Out]) ready(most int) int {
+	return s.single.calls + min(s.bulk.calls, s.loadsWith(s.single.calls, most))
 }
 
 // loadsWith is how many calls of loads a batch may have beside so many single calls.
-func (s *lanes[In, Out]) loadsWith(singles, most int, loading, apart bool) int {
+func (s *lanes[In, Out]) loadsWith(singles, most int) int {
+	polite := time.Now().Before(s.politeUntil)
 	switch {
-	case loading && (singles > 0 || apart):
+	case s.loading > 0 && singles > 0:
 		return 0
-	case time.Now().Before(s.politeUntil):
+	case s.loading > 0 && s.shares != nil && (polite || len(s.underWay) > s.room || s.loading == loadsAtOnce || s.stillCrossed(most)):
+		return 0
+	case polite:
 		return min(most-singles, loadsBeside(most))
 	}
 	return max(s.loadsAlone(most)-singles, 0)
+}
+
+// stillCrossed tells that few have come since it was found that too many share something
+// with what is under way: looking again costs.
+func (s *lanes[In, Out]) stillCrossed(most int) bool {
+	return s.crossed > 0 && s.bulk.calls < s.crossed+max(s.loadsAlone(most)/4, 1)
 }
 
 // loadsAlone is how many calls a batch of loads alone may have.
@@ -135,15 +210,64 @@ func loadsBeside(most int) int { return max(most/bulkShare, 1) }
 func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 
 // take composes a batch: single calls first, in turns among the lanes, and of the
-// loads their share or, where no single calls come, all that has room. While loading,
-// which says that another batch with loads is under way, single calls have none beside
-// them, and with apart there are none at all. It tells whether any are in the batch.
-func (s *lanes[In, Out]) take(batch []*call[In, Out], most int, loading, apart bool) (taken []*call[In, Out], loads bool) {
+// loads their share or, where no single calls come, all that has room. It tells how many
+// are of loads. Where too few share nothing with a load under way, there are none.
+func (s *lanes[In, Out]) take(batch []*call[In, Out], most int) (taken []*call[In, Out], loads int) {
 	batch = s.single.take(batch, max(most-min(s.bulk.calls, loadsBeside(most)), 1))
 	singles := len(batch)
 	if singles > 0 {
 		s.politeUntil = time.Now().Add(politeFor)
 	}
-	batch = s.bulk.take(batch, s.loadsWith(singles, most, loading, apart))
-	return batch, len(batch) > singles
+	batch = s.takeLoads(batch, s.loadsWith(singles, most), most)
+	if loads = len(batch) - singles; loads > 0 {
+		s.loading++
+		s.count(batch[singles:])
+	}
+	return batch, loads
+}
+
+// takeLoads takes at most n calls of loads. Beside another Run with some it takes none
+// rather than few, for each Run costs some time of its own.
+func (s *lanes[In, Out]) takeLoads(batch []*call[In, Out], n, most int) []*call[In, Out] {
+	if n == 0 || s.shares == nil {
+		return s.bulk.take(batch, n)
+	}
+	room := s.room
+	if s.loading == 0 && s.together {
+		room, s.together = math.MaxInt, false
+	}
+	list, full := s.bulk.apart(n, room, s.shares, s.underWay)
+	if s.loading > 0 && !full && len(list) < s.loadsAlone(most)/2 {
+		s.crossed, s.together = s.bulk.calls, true
+		return batch
+	}
+	return s.bulk.takeOut(batch, list)
+}
+
+// count adds what calls of loads share to what is under way.
+func (s *lanes[In, Out]) count(loads []*call[In, Out]) {
+	if s.shares == nil {
+		return
+	}
+	for _, c := range loads {
+		for _, k := range s.shares(c.in) {
+			s.underWay[k]++
+		}
+	}
+}
+
+// end takes it off again, when a Run with such inputs has ended.
+func (s *lanes[In, Out]) end(loads []In) {
+	s.loading--
+	s.crossed = 0
+	if s.shares == nil {
+		return
+	}
+	for _, in := range loads {
+		for _, k := range s.shares(in) {
+			if s.underWay[k]--; s.underWay[k] == 0 {
+				delete(s.underWay, k)
+			}
+		}
+	}
 }

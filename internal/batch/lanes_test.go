@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -103,9 +104,9 @@ func TestLoadsKeepToTheirShareForASecondAfterASingleCall(t *testing.T) {
 func TestLoadsTakeSmallerBatchesWhereTheyAreSlow(t *testing.T) {
 	for each, want := range map[time.Duration]int{100 * time.Microsecond: 256, 500 * time.Microsecond: 100, 10 * time.Millisecond: 64} {
 		synctest.Test(t, func(t *testing.T) {
-			var last atomic.Int64
+			var largest atomic.Int64 // batch of late: where many wait, as large as may be
 			run := func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
-				last.Store(int64(len(in)))
+				largest.Store(max(largest.Load(), int64(len(in))))
 				<-time.After(time.Duration(len(in)) * each)
 				return make([]batch.Outcome[int], len(in)), nil
 			}
@@ -119,8 +120,10 @@ func TestLoadsTakeSmallerBatchesWhereTheyAreSlow(t *testing.T) {
 					}
 				})
 			}
-			<-time.After(30 * time.Second)
-			if got := int(last.Load()); got < want*9/10 || got > want*11/10 {
+			<-time.After(20 * time.Second)
+			largest.Store(0)
+			<-time.After(10 * time.Second)
+			if got := int(largest.Load()); got < want*9/10 || got > want*11/10 {
 				t.Errorf("%v each: batches of %d, want about %d", each, got, want)
 			}
 			stop()
@@ -151,11 +154,11 @@ func TestASingleCallDoesNotWaitForALoad(t *testing.T) {
 	})
 }
 
-// Loads that would only wait for each other leave the second worker to single calls.
-func TestLoadsApartLeaveAWorkerToSingleCalls(t *testing.T) {
+// Loads that would only wait for each other leave the other workers to single calls.
+func TestLoadsThatShareSomethingAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, a := newGate(), newAnswers()
-		b := batch.NewFair(batch.Options{Name: "test", Workers: 2, MaxBatch: 4, LoadsApart: true}, laneOf, g.run)
+		b := batch.NewApart(batch.Options{Name: "test", MaxBatch: 4}, laneOf, func(int) []uint64 { return []uint64{1} }, g.run)
 		for in := -101; in >= -110; in-- {
 			a.call(t.Context(), b.Do, in)
 		}
@@ -170,6 +173,158 @@ func TestLoadsApartLeaveAWorkerToSingleCalls(t *testing.T) {
 		a.wantDoubled(t, 101, -101, -111)
 		mustClose(t, b)
 	})
+}
+
+// Two batches of loads are under way at once where they share nothing, and no more: the
+// third worker is for single calls, while which come there is one.
+func TestLoadsThatShareNothingRunAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		household := func(in int) []uint64 { return []uint64{uint64(-in / 10)} }
+		b := batch.NewApart(batch.Options{Name: "test", MaxBatch: 4}, laneOf, household, g.run)
+		for _, in := range []int{-101, -111, -102, -121, -131, -141} {
+			a.call(t.Context(), b.Do, in)
+		}
+		a.call(t.Context(), b.TryDo, 101)
+		want := [][]int{{-101}, {-111, -121}, {101}} // as soon as two are free, which is half a batch
+		if !slices.EqualFunc(g.batches, want, slices.Equal) {
+			t.Errorf("batches %v, want %v", g.batches, want)
+		}
+		close(g.let)
+		a.wg.Wait()
+		a.wantDoubled(t, 101, -101, -102, -111, -121, -131, -141)
+		mustClose(t, b)
+	})
+}
+
+// Loads that share too much to be in two Runs are in large ones every other time, and the
+// others have room for one beside them.
+func TestLoadsThatShareMuchAreInLargeBatches(t *testing.T) {
+	for name, c := range map[string]struct {
+		shares func(int) []uint64
+		want   []int
+	}{
+		"all share something": {func(in int) []uint64 { return []uint64{0, uint64(-in)} }, []int{1, 16, 4, 16, 4}},
+		"none do":             {func(in int) []uint64 { return []uint64{uint64(-in), 1<<32 + uint64(-in)} }, []int{1, 4, 4, 4, 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var sizes []int
+				run := func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
+					mu.Lock()
+					sizes = append(sizes, len(in))
+					mu.Unlock()
+					<-time.After(10 * time.Millisecond)
+					return make([]batch.Outcome[int], len(in)), nil
+				}
+				a := newAnswers()
+				b := batch.NewApart(batch.Options{Name: "test", MaxBatch: 16, Room: 8}, laneOf, c.shares, run)
+				for in := -1; in >= -60; in-- {
+					a.call(t.Context(), b.Do, in)
+				}
+				a.wg.Wait()
+				if len(sizes) < len(c.want) || !slices.Equal(sizes[:len(c.want)], c.want) {
+					t.Errorf("batches of %v, want %v first", sizes, c.want)
+				}
+				mustClose(t, b)
+			})
+		})
+	}
+}
+
+// Whatever they share, and when the Batcher is closed: calls of loads that share something
+// are never in two Runs at once, whatever single calls come, those of one lane keep their order, and all are answered.
+func TestLoadsKeepApartAndInOrder(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			kinds := 2 + r.Uint64N(60)
+			shares := make([][]uint64, 300)
+			for i := range shares {
+				shares[i] = []uint64{r.Uint64N(kinds), r.Uint64N(kinds)}
+			}
+			l := newLedger(t, shares)
+			b := batch.NewApart(batch.Options{Name: "test", MaxBatch: 16}, l.lane, l.shares, l.run)
+			var waits []func() (int, error)
+			for in := range shares {
+				wait, err := b.Begin(t.Context(), in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				waits = append(waits, wait)
+				if r.IntN(40) == 0 {
+					<-time.After(time.Duration(r.IntN(200)) * time.Millisecond)
+				}
+			}
+			mustClose(t, b)
+			for in, wait := range waits {
+				if _, err := wait(); err != nil {
+					t.Errorf("seed %d: call %d: %v", seed, in, err)
+				}
+			}
+			if l.most > 2 || kinds > 40 && l.most < 2 {
+				t.Errorf("seed %d, %d kinds: up to %d Runs at once", seed, kinds, l.most)
+			}
+		})
+	}
+}
+
+// ledger watches what Runs of loads share.
+type ledger struct {
+	t    *testing.T
+	of   [][]uint64 // by input
+	mu   sync.Mutex
+	runs map[*[]int]bool // under way
+	most int             // of them at once
+	last map[[2]uint64]int
+}
+
+func newLedger(t *testing.T, of [][]uint64) *ledger {
+	t.Helper()
+	return &ledger{t: t, of: of, runs: map[*[]int]bool{}, last: map[[2]uint64]int{}}
+}
+
+func (l *ledger) lane(in int) batch.Lane {
+	return batch.Lane{Key: string(rune('a' + in%3)), Bulk: l.load(in)}
+}
+
+// load tells the calls of loads: most come in long rows, with single ones between some.
+func (l *ledger) load(in int) bool { return in%100 < 60 || in%5 > 0 }
+
+func (l *ledger) shares(in int) []uint64 { return l.of[in] }
+
+func (l *ledger) run(_ context.Context, all []int) ([]batch.Outcome[int], error) {
+	l.mu.Lock()
+	in := slices.DeleteFunc(slices.Clone(all), func(n int) bool { return !l.load(n) })
+	for other := range l.runs {
+		for _, n := range in {
+			for _, m := range *other {
+				if slices.ContainsFunc(l.of[n], func(k uint64) bool { return slices.Contains(l.of[m], k) }) {
+					l.t.Errorf("%d runs beside %d, and they share %v and %v", n, m, l.of[n], l.of[m])
+				}
+			}
+		}
+	}
+	for _, n := range in {
+		for _, k := range l.of[n] {
+			at := [2]uint64{k, uint64(n % 3)}
+			if n < l.last[at] {
+				l.t.Errorf("%d ran after %d, of its lane, and they share %d", n, l.last[at], k)
+			}
+			l.last[at] = n
+		}
+	}
+	if len(in) > 0 {
+		l.runs[&in] = true
+		l.most = max(l.most, len(l.runs))
+	}
+	l.mu.Unlock()
+	<-time.After(time.Duration(1+(all[0]*7919)%80) * time.Millisecond)
+	l.mu.Lock()
+	delete(l.runs, &in)
+	l.mu.Unlock()
+	return make([]batch.Outcome[int], len(all)), nil
 }
 
 func TestSingleCallsDoNotStopLoads(t *testing.T) {

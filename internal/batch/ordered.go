@@ -11,7 +11,7 @@ import (
 // busy without holding more than a window in memory. next gives the inputs and
 // ends with io.EOF; begin takes one up and returns what waits for its result;
 // emit takes each result. Inputs are begun one after the other, in their order:
-// with Batcher.Begin and LoadsApart they are also processed in it.
+// with Batcher.Begin and NewApart those that share something are also processed in it.
 //
 // When next fails, the results of the inputs before are handed on first. When
 // emit fails, Ordered returns at once, and a next that waits for input (of a

@@ -30,20 +30,20 @@ func (e *PanicError) Error() string {
 func (b *Batcher[In, Out]) serve() {
 	calls := make([]*call[In, Out], 0, b.o.MaxBatch)
 	ins := make([]In, 0, b.o.MaxBatch)
-	var ran lastRun
+	var ran lastRun[In]
 	for {
-		if ran.calls > 0 {
+		if len(ran.ins) > 0 {
 			// Whoever was just answered, or is about to ask, goes first if it can
 			// run: the next batch is larger by those who then ask. Where nobody
 			// can, this costs nothing.
 			runtime.Gosched()
 		}
-		var loads bool
+		var loads int
 		calls, loads = b.take(calls[:0], ran)
+		clear(ins)
 		if len(calls) == 0 {
 			return
 		}
-		ran = lastRun{calls: len(calls), loads: loads}
 		began := time.Now()
 		ins = ins[:0]
 		for _, c := range calls {
@@ -51,45 +51,55 @@ func (b *Batcher[In, Out]) serve() {
 			ins = append(ins, c.in)
 		}
 		b.process(calls, ins)
-		ran.took = time.Since(began)
 		clear(calls)
-		clear(ins)
+		ran = lastRun[In]{ins: ins, loads: loads, took: time.Since(began)}
 	}
 }
 
-// lastRun is the Run that a worker has behind it; of no calls, if it has none.
-type lastRun struct {
-	calls int
-	loads bool // some of them are of loads
+// lastRun is the Run that a worker has behind it; of no inputs, if it has none.
+type lastRun[In any] struct {
+	ins   []In
+	loads int // how many of them, the last, are of loads
 	took  time.Duration
 }
 
 // take waits until a Run is due and moves up to MaxBatch calls into batch, and tells
-// whether there are some of loads among them; it returns none when the Batcher is
-// closed and the queue is empty.
-func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun) (taken []*call[In, Out], loads bool) {
+// how many, the last of them, are of loads; it returns none when the Batcher is closed
+// and the queue is empty.
+func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun[In]) (taken []*call[In, Out], loads int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if ran.calls > 0 {
-		b.running--
-	}
-	if ran.loads {
-		b.loading--
-		b.waiting.took(ran.calls, ran.took, b.o.MaxBatch)
-	}
-	for !b.due() && !(b.closed && b.waiting.empty()) {
-		b.work.Wait()
-	}
-	if b.waiting.empty() {
-		return batch, false
+	b.end(ran)
+	for len(batch) == 0 {
+		for !b.due() && !(b.closed && b.waiting.empty()) {
+			b.work.Wait()
+		}
+		if b.waiting.empty() {
+			return batch, 0
+		}
+		batch, loads = b.waiting.take(batch, b.o.MaxBatch)
 	}
 	b.running++
 	b.began = time.Now()
-	batch, loads = b.waiting.take(batch, b.o.MaxBatch, b.loading > 0, b.o.LoadsApart)
-	if loads {
-		b.loading++
+	if loads > 0 && b.due() { // another beside it
+		b.work.Signal()
 	}
 	return batch, loads
+}
+
+func (b *Batcher[In, Out]) end(ran lastRun[In]) {
+	n := len(ran.ins)
+	if n == 0 {
+		return
+	}
+	b.running--
+	if ran.loads > 0 {
+		b.waiting.end(ran.ins[n-ran.loads:])
+		b.waiting.took(n, ran.took, b.o.MaxBatch)
+	}
+	if b.closed {
+		b.work.Broadcast() // who waits to see that all is done
+	}
 }
 
 // stuck is how long a Run takes that should not hold up everybody: it waits for a
@@ -101,13 +111,16 @@ const stuck = time.Second
 // two Runs at a time cost the database and the hub a third more CPU for each. So
 // there is a second only beside one that is stuck, or where so many wait that they
 // are worth one of their own: half a batch, or fewer single calls (Options.Second), or
-// any single call that would wait for a load.
+// any single call that would wait for loads.
 func (b *Batcher[In, Out]) due() bool {
-	if b.waiting.empty() || b.running == 0 || b.closed {
+	if b.waiting.empty() || b.running == 0 {
 		return !b.waiting.empty()
 	}
-	single, ready := b.waiting.single.calls, b.waiting.ready(b.o.MaxBatch, b.loading > 0, b.o.LoadsApart)
-	if single >= b.o.Second || single > 0 && b.running == b.loading || ready >= b.waiting.loadsAlone(b.o.MaxBatch)/2 {
+	single, ready := b.waiting.single.calls, b.waiting.ready(b.o.MaxBatch)
+	if b.closed {
+		return ready > 0
+	}
+	if single >= b.o.Second || single > 0 && b.running == b.waiting.loading || ready >= b.waiting.loadsAlone(b.o.MaxBatch)/2 {
 		return true
 	}
 	return ready > 0 && time.Since(b.began) > stuck

@@ -11,6 +11,7 @@ package children
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,11 +57,11 @@ type Service struct {
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, base: match.Default()}
 	// Of two small batches at once, one is matched here while the other is with the
-	// database; those of loads, apart, keep the order in which records came.
-	s.writer = batch.NewFair(batch.Options{
-		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, LoadsApart: true, Timeout: time.Minute,
+	// database; and so are two of loads that share no key.
+	s.writer = batch.NewApart(batch.Options{
+		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, Room: locksAtMost, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
-	}, laneOf, s.submit)
+	}, laneOf, sharesOf, s.submit)
 	s.rehearser = batch.NewFair(batch.Options{
 		Name: "rehearsals", MaxBatch: 512, Timeout: time.Minute, RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, s.rehearseAll)
@@ -73,6 +74,9 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 // laneOf is where a submission queues: every agency has a turn in every batch, so
 // that the load of one does not stand before the records of another.
 func laneOf(sub *submission) batch.Lane { return sub.lane }
+
+// sharesOf is what the record of a load is locked by, where others may be too.
+func sharesOf(sub *submission) []uint64 { return sub.shares }
 
 // Pipelines are what the service's batchers have done.
 func (s *Service) Pipelines() []batch.Stats {
@@ -171,6 +175,8 @@ func (s *Service) enter(ctx context.Context, r *irtv1.ChildRecord, o SubmitOptio
 		return s.rehearser.Begin(ctx, sub)
 	}
 	sub.access = audit.FromContext(ctx)
+	sub.prepare()
+	sub.shares = append(slices.Clip(sub.keys), uint64(lockOfRecord(sub.id))|1<<63) //nolint:gosec // not negative; a key never has the upper bit set
 	return s.writer.Begin(ctx, sub)
 }
 

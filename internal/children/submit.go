@@ -36,11 +36,11 @@ type submission struct {
 	explain  bool // whether the answer wants the evidence field by field
 	access   *audit.Entry
 	lane     batch.Lane // of its sender, among all that write
+	shares   []uint64   // of a load: what it has in common with others; see sharesOf
 
-	prepared bool
-	features match.Features // set by prepare
-	keys     []uint64
-	blind    []uint64 // made by blindKeys
+	prepared    bool
+	features    match.Features // set by prepare
+	keys, blind []uint64       // set by prepare; made by blindKeys
 }
 
 // prepare does, outside any lock, what matching needs, unless it was done before.
