@@ -194,10 +194,11 @@ func (s *lanes[In, Out]) loadsAlone(most int) int {
 }
 
 // took learns how many calls a batch of loads alone should have, from one of so many
-// that took so long. From one much smaller nothing is learnt.
+// that took so long. Nothing is learnt from one much smaller that took less than it may, nor
+// from the few that make room for single calls.
 func (s *lanes[In, Out]) took(calls int, d time.Duration, most int) {
 	now := s.loadsAlone(most)
-	if calls < now/2 {
+	if calls < now/2 && (d < loadFor || calls <= loadsBeside(most)) {
 		return
 	}
 	fit := int(min(int64(calls)*int64(loadFor)/max(int64(d), 1), int64(most)))

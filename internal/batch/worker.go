@@ -95,6 +95,8 @@ func (b *Batcher[In, Out]) end(ran lastRun[In]) {
 	b.running--
 	if ran.loads > 0 {
 		b.waiting.end(ran.ins[n-ran.loads:])
+	}
+	if ran.loads == n {
 		b.waiting.took(n, ran.took, b.o.MaxBatch)
 	}
 	if b.closed {
