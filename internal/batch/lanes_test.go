@@ -197,6 +197,24 @@ func TestLoadsThatShareNothingRunAtOnce(t *testing.T) {
 	})
 }
 
+// Single calls by themselves have two Runs at once, as without loads.
+func TestSingleCallsDoNotTakeTheWorkerBesideLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, a := newGate(), newAnswers()
+		b := batch.NewApart(batch.Options{Name: "test", Second: 2}, laneOf, func(int) []uint64 { return nil }, g.run)
+		for in := 101; in <= 107; in++ {
+			a.call(t.Context(), b.TryDo, in)
+		}
+		if want := [][]int{{101}, {102, 103}}; !slices.EqualFunc(g.batches, want, slices.Equal) {
+			t.Errorf("batches %v, want %v", g.batches, want)
+		}
+		close(g.let)
+		a.wg.Wait()
+		a.wantDoubled(t, 101, 102, 103, 104, 105, 106, 107)
+		mustClose(t, b)
+	})
+}
+
 // Loads that share too much to be in two Runs are in large ones every other time, and the
 // others have room for one beside them.
 func TestLoadsThatShareMuchAreInLargeBatches(t *testing.T) {

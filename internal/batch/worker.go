@@ -119,8 +119,11 @@ func (b *Batcher[In, Out]) due() bool {
 		return !b.waiting.empty()
 	}
 	single, ready := b.waiting.single.calls, b.waiting.ready(b.o.MaxBatch)
-	if b.closed {
+	switch {
+	case b.closed:
 		return ready > 0
+	case b.waiting.shares != nil && b.running == loadsAtOnce && b.waiting.loading < loadsAtOnce:
+		return false // the third is for single calls beside two Runs with loads
 	}
 	if single >= b.o.Second || single > 0 && b.running == b.waiting.loading || ready >= b.waiting.loadsAlone(b.o.MaxBatch)/2 {
 		return true
