@@ -176,7 +176,7 @@ func TestLoadsThatShareSomethingAreApart(t *testing.T) {
 }
 
 // Two batches of loads are under way at once where they share nothing, and no more: the
-// third worker is for single calls, while which come there is one.
+// third worker is for single calls.
 func TestLoadsThatShareNothingRunAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, a := newGate(), newAnswers()
@@ -252,7 +252,8 @@ func TestLoadsThatShareMuchAreInLargeBatches(t *testing.T) {
 }
 
 // Whatever they share, and when the Batcher is closed: calls of loads that share something
-// are never in two Runs at once, whatever single calls come, those of one lane keep their order, and all are answered.
+// are never in two Runs at once, whatever single calls come, those of one lane keep their
+// order, and all are answered.
 func TestLoadsKeepApartAndInOrder(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {

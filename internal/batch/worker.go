@@ -40,7 +40,6 @@ func (b *Batcher[In, Out]) serve() {
 		}
 		var loads int
 		calls, loads = b.take(calls[:0], ran)
-		clear(ins)
 		if len(calls) == 0 {
 			return
 		}
@@ -87,6 +86,8 @@ func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun[In]) (taken 
 	return batch, loads
 }
 
+// end is what follows a Run. It clears the inputs: a worker that then waits must not keep
+// records alive.
 func (b *Batcher[In, Out]) end(ran lastRun[In]) {
 	n := len(ran.ins)
 	if n == 0 {
@@ -99,6 +100,7 @@ func (b *Batcher[In, Out]) end(ran lastRun[In]) {
 	if ran.loads == n {
 		b.waiting.took(n, ran.took, b.o.MaxBatch)
 	}
+	clear(ran.ins)
 	if b.closed {
 		b.work.Broadcast() // who waits to see that all is done
 	}
