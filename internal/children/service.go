@@ -39,6 +39,7 @@ type Service struct {
 	irtv1.UnimplementedMatchServiceServer
 
 	pool      *pgxpool.Pool
+	writes    *pgxpool.Pool // for the write pipeline's batches alone
 	directory *agencies.Directory
 	tokens    *rpc.PageTokens
 	access    *audit.Writer
@@ -53,9 +54,13 @@ type Service struct {
 	records   *Lister[*record]
 }
 
+// writesAtOnce is how many batches of submissions batch.NewApart has under way at once.
+const writesAtOnce = 3
+
 // New starts the service's write pipeline and read coalescer; Close ends them.
 func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageTokens, access *audit.Writer) *Service {
 	s := &Service{pool: pool, directory: directory, tokens: tokens, access: access, base: match.Default()}
+	s.writes = pg.Apart(pool, writesAtOnce)
 	// Of two small batches at once, one is matched here while the other is with the
 	// database; and so are two of loads that share no key.
 	s.writer = batch.NewApart(batch.Options{
@@ -85,6 +90,7 @@ func (s *Service) Pipelines() []batch.Stats {
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
+	defer s.writes.Close()
 	return errors.Join(s.writer.Close(ctx), s.rehearser.Close(ctx), s.reader.Close(ctx), s.versions.Close(ctx), s.records.Close(ctx))
 }
 

@@ -70,7 +70,7 @@ func (s *Service) submit(ctx context.Context, subs []*submission) ([]outcome, er
 	out := make([]outcome, len(subs))
 	for _, round := range rounds(subs) {
 		write := func(wary bool) error {
-			return pg.InTxRetry(ctx, s.pool, func(tx pgx.Tx) error {
+			return pg.InTxRetry(ctx, s.writes, func(tx pgx.Tx) error {
 				w := &write{s: s, model: s.model(), from: tx, tx: tx, subs: subs, out: out, todo: round, wary: wary}
 				return w.run(ctx)
 			})

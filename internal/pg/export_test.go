@@ -6,6 +6,7 @@ var (
 	SchemaVersionFS   = schemaVersionFS
 	SocketHostToQuery = socketHostToQuery
 	DebianBinDirs     = &debianBinDirs
+	SharedBuffers     = sharedBuffers
 )
 
 const MaxLog = maxLog

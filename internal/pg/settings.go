@@ -26,8 +26,11 @@ cluster_name = 'irthub'
 %s
 
 # Memory
-shared_buffers = %dMB               # a quarter of the machine's: the keys and records of a million children are 3 GB
-effective_cache_size = %dMB         # half: what the system's file cache may hold
+# A quarter of the machine's where that is in huge pages, else 1 GB at most: every
+# process of PostgreSQL has to map each small page of it that it touches, which costs
+# more than to have the page copied from the system's file cache.
+shared_buffers = %dMB
+effective_cache_size = %dMB         # half of the machine's: what the system's file cache may hold
 work_mem = 16MB
 maintenance_work_mem = %dMB         # index builds and vacuum after bulk loads
 shared_preload_libraries = '%s' # pg_prewarm, if it is there: a restart reads again at once what was in memory
@@ -72,7 +75,7 @@ max_connections = 400               # many test processes, each test with its ow
 
 func settings(disposable bool, compression, preload string, disk int64) string {
 	memory := machineMemory()
-	shared := min(max(memory/4, 64*mib), 8*gib)
+	shared := sharedBuffers(memory, hugePages())
 	durability := durableSettings
 	if disposable {
 		shared, durability = 256*mib, disposableSettings
@@ -81,11 +84,19 @@ func settings(disposable bool, compression, preload string, disk int64) string {
 		min(max(memory/20, 32*mib), 512*mib)/mib, preload, compression, min(max(disk/8, gib), 8*gib)/mib)
 }
 
+// sharedBuffers is how many bytes of a machine's memory are shared buffers, of which so
+// many may be in huge pages.
+func sharedBuffers(memory, huge int64) int64 {
+	quarter := min(max(memory/4, 64*mib), 8*gib)
+	// What is shared besides takes less than a sixteenth.
+	return min(quarter, max(gib, huge-huge/16))
+}
+
 // machineMemory is what this machine or container has, in bytes; 1 GiB where
 // the system does not say.
 func machineMemory() int64 {
 	memory := int64(gib)
-	if total, ok := meminfoTotal(); ok {
+	if total := meminfo()["MemTotal"]; total > 0 {
 		memory = total
 	}
 	limit, err := os.ReadFile("/sys/fs/cgroup/memory.max") // cgroup v2; "max" means none
@@ -98,18 +109,39 @@ func machineMemory() int64 {
 	return memory
 }
 
-// meminfoTotal reads the line "MemTotal: 24606312 kB" of /proc/meminfo.
-func meminfoTotal() (int64, bool) {
+// hugePages is how much memory, in bytes, the system has or would make huge pages for
+// a program that asks for it now.
+func hugePages() int64 {
+	info := meminfo()
+	free := info["HugePages_Free"] - info["HugePages_Rsvd"]
+	if more, err := os.ReadFile("/proc/sys/vm/nr_overcommit_hugepages"); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(more)), 10, 64); err == nil {
+			free += max(n-info["HugePages_Surp"], 0)
+		}
+	}
+	return min(max(free, 0)*info["Hugepagesize"], info["MemTotal"])
+}
+
+// meminfo reads /proc/meminfo, lines such as "MemTotal: 24606312 kB" in bytes and
+// "HugePages_Free: 3" as they are. It is empty where there is none.
+func meminfo() map[string]int64 {
+	info := map[string]int64{}
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
-		return 0, false
+		return info
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var kib int64
-		if n, _ := fmt.Sscanf(lines.Text(), "MemTotal: %d kB", &kib); n == 1 {
-			return kib << 10, true
+		name, rest, _ := strings.Cut(lines.Text(), ":")
+		number, unit, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			continue
 		}
+		if unit == "kB" {
+			n <<= 10
+		}
+		info[name] = n
 	}
-	return 0, false
+	return info
 }

@@ -1,6 +1,32 @@
 package pg_test
 
-import "testing"
+import (
+	"testing"
+
+	"irthub/internal/pg"
+)
+
+// Large shared buffers are for huge pages.
+func TestSharedBuffers(t *testing.T) {
+	t.Parallel()
+	const mib, gib = 1 << 20, 1 << 30
+	for _, c := range []struct {
+		name               string
+		memory, huge, want int64
+	}{
+		{"no huge pages", 24 * gib, 0, gib},
+		{"a little machine", 2 * gib, 0, 512 * mib},
+		{"a very little one", 128 * mib, 0, 64 * mib},
+		{"huge pages enough for a quarter", 24 * gib, 7 * gib, 6 * gib},
+		{"as many as there is memory", 256 * gib, 256 * gib, 8 * gib},
+		{"some, of which other shared memory needs a part", 24 * gib, 4 * gib, 4*gib - 256*mib},
+		{"fewer than would do without them", 24 * gib, gib / 2, gib},
+	} {
+		if got := pg.SharedBuffers(c.memory, c.huge); got != c.want {
+			t.Errorf("%s: %d MiB, want %d", c.name, got/mib, c.want/mib)
+		}
+	}
+}
 
 // What was in memory is read again by a process of PostgreSQL's own, wherever it has
 // that.
