@@ -209,3 +209,19 @@ func BenchmarkListEvents(b *testing.B) {
 		})
 	}
 }
+
+// What a watcher missed is told by what is true when it comes back, also where others
+// were told of it meanwhile.
+func TestWhatWasMissedIsToldByWhatIsTrueNow(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	child := h.child("school", "gp")
+	left, stays := h.watch(h.system("school"), &irtv1.WatchRequest{}), h.watch(h.manager(), &irtv1.WatchRequest{})
+	h.happen(events.Event{Kind: created, Child: child, Agency: "gp", Resource: "agencies/gp/involvements/1"})
+	stays.until(1)
+	h.exec(`INSERT INTO child_sharing (child_id, shielded) VALUES ($1, true)`, [16]byte(child))
+	back := h.watch(h.system("school"), &irtv1.WatchRequest{Cursor: left.cursor})
+	if got := told(back.until(1)); !slices.Equal(got, []string{"CREATED"}) {
+		t.Errorf("of a child that is shielded by now the school is told %q", got)
+	}
+}

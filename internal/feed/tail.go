@@ -87,11 +87,12 @@ func (t *tail) watching() int {
 	return t.watchers
 }
 
-// join makes a watcher of a group. The first of all begins where the log ends.
-func (t *tail) join(ctx context.Context, name string) (*group, error) {
-	end, _, err := events.Head(ctx, t.pool)
+// join makes a watcher of a group, and tells where the log ends. The first of all
+// begins there.
+func (t *tail) join(ctx context.Context, name string) (g *group, end events.Position, err error) {
+	end, _, err = events.Head(ctx, t.pool)
 	if err != nil {
-		return nil, err
+		return nil, end, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,19 +100,19 @@ func (t *tail) join(ctx context.Context, name string) (*group, error) {
 		t.end, t.entries = end, nil
 		t.look()
 	}
-	g := t.groups[name]
+	g = t.groups[name]
 	if g == nil {
 		// Of what is held it is not looked up which of it is for them, and what was
 		// before is not known.
 		g = &group{last: t.end.N, gone: t.end.N - int64(len(t.entries)), news: make(chan struct{})}
 	}
 	if t.watchers >= watchersAtMost || g.watchers >= watchersOfAGroupAtMost {
-		return nil, rpc.Overloaded()
+		return nil, end, rpc.Overloaded()
 	}
 	t.groups[name] = g
 	t.watchers++
 	g.watchers++
-	return g, nil
+	return g, end, nil
 }
 
 func (t *tail) leave(name string, g *group) {

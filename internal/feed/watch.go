@@ -44,12 +44,12 @@ func (s *Service) Watch(req *irtv1.WatchRequest, stream grpc.ServerStreamingServ
 		return err
 	}
 	to := ReceiverOf(identity.FromContext(ctx))
-	g, err := s.tail.join(ctx, to.group())
+	g, missed, err := s.tail.join(ctx, to.group())
 	if err != nil {
 		return err
 	}
 	defer s.tail.leave(to.group(), g)
-	w := &watcher{s: s, stream: stream, access: audit.FromContext(ctx), to: to, filter: f, group: g, at: at}
+	w := &watcher{s: s, stream: stream, access: audit.FromContext(ctx), to: to, filter: f, group: g, at: at, missed: missed}
 	return w.watch(ctx)
 }
 
@@ -64,6 +64,7 @@ type watcher struct {
 	filter *Filter
 	group  *group
 	at     events.Position // everything up to here was sent, or was not for it
+	missed events.Position // what was there before it came is read again: who is told of it is decided anew
 
 	heartbeat *time.Ticker
 	sending   atomic.Int64 // when the sending of a message began, by the clock in µs; 0: none; givenUp
@@ -108,7 +109,7 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 	for {
 		entries, end, news, behind := w.s.tail.next(w.group, w.at)
-		if behind {
+		if behind = behind || w.at.N < w.missed.N; behind {
 			var err error
 			if entries, end, err = w.s.past(ctx, w.to, w.filter, w.at); err != nil {
 				return err
