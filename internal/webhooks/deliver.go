@@ -222,20 +222,29 @@ func (s *Service) faulted(ctx context.Context, job *river.Job[deliverArgs], caus
 	return errNotTaken
 }
 
-// note writes the attempt into the log, and what it says of the subscription.
+// note writes the attempt into the log, and what it says of the subscription. Several
+// attempts that were under way at once and failed count as one.
 func (s *Service) note(ctx context.Context, sub *subscription, job *river.Job[deliverArgs], r result) error {
 	b := &pgx.Batch{}
 	queueDelivery(b, sub.id, job.Args, job.Attempt, r)
 	switch {
 	case !r.delivered():
 		b.Queue(`UPDATE webhook_subscriptions SET failures = failures + 1, failing_since = coalesce(failing_since, now()),
-			hold_until = now() + $3::interval WHERE agency_id = $1 AND subscription_id = $2`,
-			sub.agency, [16]byte(sub.id), s.backOff(sub.failures+1))
+			hold_until = now() + $3::interval WHERE agency_id = $1 AND subscription_id = $2 AND failures = $4`,
+			sub.agency, [16]byte(sub.id), s.backOff(sub.failures+1), sub.failures)
 	case !sub.failingSince.IsZero():
-		b.Queue(`UPDATE webhook_subscriptions SET failures = 0, failing_since = NULL, hold_until = NULL
-			WHERE agency_id = $1 AND subscription_id = $2`, sub.agency, [16]byte(sub.id))
+		queueRecovery(b, sub)
 	}
 	return s.pool.SendBatch(ctx, b).Close()
+}
+
+// queueRecovery notes that the address takes messages again, or is another: what waits
+// is tried at once.
+func queueRecovery(b *pgx.Batch, sub *subscription) {
+	b.Queue(`UPDATE webhook_subscriptions SET failures = 0, failing_since = NULL, hold_until = NULL
+		WHERE agency_id = $1 AND subscription_id = $2`, sub.agency, [16]byte(sub.id))
+	b.Queue(`UPDATE river_job SET scheduled_at = now()
+		WHERE queue = $1 AND state IN ('scheduled', 'retryable') AND scheduled_at > now() AND args->>'s' = $2`, queueName, sub.id.String())
 }
 
 // fail disables a subscription, and tells its agency.

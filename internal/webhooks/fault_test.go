@@ -126,7 +126,7 @@ func TestFaultWhatTheQueueGaveUpIsADeadLetter(t *testing.T) {
 		}
 	}
 	g.answers(nil)
-	h.exec(`UPDATE webhook_subscriptions SET hold_until = NULL`)
+	h.exec(`UPDATE webhook_subscriptions SET failures = 7, failing_since = now(), hold_until = now() + interval '6 hours'`)
 	if replayed, err := h.ReplayDeadLetters(h.school(), &irtv1.ReplayDeadLettersRequest{Parent: sub.GetName()}); err != nil || replayed.GetReplayed() != 1 {
 		t.Fatalf("%v, %v", replayed, err)
 	}

@@ -228,7 +228,11 @@ func (s *Service) UpdateSubscription(ctx context.Context, req *irtv1.UpdateSubsc
 				return err
 			}
 		}
+		moved := next.GetUrl() != sub.url
 		sub.settings, sub.url = next, next.GetUrl()
+		if moved {
+			return sub.recover(ctx, tx)
+		}
 		return sub.store(ctx, tx)
 	})
 	if err != nil {
@@ -247,6 +251,17 @@ func (sub *subscription) turn(ctx context.Context, tx pgx.Tx, state irtv1.Subscr
 	sub.state, sub.after = state, end.N
 	sub.failures, sub.failingSince, sub.holdUntil = 0, time.Time{}, time.Time{}
 	return nil
+}
+
+// recover stores a subscription whose earlier failures no longer count.
+func (sub *subscription) recover(ctx context.Context, tx pgx.Tx) error {
+	sub.failures, sub.failingSince, sub.holdUntil = 0, time.Time{}, time.Time{}
+	b := &pgx.Batch{}
+	queueRecovery(b, sub)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	return sub.store(ctx, tx)
 }
 
 // DeleteSubscription implements irtv1.SubscriptionServiceServer. Its jobs find that
@@ -312,6 +327,9 @@ func (s *Service) TestSubscription(ctx context.Context, req *irtv1.TestSubscript
 	r := s.post(ctx, sub.url, m, secrets)
 	b := &pgx.Batch{}
 	queueDelivery(b, sub.id, deliverArgs{}, 1, r)
+	if r.delivered() {
+		queueRecovery(b, sub)
+	}
 	if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
 	}
@@ -400,8 +418,10 @@ func (s *Service) ReplayDeadLetters(ctx context.Context, req *irtv1.ReplayDeadLe
 		for i, l := range letters {
 			jobs[i] = river.InsertManyParams{Args: l}
 		}
-		_, err = s.river.InsertManyFastTx(ctx, tx, jobs)
-		return err
+		if _, err = s.river.InsertManyFastTx(ctx, tx, jobs); err != nil {
+			return err
+		}
+		return sub.recover(ctx, tx)
 	})
 	if err != nil {
 		return nil, err

@@ -33,6 +33,10 @@ const (
 	// fetchEvery is how often each process looks for jobs: River is not told of new
 	// ones, since that needs a session, which a pooler does not give.
 	fetchEvery = 500 * time.Millisecond
+	// rescueAfter is after how long a message that a process took, and that is still
+	// neither sent nor given back, is another's: the process was killed. It is more
+	// than an attempt may take.
+	rescueAfter = 2 * time.Minute
 )
 
 // Options say how the service reaches the world.
@@ -82,7 +86,7 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 	var err error
 	s.river, err = river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: map[string]river.QueueConfig{queueName: {MaxWorkers: atOnce}}, Workers: workers, MaxAttempts: attemptsAtMost,
-		PollOnly: true, FetchPollInterval: fetchEvery, Logger: slog.New(troubles{log.Handler()}),
+		RescueStuckJobsAfter: rescueAfter, PollOnly: true, FetchPollInterval: fetchEvery, Logger: slog.New(troubles{log.Handler()}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhooks: setting the queue up: %w", err)
