@@ -99,8 +99,9 @@ type Batcher[In, Out any] struct {
 	work    sync.Cond // something waits, or closed
 	lanes   map[Lane]*lane[In, Out]
 	waiting lanes[In, Out]
-	running int       // Runs under way
-	began   time.Time // when the last of them began
+	running int         // Runs under way
+	began   time.Time   // when the last of them began
+	alarm   *time.Timer // has a worker look when that is stuck
 	closed  bool
 }
 
@@ -143,6 +144,7 @@ func newFair[In, Out any](o Options, laneOf func(In) Lane, shares func(In) []uin
 		drained: make(chan struct{}),
 	}
 	b.work.L = &b.mu
+	b.alarm = time.AfterFunc(stuck, b.work.Signal)
 	b.waiting.shares, b.waiting.room, b.waiting.underWay = shares, o.Room, map[uint64]int{}
 	b.calls.New = func() any { return &call[In, Out]{done: make(chan Outcome[Out], 1)} }
 	b.startWorkers()
@@ -156,6 +158,7 @@ func (b *Batcher[In, Out]) startWorkers() {
 	}
 	go func() {
 		workers.Wait()
+		b.alarm.Stop()
 		close(b.drained)
 	}()
 }

@@ -22,7 +22,7 @@ func TestASecondRunNeedsCause(t *testing.T) {
 		"few wait":         {100, 0, 0, [][]int{{1}}},
 		"half a batch":     {4, 0, 0, [][]int{{1}, {2, 3}}},
 		"worth a second":   {100, 2, 0, [][]int{{1}, {2, 3}}},
-		"the first hangs":  {100, 0, 2 * time.Second, [][]int{{1}, {2, 3}}},
+		"the first hangs":  {100, 0, 2 * time.Second, [][]int{{1}, {2}}}, // which nobody has to ask for
 		"the first is new": {100, 0, time.Millisecond, [][]int{{1}}},
 	} {
 		t.Run(name, func(t *testing.T) {

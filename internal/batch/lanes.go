@@ -238,7 +238,7 @@ func (s *lanes[In, Out]) takeLoads(batch []*call[In, Out], n, most int) []*call[
 		room, s.together = math.MaxInt, false
 	}
 	list, full := s.bulk.apart(n, room, s.shares, s.underWay)
-	if s.loading > 0 && !full && len(list) < s.loadsAlone(most)/2 {
+	if s.loading > 0 && !full && len(list) < max(s.loadsAlone(most)/2, 1) {
 		s.crossed, s.together = s.bulk.calls, true
 		return batch
 	}

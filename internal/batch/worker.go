@@ -80,6 +80,7 @@ func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun[In]) (taken 
 	}
 	b.running++
 	b.began = time.Now()
+	b.alarm.Reset(stuck + time.Millisecond)
 	if loads > 0 && b.due() { // another beside it
 		b.work.Signal()
 	}
@@ -127,7 +128,7 @@ func (b *Batcher[In, Out]) due() bool {
 	case b.waiting.shares != nil && b.running == loadsAtOnce && b.waiting.loading < loadsAtOnce:
 		return false // the third is for single calls beside two Runs with loads
 	}
-	if single >= b.o.Second || single > 0 && b.running == b.waiting.loading || ready >= b.waiting.loadsAlone(b.o.MaxBatch)/2 {
+	if single >= b.o.Second || single > 0 && b.running == b.waiting.loading || ready >= max(b.waiting.loadsAlone(b.o.MaxBatch)/2, 1) {
 		return true
 	}
 	return ready > 0 && time.Since(b.began) > stuck
