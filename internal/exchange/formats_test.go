@@ -178,6 +178,10 @@ func TestLinesThatAreNotRecords(t *testing.T) {
 	if got := h.rules(done); !slices.Equal(got, want) || done.GetAccepted() != 1 {
 		t.Errorf("rejects %q, want %q; %v", got, want, done)
 	}
+	back := h.downloaded(done.GetName())
+	if last := back[len(back)-1]; last[5] != `{"y":"`+strings.Repeat("z", 1<<10-6)+"…" {
+		t.Errorf("a line that is too long comes back as %.99q", last)
+	}
 }
 
 func TestFileInUTF16(t *testing.T) {

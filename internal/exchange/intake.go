@@ -136,8 +136,12 @@ func (in *intake) read() (*line, error) {
 func (in *intake) place(l *line) {
 	l.end = in.src.offset()
 	raw := in.prefix.pass(l.end)
-	if l.raw == "" && len(raw) <= maxKeptRow {
+	switch {
+	case l.raw != "":
+	case len(raw) <= maxKeptRow:
 		l.raw = string(raw)
+	default:
+		l.raw = textfile.Beginning(raw)
 	}
 	if !in.passing || l.end == in.state.GetAcknowledgedBytes() {
 		l.sum = in.prefix.digest()

@@ -40,6 +40,7 @@ func (n *ndjson) next() (*line, error) {
 	}
 	l := &line{number: number, fault: fault}
 	if fault != nil {
+		l.raw = string(text)
 		return l, nil //nolint:nilerr // it goes on with the line
 	}
 	m := n.kind.empty()

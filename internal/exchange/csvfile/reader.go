@@ -20,8 +20,6 @@ const (
 	MaxRow = 64 << 10
 	// MaxColumns is how many cells a row may have.
 	MaxColumns = 200
-	// beginning is how much is told of a row that is too long.
-	beginning = 1 << 10
 )
 
 // Row is one row.
@@ -137,7 +135,7 @@ func (r *Reader) next() (Row, error) {
 		r.raw = r.decode(raw)
 		row.Cells, row.Fault = r.parse(r.raw)
 	case errTooLong:
-		r.raw = append(bytes.Clone(r.decode(raw[:beginning])), "…"...) // what is skipped goes where raw is
+		r.raw = []byte(textfile.Beginning(r.decode(raw))) // what is skipped goes where raw is
 	default:
 		r.raw = r.decode(raw)
 	}

@@ -5,10 +5,19 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 )
 
 // MaxLine is the longest line, in bytes.
 const MaxLine = 64 << 10
+
+// beginning is how much is told of a row that is too long to be told whole, in bytes.
+const beginning = 1 << 10
+
+// Beginning is the first KiB of a row that is too long to be told whole.
+func Beginning(row []byte) string {
+	return strings.ToValidUTF8(string(row[:min(beginning, len(row))]), "") + "…"
+}
 
 // Lines reads a file line by line, in bounded memory: how NDJSON is read.
 type Lines struct {
@@ -24,8 +33,8 @@ func NewLines(file io.Reader) *Lines { return &Lines{in: bufio.NewReaderSize(fil
 func (l *Lines) Offset() int64 { return l.offset }
 
 // Read gives the next line that is not blank, without its line break, and its
-// number, counted from 1. The text holds until the next Read. One that is too long
-// is passed over and said to be so. After the last the error is io.EOF.
+// number, counted from 1. The text holds until the next Read. Of one that is too
+// long it is the beginning, and the fault says so. After the last the error is io.EOF.
 func (l *Lines) Read() (number int32, text []byte, fault *FormatError, err error) {
 	for {
 		text, fault, err := l.next()
@@ -47,8 +56,10 @@ func (l *Lines) next() (text []byte, fault *FormatError, err error) {
 	if len(text) > 0 {
 		l.number++
 	}
+	if errors.Is(err, bufio.ErrBufferFull) {
+		fault, text = errLineTooLong, []byte(Beginning(text))
+	}
 	for errors.Is(err, bufio.ErrBufferFull) {
-		fault, text = errLineTooLong, nil
 		var more []byte
 		more, err = l.in.ReadSlice('\n')
 		l.offset += int64(len(more))
