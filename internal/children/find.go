@@ -27,13 +27,13 @@ type found struct {
 	hidden map[uuid.UUID]bool
 }
 
-// find looks for a person. A shielded child is neither found nor scored by where it
+// find looks for a person, of whom self is the record, or Nil. A shielded child is neither found nor scored by where it
 // is: the finding itself would tell.
-func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person) (*found, error) {
+func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person, self uuid.UUID) (*found, error) {
 	f := &found{sought: match.Prepare(p), blind: match.Prepare(withoutWhereabouts(p)), hidden: map[uuid.UUID]bool{}}
 	// By narrow keys alone: what broad ones bring depends on where a child lives.
 	keys, _ := match.Split(match.Keys(&f.sought))
-	n, err := s.candidates(ctx, keys)
+	n, err := s.candidates(ctx, keys, self)
 	if err != nil || len(n.ids) == 0 {
 		return f, err
 	}
@@ -53,7 +53,7 @@ func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person) (*
 		case !d.Shows(irtv1.Category_CATEGORY_BASIC):
 		case d.Shows(irtv1.Category_CATEGORY_LOCATION) && d.Shows(irtv1.Category_CATEGORY_CONTACT):
 			f.ids = append(f.ids, id)
-		case slices.ContainsFunc(n.members[id], func(r *record) bool { return n.index.meet(keys, uuid.Nil, r, blindKeys) }):
+		case slices.ContainsFunc(n.members[id], func(r *record) bool { return n.index.meet(keys, self, r, blindKeys) }):
 			f.ids, f.hidden[id] = append(f.ids, id), true
 		}
 	}

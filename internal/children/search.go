@@ -63,7 +63,7 @@ func (s *Service) identified(ctx context.Context, req *irtv1.LookupChildRequest)
 // identifier is a blocking key, so that it needs no index of its own.
 func (s *Service) carrying(ctx context.Context, p match.Person, carries func(*irtv1.ChildRecord) bool) (uuid.UUID, error) {
 	f := match.Prepare(p)
-	near, err := s.candidates(ctx, match.Keys(&f))
+	near, err := s.candidates(ctx, match.Keys(&f), uuid.Nil)
 	if err != nil {
 		return uuid.Nil, err
 	}
@@ -90,20 +90,21 @@ type near struct {
 	narrowed bool
 }
 
-// candidates reads the children that narrow blocking keys bring.
-func (s *Service) candidates(ctx context.Context, keys []uint64) (*near, error) {
+// candidates reads the children that the narrow blocking keys of a record bring; self
+// is the record, or Nil.
+func (s *Service) candidates(ctx context.Context, keys []uint64, self uuid.UUID) (*near, error) {
 	n := &near{index: newBlocks()}
 	if err := n.index.read(ctx, s.pool, keys); err != nil {
 		return nil, err
 	}
-	records, _ := n.index.nearest(keys, uuid.Nil)
+	records, _ := n.index.nearest(keys, self)
 	c, err := readCandidates(ctx, s.pool, records, nil)
 	if err != nil {
 		return nil, err
 	}
 	n.index.know(c.members)
 	n.members = c.members
-	n.ids, n.narrowed = n.index.children(keys, uuid.Nil)
+	n.ids, n.narrowed = n.index.children(keys, self)
 	return n, nil
 }
 
@@ -152,7 +153,7 @@ func (s *Service) search(ctx context.Context, req *irtv1.SearchChildrenRequest) 
 	f, err := s.find(ctx, s.directory.Asker(ctx), match.Person{
 		GivenName: req.GetGivenName(), FamilyName: req.GetFamilyName(), DateOfBirth: req.GetDateOfBirth(),
 		Sex: req.GetSex(), Postcode: req.GetPostcode(),
-	})
+	}, uuid.Nil)
 	if err != nil {
 		return nil, err
 	}
