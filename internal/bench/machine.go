@@ -31,7 +31,7 @@ type Description struct {
 	Hub         string  `json:"hub"`
 	Go          string  `json:"go"`
 	PostgreSQL  string  `json:"postgresql"`
-	Connections int32   `json:"connections"` // of the raw reference, and of the hub
+	Connections int32   `json:"connections"` // of the raw reference, and of the hub, which has three more for its submissions
 	Seconds     float64 `json:"seconds_per_side"`
 	Turns       int     `json:"turns"`
 }

@@ -79,6 +79,9 @@ func lockOfRecord(id uuid.UUID) int32 {
 // but is shared by many who share no key: all who were born on a day.
 func lockOfKey(key uint64) int32 { return int32(match.KeyOwn(key) & (1<<30 - 1)) }
 
+// sharesOf is what the record of a load is locked by, where others may be too.
+func sharesOf(sub *submission) []uint64 { return sub.shares }
+
 // locksFor are those of submissions: of the records, of those that people put together
 // with them, which must see each other, and of their keys.
 func (w *write) locksFor(pending []int) locks {

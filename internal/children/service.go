@@ -80,9 +80,6 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 // that the load of one does not stand before the records of another.
 func laneOf(sub *submission) batch.Lane { return sub.lane }
 
-// sharesOf is what the record of a load is locked by, where others may be too.
-func sharesOf(sub *submission) []uint64 { return sub.shares }
-
 // Pipelines are what the service's batchers have done.
 func (s *Service) Pipelines() []batch.Stats {
 	return append([]batch.Stats{s.writer.Stats(), s.rehearser.Stats(), s.reader.Stats()}, append(s.versions.Pipelines(), s.records.Pipelines()...)...)
@@ -90,8 +87,11 @@ func (s *Service) Pipelines() []batch.Stats {
 
 // Close writes what was accepted and refuses what comes after.
 func (s *Service) Close(ctx context.Context) error {
-	defer s.writes.Close()
-	return errors.Join(s.writer.Close(ctx), s.rehearser.Close(ctx), s.reader.Close(ctx), s.versions.Close(ctx), s.records.Close(ctx))
+	err := s.writer.Close(ctx)
+	if err == nil { // else a batch is still under way, and has one of them
+		s.writes.Close()
+	}
+	return errors.Join(err, s.rehearser.Close(ctx), s.reader.Close(ctx), s.versions.Close(ctx), s.records.Close(ctx))
 }
 
 // today is the day in England, by which involvements are in force or not.
@@ -428,11 +428,11 @@ func (s *Service) MatchChild(ctx context.Context, req *irtv1.MatchChildRequest) 
 	if len(faults) > 0 {
 		return nil, rpc.Invalid(faults)
 	}
-	f, err := s.find(ctx, s.directory.Asker(ctx), personOf(r))
+	made, self, err := s.decidedAbout(ctx, r.GetName())
 	if err != nil {
 		return nil, err
 	}
-	made, self, err := s.decidedAbout(ctx, r.GetName())
+	f, err := s.find(ctx, s.directory.Asker(ctx), personOf(r), self)
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ type instance struct {
 	disposable bool
 	bin        binaries
 	account    account
+	shared     int64 // bytes of the shared buffers of the postmaster that was launched last
 }
 
 func (in *instance) pgdata() string  { return filepath.Join(in.dataDir, "postgres") }
@@ -177,6 +178,7 @@ func (in *instance) launch() (*process, error) {
 	if err := in.account.makeSocketDir(in.socketDir); err != nil {
 		return nil, err
 	}
+	in.shared = sharedBuffers(machineMemory(), hugePages)
 	if err := in.writeSettings("on"); err != nil {
 		return nil, err
 	}
@@ -198,7 +200,7 @@ func (in *instance) writeSettings(compression string) error {
 	if !in.disposable && in.bin.hasLibrary("pg_prewarm") {
 		preload = "pg_prewarm"
 	}
-	conf := settings(in.disposable, compression, preload, freeDisk(in.pgdata()))
+	conf := settings(in.disposable, in.shared, compression, preload, freeDisk(in.pgdata()))
 	return in.writeOwned(filepath.Join(in.pgdata(), "irthub.conf"), conf)
 }
 

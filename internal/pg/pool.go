@@ -64,11 +64,13 @@ func Open(ctx context.Context, url string, o Options) (*pgxpool.Pool, error) {
 // Apart makes a pool of at most n connections of its own beside pool, to the same
 // database in the same way, for work all over a large index: each process of the
 // server has to map every page of shared memory that it is at for the first time, so
-// that work is quicker where it is always the same few that do it. It connects when it
-// is used.
+// that work is quicker where it is the same few that do it, for half a day. It connects
+// when it is used.
 func Apart(pool *pgxpool.Pool, n int32) *pgxpool.Pool {
 	cfg := pool.Config()
 	cfg.MaxConns, cfg.MinConns, cfg.MinIdleConns = max(min(n, cfg.MaxConns), 1), 0, 0
+	cfg.MaxConnLifetime, cfg.MaxConnIdleTime = max(12*time.Hour, cfg.MaxConnLifetime), max(12*time.Hour, cfg.MaxConnIdleTime)
+	cfg.MaxConnLifetimeJitter = cfg.MaxConnLifetime / 12 // not all of them at once
 	apart, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		panic(err) //nolint:forbidigo // never: all it could refuse is a number that is not positive

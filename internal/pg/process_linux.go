@@ -2,6 +2,15 @@ package pg
 
 import "syscall"
 
+// hugePages tells whether the system gives so many bytes in huge pages now, by asking
+// for them: it may have them, or make them where it may, unless its memory is in pieces.
+func hugePages(bytes int64) bool {
+	const huge = 2 << 20 // of any size that is usual, a whole number of pages
+	size := int((bytes + huge - 1) / huge * huge)
+	m, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_ANONYMOUS|syscall.MAP_HUGETLB)
+	return err == nil && syscall.Munmap(m) == nil
+}
+
 // dieWith has the kernel send sig to the child when the thread that started it
 // ends, and so when the hub is killed in a way that it cannot notice.
 func dieWith(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }

@@ -65,7 +65,7 @@ timezone = 'UTC'
 const durableSettings = `fsync = on
 synchronous_commit = on
 full_page_writes = on
-max_connections = 60                # a pool of 16 for each of two hubs, and commands beside them`
+max_connections = 60                # up to 24 for each of two hubs, and commands beside them`
 
 // disposableSettings make a test cluster fast; a crash of the machine loses it.
 const disposableSettings = `fsync = off
@@ -73,9 +73,8 @@ synchronous_commit = off
 full_page_writes = off
 max_connections = 400               # many test processes, each test with its own pool`
 
-func settings(disposable bool, compression, preload string, disk int64) string {
+func settings(disposable bool, shared int64, compression, preload string, disk int64) string {
 	memory := machineMemory()
-	shared := sharedBuffers(memory, hugePages())
 	durability := durableSettings
 	if disposable {
 		shared, durability = 256*mib, disposableSettings
@@ -84,19 +83,22 @@ func settings(disposable bool, compression, preload string, disk int64) string {
 		min(max(memory/20, 32*mib), 512*mib)/mib, preload, compression, min(max(disk/8, gib), 8*gib)/mib)
 }
 
-// sharedBuffers is how many bytes of a machine's memory are shared buffers, of which so
-// many may be in huge pages.
-func sharedBuffers(memory, huge int64) int64 {
+// sharedBuffers is how many bytes of a machine's memory are shared buffers. huge tells
+// whether the system gives so many in huge pages now.
+func sharedBuffers(memory int64, huge func(bytes int64) bool) int64 {
 	quarter := min(max(memory/4, 64*mib), 8*gib)
-	// What is shared besides takes less than a sixteenth.
-	return min(quarter, max(gib, huge-huge/16))
+	// What else PostgreSQL shares takes less than a sixteenth.
+	if quarter <= gib || huge(quarter+quarter/16) {
+		return quarter
+	}
+	return gib
 }
 
 // machineMemory is what this machine or container has, in bytes; 1 GiB where
 // the system does not say.
 func machineMemory() int64 {
 	memory := int64(gib)
-	if total := meminfo()["MemTotal"]; total > 0 {
+	if total, ok := meminfoTotal(); ok {
 		memory = total
 	}
 	limit, err := os.ReadFile("/sys/fs/cgroup/memory.max") // cgroup v2; "max" means none
@@ -109,39 +111,18 @@ func machineMemory() int64 {
 	return memory
 }
 
-// hugePages is how much memory, in bytes, the system has or would make huge pages for
-// a program that asks for it now.
-func hugePages() int64 {
-	info := meminfo()
-	free := info["HugePages_Free"] - info["HugePages_Rsvd"]
-	if more, err := os.ReadFile("/proc/sys/vm/nr_overcommit_hugepages"); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(more)), 10, 64); err == nil {
-			free += max(n-info["HugePages_Surp"], 0)
-		}
-	}
-	return min(max(free, 0)*info["Hugepagesize"], info["MemTotal"])
-}
-
-// meminfo reads /proc/meminfo, lines such as "MemTotal: 24606312 kB" in bytes and
-// "HugePages_Free: 3" as they are. It is empty where there is none.
-func meminfo() map[string]int64 {
-	info := map[string]int64{}
+// meminfoTotal reads the line "MemTotal: 24606312 kB" of /proc/meminfo.
+func meminfoTotal() (int64, bool) {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
-		return info
+		return 0, false
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, rest, _ := strings.Cut(lines.Text(), ":")
-		number, unit, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			continue
+		var kib int64
+		if n, _ := fmt.Sscanf(lines.Text(), "MemTotal: %d kB", &kib); n == 1 {
+			return kib << 10, true
 		}
-		if unit == "kB" {
-			n <<= 10
-		}
-		info[name] = n
 	}
-	return info
+	return 0, false
 }
