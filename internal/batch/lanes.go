@@ -193,6 +193,9 @@ func (s *lanes[In, Out]) loadsAlone(most int) int {
 	return s.alone
 }
 
+// worthARun is how many calls are worth a Run beside another.
+func (s *lanes[In, Out]) worthARun(most int) int { return max(s.loadsAlone(most)/2, 1) }
+
 // took learns how many calls a batch of loads alone should have, from one of so many
 // that took so long. Nothing is learnt from one much smaller that took less than it may, nor
 // from the few that make room for single calls.
@@ -238,7 +241,7 @@ func (s *lanes[In, Out]) takeLoads(batch []*call[In, Out], n, most int) []*call[
 		room, s.together = math.MaxInt, false
 	}
 	list, full := s.bulk.apart(n, room, s.shares, s.underWay)
-	if s.loading > 0 && !full && len(list) < max(s.loadsAlone(most)/2, 1) {
+	if s.loading > 0 && !full && len(list) < s.worthARun(most) {
 		s.crossed, s.together = s.bulk.calls, true
 		return batch
 	}

@@ -128,7 +128,7 @@ func (b *Batcher[In, Out]) due() bool {
 	case b.waiting.shares != nil && b.running == loadsAtOnce && b.waiting.loading < loadsAtOnce:
 		return false // the third is for single calls beside two Runs with loads
 	}
-	if single >= b.o.Second || single > 0 && b.running == b.waiting.loading || ready >= max(b.waiting.loadsAlone(b.o.MaxBatch)/2, 1) {
+	if single >= b.o.Second || single > 0 && b.running == b.waiting.loading || ready >= b.waiting.worthARun(b.o.MaxBatch) {
 		return true
 	}
 	return ready > 0 && time.Since(b.began) > stuck

@@ -27,8 +27,8 @@ type found struct {
 	hidden map[uuid.UUID]bool
 }
 
-// find looks for a person, of whom self is the record, or Nil. A shielded child is neither found nor scored by where it
-// is: the finding itself would tell.
+// find looks for a person, of whom self is the record, or Nil. A shielded child is
+// neither found nor scored by where it is: the finding itself would tell.
 func (s *Service) find(ctx context.Context, a agencies.Asker, p match.Person, self uuid.UUID) (*found, error) {
 	f := &found{sought: match.Prepare(p), blind: match.Prepare(withoutWhereabouts(p)), hidden: map[uuid.UUID]bool{}}
 	// By narrow keys alone: what broad ones bring depends on where a child lives.

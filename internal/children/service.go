@@ -54,7 +54,7 @@ type Service struct {
 	records   *Lister[*record]
 }
 
-// writesAtOnce is how many batches of submissions batch.NewApart has under way at once.
+// writesAtOnce is how many batches of submissions are under way at once.
 const writesAtOnce = 3
 
 // New starts the service's write pipeline and read coalescer; Close ends them.
@@ -64,7 +64,7 @@ func New(pool *pgxpool.Pool, directory *agencies.Directory, tokens *rpc.PageToke
 	// Of two small batches at once, one is matched here while the other is with the
 	// database; and so are two of loads that share no key.
 	s.writer = batch.NewApart(batch.Options{
-		Name: "child records", MaxBatch: 256, MaxQueue: 4096, Second: 16, Room: locksAtMost, Timeout: time.Minute,
+		Name: "child records", Workers: writesAtOnce, MaxBatch: 256, MaxQueue: 4096, Second: 16, Room: locksAtMost, Timeout: time.Minute,
 		RetrySingly: true, Hopeless: pg.Unavailable,
 	}, laneOf, sharesOf, s.submit)
 	s.rehearser = batch.NewFair(batch.Options{

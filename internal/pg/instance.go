@@ -178,7 +178,9 @@ func (in *instance) launch() (*process, error) {
 	if err := in.account.makeSocketDir(in.socketDir); err != nil {
 		return nil, err
 	}
-	in.shared = sharedBuffers(machineMemory(), hugePages)
+	if in.shared = disposableBuffers; !in.disposable {
+		in.shared = sharedBuffers(machineMemory(), hugePages)
+	}
 	if err := in.writeSettings("on"); err != nil {
 		return nil, err
 	}

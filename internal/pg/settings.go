@@ -67,6 +67,9 @@ synchronous_commit = on
 full_page_writes = on
 max_connections = 60                # up to 24 for each of two hubs, and commands beside them`
 
+// disposableBuffers are the shared buffers of a test cluster, in bytes.
+const disposableBuffers = 256 * mib
+
 // disposableSettings make a test cluster fast; a crash of the machine loses it.
 const disposableSettings = `fsync = off
 synchronous_commit = off
@@ -77,7 +80,7 @@ func settings(disposable bool, shared int64, compression, preload string, disk i
 	memory := machineMemory()
 	durability := durableSettings
 	if disposable {
-		shared, durability = 256*mib, disposableSettings
+		durability = disposableSettings
 	}
 	return fmt.Sprintf(baseSettings, durability, shared/mib, max(memory/2, 128*mib)/mib,
 		min(max(memory/20, 32*mib), 512*mib)/mib, preload, compression, min(max(disk/8, gib), 8*gib)/mib)

@@ -238,11 +238,15 @@ func (s *Service) note(ctx context.Context, sub *subscription, job *river.Job[de
 	return s.pool.SendBatch(ctx, b).Close()
 }
 
-// queueRecovery notes that the address takes messages again, or is another: what waits
-// is tried at once.
+// queueRecovery notes that the address takes messages again.
 func queueRecovery(b *pgx.Batch, sub *subscription) {
 	b.Queue(`UPDATE webhook_subscriptions SET failures = 0, failing_since = NULL, hold_until = NULL
 		WHERE agency_id = $1 AND subscription_id = $2`, sub.agency, [16]byte(sub.id))
+	queueWaking(b, sub)
+}
+
+// queueWaking has what waits tried at once.
+func queueWaking(b *pgx.Batch, sub *subscription) {
 	b.Queue(`UPDATE river_job SET scheduled_at = now()
 		WHERE queue = $1 AND state IN ('scheduled', 'retryable') AND scheduled_at > now() AND args->>'s' = $2`, queueName, sub.id.String())
 }

@@ -249,15 +249,20 @@ func (sub *subscription) turn(ctx context.Context, tx pgx.Tx, state irtv1.Subscr
 		return err
 	}
 	sub.state, sub.after = state, end.N
-	sub.failures, sub.failingSince, sub.holdUntil = 0, time.Time{}, time.Time{}
+	sub.forgive()
 	return nil
 }
 
-// recover stores a subscription whose earlier failures no longer count.
-func (sub *subscription) recover(ctx context.Context, tx pgx.Tx) error {
+// forgive has earlier failures no longer count.
+func (sub *subscription) forgive() {
 	sub.failures, sub.failingSince, sub.holdUntil = 0, time.Time{}, time.Time{}
+}
+
+// recover stores a subscription that is forgiven, and has what waits tried at once.
+func (sub *subscription) recover(ctx context.Context, tx pgx.Tx) error {
+	sub.forgive()
 	b := &pgx.Batch{}
-	queueRecovery(b, sub)
+	queueWaking(b, sub)
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
