@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func TestOrderedKeepsOrderWithinItsWindow(t *testing.T) {
 		}
 	}
 	want := 1
-	err := batch.Ordered(t.Context(), window, counter(500), begin, func(i int) error {
+	err := batch.Ordered(t.Context(), batch.Window[int]{Inputs: window}, counter(500), begin, func(i int) error {
 		if i != want {
 			t.Errorf("result %d came when %d was due", i, want)
 		}
@@ -62,7 +63,7 @@ func TestOrderedEndsWithTheFirstError(t *testing.T) {
 	t.Parallel()
 	full := errors.New("full")
 	begin := func(_ context.Context, i int) func() int { return func() int { return i } }
-	err := batch.Ordered(t.Context(), 4, counter(1000), begin, func(i int) error {
+	err := batch.Ordered(t.Context(), batch.Window[int]{Inputs: 4}, counter(1000), begin, func(i int) error {
 		if i == 10 {
 			return full
 		}
@@ -72,8 +73,56 @@ func TestOrderedEndsWithTheFirstError(t *testing.T) {
 		t.Errorf("emit failed with %v, Ordered returned %v", full, err)
 	}
 	broken := errors.New("broken off")
-	err = batch.Ordered(t.Context(), 4, func() (int, error) { return 0, broken }, begin, func(int) error { return nil })
+	err = batch.Ordered(t.Context(), batch.Window[int]{Inputs: 4}, func() (int, error) { return 0, broken }, begin, func(int) error { return nil })
 	if !errors.Is(err, broken) {
 		t.Errorf("next failed with %v, Ordered returned %v", broken, err)
+	}
+}
+
+// What an input takes is left once its result is handed on, or the sequence has ended,
+// however it did.
+func TestOrderedLeavesTheRoomItHeld(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken off")
+	for name, c := range map[string]struct {
+		next func() (int, error)
+		emit func(int) error
+		want error
+	}{
+		"to the end": {counter(100), func(int) error { return nil }, nil},
+		"emit fails": {counter(100), func(i int) error {
+			if i == 50 {
+				return broken
+			}
+			return nil
+		}, broken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var held, most atomic.Int64
+			window := batch.Window[int]{Inputs: 100, Hold: func(ctx context.Context, _ int) (func(), error) {
+				for held.Load() >= 5 {
+					if ctx.Err() != nil {
+						return nil, ctx.Err()
+					}
+					runtime.Gosched()
+				}
+				most.Store(max(most.Load(), held.Add(1)))
+				return func() { held.Add(-1) }, nil
+			}}
+			begin := func(_ context.Context, i int) func() int { return func() int { return i } }
+			if err := batch.Ordered(t.Context(), window, c.next, begin, c.emit); !errors.Is(err, c.want) {
+				t.Error(err)
+			}
+			for held.Load() > 0 { // what was still to come ends by itself
+				if t.Context().Err() != nil {
+					t.Fatal("held for ever")
+				}
+				runtime.Gosched()
+			}
+			if most.Load() > 5 {
+				t.Errorf("%d were held at once", most.Load())
+			}
+		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 // pipeline in the order of the stream, so that a later version of one is not
 // overtaken by an earlier one.
 func (s *Service) SubmitChildRecords(stream irtv1.ChildService_SubmitChildRecordsServer) error {
-	return batch.Ordered(stream.Context(), rpc.StreamWindow, stream.Recv, s.beginOne, stream.Send)
+	return batch.Ordered(stream.Context(), rpc.StreamWindow[irtv1.SubmitChildRecordsRequest](), stream.Recv, s.beginOne, stream.Send)
 }
 
 func (s *Service) beginOne(ctx context.Context, req *irtv1.SubmitChildRecordsRequest) func() *irtv1.SubmitChildRecordsResponse {

@@ -3,8 +3,10 @@ package exchange
 import (
 	"bytes"
 	"crypto/sha256"
+	"hash/maphash"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -45,12 +47,47 @@ func TestRowsAreBounded(t *testing.T) {
 	file := newPrefix(strings.NewReader("too short\ntoo short\n"))
 	c := &intake{
 		job: &job{state: &irtv1.Import{}}, src: &cohort{table: table{file: csvfile.NewReader(file)}, sheet: s}, prefix: file, rows: maxRows - 1,
+		claims: newClaims(new(atomic.Int64)),
 	}
 	if l, err := c.next(); err != nil || l.number != 1 {
 		t.Errorf("the last row there may be: %v, error %v", l, err)
 	}
 	if l, err := c.next(); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("one more: %v, error %v", l, err)
+	}
+}
+
+// What a process remembers of the rows of its files is bounded: a file beyond that is
+// not refused, but left to be gone on with, and one that ends makes room.
+func TestRowsOfAllFilesAreBounded(t *testing.T) {
+	t.Parallel()
+	var remembered atomic.Int64
+	others := newClaims(&remembered)
+	for i := range 3 {
+		others.leave(others.enter(claimKey{byte(i)}, claim{row: 1}), true)
+	}
+	remembered.Add(maxRemembered - 4)
+	const header = `{"name":"a","givenName":"Amara","familyName":"Osei","dateOfBirth":"2016-05-04"}` + "\n"
+	file := newPrefix(strings.NewReader(strings.Repeat(header, 3)))
+	c := &intake{
+		job: &job{state: &irtv1.Import{}, agency: "school"}, prefix: file, claims: newClaims(&remembered), seed: maphash.MakeSeed(),
+	}
+	c.src = openNDJSON(c.job, file, childRecords)
+	if l, err := c.next(); err != nil || l.number != 1 {
+		t.Fatalf("the last row there is room for: %v, error %v", l, err)
+	}
+	_, err := c.next()
+	if status.Code(err) != codes.Unavailable || isOfFile(err) {
+		t.Errorf("one more: error %v", err)
+	}
+	others.close()
+	if _, err := c.next(); err != nil {
+		t.Errorf("another file has ended: %v", err)
+	}
+	c.claims.close()
+	c.claims.leave(c.claims.enter(claimKey{1}, claim{row: 9}), true) // read while the file ended
+	if n := remembered.Load(); n != maxRemembered-4 {
+		t.Errorf("%d rows are remembered of files that have ended", n-maxRemembered+4)
 	}
 }
 

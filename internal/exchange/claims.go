@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // claims remember which row of a file stands for which record, so that a second
@@ -11,12 +12,20 @@ import (
 //
 // Rows are settled concurrently. Each that meets an earlier row of the same
 // record waits for that one, and for nothing else. What is kept for a settled
-// record is 24 bytes.
+// record is 24 bytes, and what a map costs.
 type claims struct {
+	remembered *atomic.Int64 // rows that the files of this process have claims of
+
 	mu      sync.Mutex
 	settled map[claimKey]claim
 	pending map[claimKey]*turn // the last row of a record whose outcome is open
+	entered int64              // rows
+	closed  bool
 }
+
+// maxRemembered bounds the rows that the files of a process have claims of, some 50
+// bytes each: four files as large as files may be, or any number of small ones.
+const maxRemembered = 4 * maxRows
 
 type claimKey [16]byte
 
@@ -36,14 +45,30 @@ type turn struct {
 	done   chan struct{}
 }
 
-func newClaims() *claims {
-	return &claims{settled: map[claimKey]claim{}, pending: map[claimKey]*turn{}}
+func newClaims(remembered *atomic.Int64) *claims {
+	return &claims{remembered: remembered, settled: map[claimKey]claim{}, pending: map[claimKey]*turn{}}
 }
+
+// close forgets what was claimed. A row may still enter: of a file that ended while one
+// was read.
+func (c *claims) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.remembered.Add(-c.entered)
+}
+
+// full tells whether the process has no room for another row.
+func (c *claims) full() bool { return c.remembered.Load() >= maxRemembered }
 
 // enter takes the turn of a row, in the order of the file.
 func (c *claims) enter(key claimKey, own claim) *turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.closed {
+		c.entered++
+		c.remembered.Add(1)
+	}
 	t := &turn{key: key, own: own, before: c.pending[key], done: make(chan struct{})}
 	if t.before == nil {
 		t.holder = c.settled[key]

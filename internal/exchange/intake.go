@@ -23,9 +23,15 @@ import (
 	"irthub/internal/standard"
 )
 
-// window is how many rows of a file are in the pipeline at once: enough that its
+// window is the rows of a file that are in the pipeline at once: enough that its
 // batches are full.
-const window = 1024
+var window = batch.Window[*line]{Inputs: 1024, Hold: func(ctx context.Context, l *line) (leave func(), err error) {
+	return rpc.Hold(ctx, rowCost*len(l.raw))
+}}
+
+// rowCost is how many times its own size a row takes while it is in the pipeline: as it
+// was sent, its fields, and the record.
+const rowCost = 3
 
 // source gives the rows of a file of one form.
 type source interface {
@@ -85,7 +91,8 @@ type intake struct {
 
 // takeIn takes a file in, after what an earlier run has acknowledged of it.
 func (s *Service) takeIn(ctx context.Context, j *job, file *prefix, src source) error {
-	in := &intake{job: j, src: src, prefix: file, claims: newClaims(), seed: maphash.MakeSeed()}
+	in := &intake{job: j, src: src, prefix: file, claims: newClaims(&s.remembered), seed: maphash.MakeSeed()}
+	defer in.claims.close()
 	if j.passing {
 		var err error
 		if in.refused, err = rejectedRows(ctx, s.pool, j.id); err != nil {
@@ -122,6 +129,9 @@ func (in *intake) read() (*line, error) {
 		}
 		if in.rows++; in.rows > maxRows {
 			return nil, tooMuch("The file has more than 1,000,000 rows")
+		}
+		if in.claims.full() {
+			return nil, rpc.Unavailable(nil, "The hub takes in as many large files as it has memory for. What was acknowledged stays; go on with the import in a minute.")
 		}
 		in.place(l)
 		passed, err := in.passes(l.end, l.sum)

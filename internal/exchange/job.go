@@ -29,8 +29,10 @@ const (
 	// maxFailures is how many rows the hub may fail to take, through faults of its
 	// own, before it gives the import up.
 	maxFailures = 100
-	// maxHeldRejects is how many rejects wait to be stored.
+	// maxHeldRejects is how many rejects wait to be stored, and maxHeldRows how much
+	// of the rows, in bytes.
 	maxHeldRejects = 1000
+	maxHeldRows    = 1 << 20
 	// maxKept is how much is kept of the rejected rows of an import, and maxKeptRow
 	// of one, in bytes.
 	maxKept    = 16 << 20
@@ -57,6 +59,7 @@ type job struct {
 	rejects  []*irtv1.ImportReject // not stored yet
 	kept     []keptRow             // the same of rows
 	keptSize int64
+	heldSize int64 // of that, what is not stored yet
 	stored   int64 // rejects that are
 	saved    time.Time
 	failures int  // rows refused through faults of the hub
@@ -175,12 +178,13 @@ func (j *job) refuse(rejects []*irtv1.ImportReject, raw string) {
 	raw = strings.ReplaceAll(strings.ToValidUTF8(strings.TrimRight(raw, "\r\n"), "\uFFFD"), "\x00", "\uFFFD")
 	if size := int64(len(raw)); size > 0 && size <= maxKeptRow && j.keptSize+size <= maxKept {
 		j.keptSize += size
+		j.heldSize += size
 		j.kept = append(j.kept, keptRow{rejects[0].GetRow(), raw})
 	}
 }
 
 func (j *job) saveIfDue(ctx context.Context) error {
-	if len(j.rejects) < maxHeldRejects && time.Since(j.saved) < saveEvery {
+	if len(j.rejects) < maxHeldRejects && j.heldSize < maxHeldRows && time.Since(j.saved) < saveEvery {
 		return nil
 	}
 	return j.save(ctx)
@@ -213,7 +217,7 @@ func (j *job) save(ctx context.Context) error {
 	}
 	j.stored += int64(len(j.rejects))
 	clear(j.kept)
-	j.rejects, j.kept, j.saved = j.rejects[:0], j.kept[:0], now
+	j.rejects, j.kept, j.heldSize, j.saved = j.rejects[:0], j.kept[:0], 0, now
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -92,6 +93,8 @@ type Service struct {
 	findings     Findings
 	tokens       *rpc.PageTokens
 	log          *slog.Logger
+
+	remembered atomic.Int64 // rows that files being taken in have claims of
 
 	stop  context.CancelFunc
 	swept chan struct{} // closed when sweep has ended

@@ -24,8 +24,9 @@ const RequestIDKey = "x-request-id"
 type call struct {
 	log       *slog.Logger
 	requestID string
-	agency    string // set by identity
-	onBeat    bool   // set by LeaveOnBeat
+	agency    string                                                         // set by identity
+	onBeat    bool                                                           // set by LeaveOnBeat
+	hold      func(ctx context.Context, bytes int) (leave func(), err error) // set by Room
 }
 
 type callKey struct{}

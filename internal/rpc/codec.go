@@ -18,7 +18,7 @@ const MaxRequest = 1<<20 + 64<<10
 
 // maxReceived is where the gRPC library itself cuts off, with an error that has
 // no ErrorInfo. It lies above MaxRequest so that nearly everybody gets ours.
-const maxReceived = 16 << 20
+const maxReceived = 4 << 20
 
 // ServerOptions are the options that a gRPC server of the hub needs for malformed
 // and oversized requests, and unknown methods, to be answered as errors.proto says.

@@ -13,6 +13,7 @@
 //	identity.Authenticate   who is calling
 //	audit.UnaryInterceptor  what follows is recorded before its answer leaves
 //	identity.Authorise      may this role call this, for this purpose
+//	rpc.Room                of streams: is there room for one more, and for what it sends
 //	rpc.UnaryValidate       is the request well formed and within the standard
 //
 // so that a denied or malformed call of an identified caller is recorded, and a

@@ -9,10 +9,6 @@ import (
 	"irthub/internal/batch"
 )
 
-// StreamWindow is how many submissions of one stream may be under way at once. More
-// would not make batches faster, and would make others wait.
-const StreamWindow = 512
-
 // Submissions answers the requests of a stream in order, each that submits one thing.
 // Many are under way at once, but of those with one name each waits for the one before
 // it, as there are several who write. One that is refused does not touch the others;
@@ -38,5 +34,5 @@ func Submissions[Req, Resp, M any](
 			return answer(req, shown, nil)
 		}
 	}
-	return batch.Ordered(stream.Context(), StreamWindow, stream.Recv, begin, stream.Send)
+	return batch.Ordered(stream.Context(), StreamWindow[Req](), stream.Recv, begin, stream.Send)
 }

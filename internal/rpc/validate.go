@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
@@ -22,7 +23,8 @@ import (
 // as SubmitChildRecordRequest or UpdateAgencyRequest, because the resource must be
 // normalised, or completed by a mask or an id, before it can be judged, and because
 // its queries belong in the answer. Their handlers call standard.Check themselves
-// and answer with Invalid. HandlerValidates says which requests those are.
+// and answer with Invalid. HandlerValidates says which requests those are. Of theirs,
+// only the request_id of streams is looked at here.
 func UnaryValidate(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if err := validate(req); err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func validate(req any) error {
 		return Malformed(fmt.Sprintf("%s has no field number %d in this hub's version of the standard", message, number))
 	}
 	if HandlerValidates(r.Descriptor()) {
-		return nil
+		return checkMark(m)
 	}
 	if search, ok := m.(*irtv1.SearchChildrenRequest); ok { // as people type it: "sw1a1aa", "female"
 		standard.NormaliseSearch(search)
@@ -72,6 +74,24 @@ func validate(req any) error {
 	}
 	return nil
 }
+
+// checkMark holds the caller's mark of a request of a stream to its bound: handlers,
+// who look at the resource, hand it back as it is.
+func checkMark(m proto.Message) error {
+	marked, ok := m.(interface{ GetRequestId() string })
+	if !ok || len(marked.GetRequestId()) <= shortMark {
+		return nil
+	}
+	faults, _ := standard.Check(m, standard.Options{})
+	faults = slices.DeleteFunc(faults, func(f standard.Fault) bool { return f.Field != "request_id" })
+	if len(faults) == 0 {
+		return nil
+	}
+	return Invalid(faults)
+}
+
+// shortMark is a length in bytes that is within the bound of request_id, whatever it is.
+const shortMark = 64
 
 // ours tells the hub's messages from those of health and reflection.
 func ours(d protoreflect.MessageDescriptor) bool { return d.ParentFile().Package() == "irt.v1" }

@@ -42,7 +42,7 @@ var badRequests = map[string]struct {
 	"an unknown field":         {"GetChild", append(field(1, "children/x"), field(99, "?")...), codes.InvalidArgument, "MALFORMED_REQUEST", "99"},
 	"an unknown field, deeper": {"SubmitChildRecord", inside(1, inside(31, field(77, "?"))), codes.InvalidArgument, "MALFORMED_REQUEST", "77"},
 	"over the limit":           {"GetChild", field(1, strings.Repeat("x", rpc.MaxRequest)), codes.ResourceExhausted, "TOO_LARGE", ""},
-	"10 MB":                    {"SubmitChildRecord", inside(1, field(2, strings.Repeat("x", 10<<20))), codes.ResourceExhausted, "TOO_LARGE", ""},
+	"3 MB":                     {"SubmitChildRecord", inside(1, field(2, strings.Repeat("x", 3<<20))), codes.ResourceExhausted, "TOO_LARGE", ""},
 	"a broken rule":            {"GetChild", nil, codes.InvalidArgument, "VALIDATION_FAILED", "name"},
 }
 
@@ -79,16 +79,23 @@ func TestBadMessagesEndAStream(t *testing.T) {
 		}
 		return err
 	}}, rpc.Limits{}, grpc.WithDefaultCallOptions(grpc.ForceCodec(bytesCodec{})))
-	for name, message := range map[string][]byte{"not protobuf": {0xff}, "unknown field": field(99, "?")} {
+	for name, c := range map[string]struct {
+		message []byte
+		reason  string
+	}{
+		"not protobuf":  {[]byte{0xff}, "MALFORMED_REQUEST"},
+		"unknown field": {field(99, "?"), "MALFORMED_REQUEST"},
+		"a long mark":   {append(field(1, strings.Repeat("x", 65)), inside(2, nil)...), "VALIDATION_FAILED"}, // and only that is judged here
+	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := b.conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, "/irt.v1.ChildService/SubmitChildRecords")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.SendMsg(message); err != nil {
+			if err := s.SendMsg(c.message); err != nil {
 				t.Fatal(err)
 			}
-			wantError(t, s.RecvMsg(new([]byte)), codes.InvalidArgument, "MALFORMED_REQUEST")
+			wantError(t, s.RecvMsg(new([]byte)), codes.InvalidArgument, c.reason)
 		})
 	}
 }

@@ -70,6 +70,7 @@ type Hub struct {
 	Webhooks     *webhooks.Service
 
 	limiter   *limits.Limiter
+	room      *rpc.Room
 	audit     *audit.Writer
 	keeper    *idempotency.Keeper
 	sequencer *accesslog.Sequencer
@@ -93,7 +94,7 @@ func (h *Hub) timelineSources() timeline.Sources {
 // newHub makes the services over an open database.
 func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 	standard.Prepare()
-	h := &Hub{Database: db, config: c}
+	h := &Hub{Database: db, config: c, room: rpc.NewRoom()}
 	tokens, err := rpc.LoadPageTokens(ctx, db.Pool)
 	if err != nil {
 		return nil, err
@@ -277,6 +278,7 @@ func (h *Hub) stream() []grpc.StreamServerInterceptor {
 		h.auth.Stream,
 		audit.StreamInterceptor(h.audit),
 		identity.AuthoriseStream,
+		h.room.Stream(irtv1.EventService_Watch_FullMethodName),
 		rpc.StreamValidate,
 		redact.Stream,
 		h.limiter.Stream,
