@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,15 +25,15 @@ import (
 
 // area is a hub under load by one school's system, and what that was answered.
 type area struct {
-	data  string
-	env   []string
-	token string
-	http  atomic.Value // string: where the hub answers now
+	data   string
+	env    []string
+	token  string
+	http   atomic.Value // string: where the hub answers now
+	events *consumer    // of what the school is told
 
 	mu           sync.Mutex
 	acknowledged map[string]string // names of records, and of their children
 	read         map[string]bool   // ids of reads whose answers came
-	told         map[string]bool   // children whose creation an event told of
 	refused      int               // answers that were none: unavailable, or no connection
 }
 
@@ -39,7 +41,7 @@ type area struct {
 // given, that database.
 func newArea(t *testing.T, data, url string) *area {
 	t.Helper()
-	a := &area{data: data, acknowledged: map[string]string{}, read: map[string]bool{}, told: map[string]bool{}}
+	a := &area{data: data, acknowledged: map[string]string{}, read: map[string]bool{}}
 	a.env = []string{"IRTHUB_DATA=" + data}
 	if url != "" {
 		a.env = append(a.env, databaseURLVariable+"="+url)
@@ -55,6 +57,9 @@ func newArea(t *testing.T, data, url string) *area {
 	return a
 }
 
+// at is where the hub answers now.
+func (a *area) at() string { return a.http.Load().(string) }
+
 func (a *area) serve(t *testing.T) *process {
 	t.Helper()
 	p := serve(t, a.env)
@@ -69,7 +74,7 @@ func (a *area) register(t *testing.T, pool *pgxpool.Pool) {
 	if _, _, _, err := agencies.UpsertAgencies(t.Context(), pool, []*irtv1.Agency{school}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.follow(t))
+	a.events = follow(t, a.at, a.token)
 }
 
 // private opens the hub's private database, as whoever owns the machine can.
@@ -114,7 +119,7 @@ func letters(n int) string {
 func (a *area) send(ctx context.Context, name, body string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+a.http.Load().(string)+"/v1/"+name, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+a.at()+"/v1/"+name, strings.NewReader(body))
 	if err != nil {
 		return false
 	}
@@ -142,7 +147,7 @@ func (a *area) send(ctx context.Context, name, body string) bool {
 
 // get reads a child, and notes the id of the call if its answer came.
 func (a *area) get(ctx context.Context, child string) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.http.Load().(string)+"/v1/"+child, http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.at()+"/v1/"+child, http.NoBody)
 	if err != nil {
 		return
 	}
@@ -185,9 +190,10 @@ func (a *area) until(t *testing.T, more int) {
 // entry in the access log and the events that tell of it, and the log is whole.
 func (a *area) accounted(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
-	a.heard(t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.events.heard(t, slices.Collect(maps.Values(a.acknowledged)))
+	eventsInOrder(t, pool)
 	stored := namesOf(t, pool, `SELECT 'agencies/' || agency_id || '/childRecords/' || local_id FROM child_records`)
 	logged := namesOf(t, pool, `SELECT unnest(returned) FROM audit_entries
 		WHERE method LIKE '%/SubmitChildRecord' AND decision = 'ALLOWED'`)
@@ -213,9 +219,7 @@ func (a *area) accounted(t *testing.T, pool *pgxpool.Pool) {
 		t.Errorf("%d records are of no child", n)
 	}
 	t.Logf("%d records acknowledged, %d reads answered, %d attempts refused on the way", len(a.acknowledged), len(a.read), a.refused)
-	if out, errs, status := output(t, a.env, "audit", "verify"); status != 0 {
-		t.Errorf("irthub audit verify: status %d, %s%s", status, out, errs)
-	}
+	verifies(t, a.env)
 }
 
 func namesOf(t *testing.T, pool *pgxpool.Pool, sql string) map[string]int {

@@ -18,7 +18,7 @@ import (
 )
 
 // One import through kill -9 of the hub and of its PostgreSQL at random moments: the
-// client goes on by itself, and in the end every row is there once.
+// client goes on by itself, and in the end every row is there once, and was told once.
 func TestFaultImport(t *testing.T) {
 	t.Parallel()
 	const between = 1000 // rows between two strikes, at most
@@ -72,9 +72,9 @@ func TestFaultImport(t *testing.T) {
 			t.Errorf("%d %s, want %d", n, what, rows)
 		}
 	}
-	if out, errs, status := output(t, a.env, "audit", "verify"); status != 0 {
-		t.Errorf("irthub audit verify: status %d, %s%s", status, out, errs)
-	}
+	a.events.heard(t, childrenOf(t, pool))
+	eventsInOrder(t, pool)
+	verifies(t, a.env)
 }
 
 // strangers are records of so many children, as lines of JSON; no two are alike.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/agencies"
 	"irthub/internal/identity"
@@ -18,7 +20,7 @@ import (
 )
 
 // A hub that is killed while it merges two children, or parts them, leaves either
-// what was or what was to be.
+// what was or what was to be, and events of what it did.
 func TestFaultHubKilledInAMerge(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -71,7 +73,8 @@ func TestFaultHubKilledInAMerge(t *testing.T) {
 	}
 
 	outcomes := map[bool]int{}
-	for round := range 6 { // killed later and later
+	merges, splits := 0, 0
+	for round := range 8 { // killed later and later, and the last two times once it has answered
 		var all sync.WaitGroup
 		apart := countRows(t, pool, `SELECT count(*) FROM children WHERE state = 1`) == 2
 		path, body := "/v1/"+a+":mergeInto", `{"intoChild":"`+b+`","reason":"one"}`
@@ -91,15 +94,24 @@ func TestFaultHubKilledInAMerge(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+ben)
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("Irt-Purpose", "DATA_QUALITY")
-			if resp, err := http.DefaultClient.Do(r); err == nil {
-				_ = resp.Body.Close()
-				if resp.StatusCode != http.StatusOK {
-					t.Errorf("round %d: %s", round, resp.Status)
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				if round >= 6 {
+					t.Errorf("round %d: %v", round, err)
 				}
+				return
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("round %d: %s", round, resp.Status)
 			}
 		})
-		//nolint:forbidigo // killed at a moment that is drawn: there is nothing to wait for
-		time.Sleep(time.Duration(1<<(2*round)/2+rand.IntN(20)) * time.Millisecond)
+		if round < 6 {
+			//nolint:forbidigo // killed at a moment that is drawn: there is nothing to wait for
+			time.Sleep(time.Duration(1<<(2*round)/2+rand.IntN(20)) * time.Millisecond)
+		} else {
+			all.Wait()
+		}
 		_ = hub.Process.Signal(syscall.SIGKILL)
 		all.Wait()
 		hub.end(t, syscall.SIGKILL)
@@ -116,7 +128,32 @@ func TestFaultHubKilledInAMerge(t *testing.T) {
 		if kinds > 1 || kinds == 1 && pairs != 2*20*20 {
 			t.Fatalf("round %d: %d children, and %d decisions that fit, of %d kinds", round, active, pairs, kinds)
 		}
-		outcomes[(active == 2) != apart]++
+		done := (active == 2) != apart
+		if outcomes[done]++; done && apart {
+			merges++
+		} else if done {
+			splits++
+		}
+		mergesAreTold(t, pool, merges, splits, len(records))
 	}
+	verifies(t, env, "--data", data)
 	t.Logf("carried out %d times, not at all %d times", outcomes[true], outcomes[false])
+}
+
+// mergesAreTold fails unless there are just the events of so many merges and splits of
+// two children, by each of which so many records moved.
+func mergesAreTold(t *testing.T, pool *pgxpool.Pool, merges, splits, records int) {
+	t.Helper()
+	for kind, want := range map[irtv1.EventKind]int{
+		irtv1.EventKind_EVENT_KIND_CHILD_CREATED:         2 + splits,
+		irtv1.EventKind_EVENT_KIND_CHILD_MERGED:          merges,
+		irtv1.EventKind_EVENT_KIND_CHILD_SPLIT:           splits,
+		irtv1.EventKind_EVENT_KIND_CHILD_RECORD_MOVED:    records * (merges + splits),
+		irtv1.EventKind_EVENT_KIND_MATCH_REVIEW_RESOLVED: merges,
+	} {
+		n := countRows(t, pool, `SELECT count(*) FROM (SELECT kind FROM event_outbox UNION ALL SELECT kind FROM events) AS e WHERE kind = $1`, kind)
+		if n != want {
+			t.Errorf("%d events %v after %d merges and %d splits, want %d", n, kind, merges, splits, want)
+		}
+	}
 }

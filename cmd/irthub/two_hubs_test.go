@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,7 +21,7 @@ import (
 
 // Two hub processes on one database, each with half of sixty-four agencies'
 // systems that send one new child at the same moment. Afterwards one of the hubs
-// is killed while both are written to, and what was answered is there.
+// is killed while both are written to, and what was answered is there, and was told by the other.
 func TestFaultOneHubOfTwoKilled(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.New(t)
@@ -47,6 +49,12 @@ func TestFaultOneHubOfTwoKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+
+	manager, err := key.Issue(identity.Claims{Agency: "school-0", Role: irtv1.Role_ROLE_DATA_MANAGER})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := follow(t, func() string { return hubs[0].HTTP }, manager) // of what either hub does
 
 	send := func(hub *process, i int, localID, body string) (child string, err error) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut,
@@ -95,15 +103,15 @@ func TestFaultOneHubOfTwoKilled(t *testing.T) {
 
 	// Killed under load: every answer received stands for a stored record.
 	var mu sync.Mutex
-	answered := map[string]bool{}
+	answered := map[string]string{} // the children of records
 	for i := range callers {
 		wait.Go(func() {
 			for n := range 20 {
 				localID := fmt.Sprintf("k%d", n)
 				body := fmt.Sprintf(`{"givenName":"Kim","familyName":"Name%c%c%c","dateOfBirth":"2012-01-01"}`, 'a'+i%26, 'a'+i/26, 'a'+n)
-				if _, err := send(hubs[i%2], i, localID, body); err == nil {
+				if child, err := send(hubs[i%2], i, localID, body); err == nil {
 					mu.Lock()
-					answered[fmt.Sprintf("school-%d/%s", i, localID)] = true
+					answered[fmt.Sprintf("school-%d/%s", i, localID)] = child
 					if len(answered) == callers {
 						_ = hubs[1].Process.Signal(syscall.SIGKILL)
 					}
@@ -126,6 +134,9 @@ func TestFaultOneHubOfTwoKilled(t *testing.T) {
 	if n := countRows(t, pool, `SELECT count(*) FROM audit_entries WHERE method LIKE '%SubmitChildRecord' AND decision = 'ALLOWED'`); n < len(answered)+callers {
 		t.Errorf("%d entries in the access log for %d answers", n, len(answered)+callers)
 	}
+	told.heard(t, slices.Collect(maps.Values(answered)))
+	eventsInOrder(t, pool)
+	verifies(t, env, "--data", data)
 }
 
 func countRows(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) (n int) {

@@ -158,6 +158,9 @@ func TestFaultClientDoesNotReadOverREST(t *testing.T) {
 	}
 	t.Logf("%d records went before it stood still; cut off %v after that", sent, time.Since(stood))
 	h.one(t, "afterwards")
+	h.stored(t, "gp-1", 2)
+	h.stored(t, "school-1", 0) // it only asked whether they would do
+	h.whole(t)
 }
 
 func isTimeout(err error) bool {
@@ -200,6 +203,8 @@ func TestFaultClientStopsSending(t *testing.T) {
 	if took := time.Since(began); took < patience/2 || took > 5*patience {
 		t.Errorf("it was cut off after %v", took)
 	}
+	h.stored(t, "school-1", 1) // what was answered, and no half of a line
+	h.whole(t)
 }
 
 // The same over gRPC, where a receiver that takes nothing in is told so once it reads.
@@ -237,6 +242,8 @@ func TestFaultClientDoesNotReadOverGRPC(t *testing.T) {
 	if err := <-ended; !errors.Is(err, io.EOF) {
 		t.Errorf("sending ended with %v", err)
 	}
+	h.stored(t, "gp-1", 1)
+	h.whole(t)
 }
 
 // cutOff waits until the hub has let go of so many streams of a method, which it says in
