@@ -152,6 +152,25 @@ func checkPlots(t *testing.T, report *bench.Report) {
 	}
 }
 
+// TestAnImportHasAsManyRowsAsAreAskedFor.
+func TestAnImportHasAsManyRowsAsAreAskedFor(t *testing.T) {
+	t.Parallel()
+	o := tiny(t)
+	o.Children, o.ImportRows, o.Only = []int{100}, 321, []string{"import_vs_copy"}
+	report, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Sizes[0].Figures {
+		if f.Operations != 321 {
+			t.Errorf("%s is of %d rows", f.ID, f.Operations)
+		}
+	}
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // TestAnOpenLoopKeepsItsRate: no more calls are made than asked for.
 func TestAnOpenLoopKeepsItsRate(t *testing.T) {
 	t.Parallel()
@@ -239,6 +258,7 @@ func TestRunRefusesWhatWouldNotEnd(t *testing.T) {
 		"too long":          func(o *bench.Options) { o.Duration = time.Hour },
 		"too many callers":  func(o *bench.Options) { o.Concurrency = 1 << 20 },
 		"too fast":          func(o *bench.Options) { o.Rate = -1 },
+		"too long a file":   func(o *bench.Options) { o.ImportRows = 1_000_001 },
 		"no such figure":    func(o *bench.Options) { o.Only = []string{"speed"} },
 		"no hub":            func(o *bench.Options) { o.Hub = nil },
 	} {
