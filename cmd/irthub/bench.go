@@ -12,7 +12,7 @@ import (
 )
 
 type benchCommand struct {
-	Form        string        `arg:"" optional:"" enum:"quick,full,match,soak" default:"quick" help:"quick: 100 thousand children, under three minutes; full: 100 thousand and a million, half an hour; match: what matching costs, at both; soak: 20 minutes of mixed load, for memory and errors."`
+	Form        string        `arg:"" optional:"" enum:"quick,full,match,soak" default:"quick" help:"quick: 100 thousand children, under three minutes; full: 100 thousand and a million, half an hour; match: what matching costs, at both; soak: 20 minutes of mixed load, for memory, errors and what must be so afterwards (exit status 4 if it is not)."`
 	Children    []int         `placeholder:"N,…" help:"Sizes of the index to measure at, in place of those of the form."`
 	Concurrency int           `placeholder:"N" default:"256" help:"Calls under way at once (default: 256); submissions and searches have 64."`
 	Duration    time.Duration `placeholder:"TIME" help:"How long each side of a figure is measured, in place of the form's."`
@@ -83,13 +83,18 @@ func (c *benchCommand) Run(ctx context.Context, s streams) error {
 	if errors.Is(err, bench.ErrOptions) {
 		return usage(err)
 	}
-	if err != nil {
+	notWhole := errors.Is(err, bench.ErrNotWhole)
+	if err != nil && !notWhole {
 		return err
 	}
+	write := report.WriteTable
 	if c.JSON {
-		return report.WriteJSON(s.out)
+		write = report.WriteJSON
 	}
-	return report.WriteTable(s.out)
+	if written := write(s.out); written != nil || !notWhole {
+		return written
+	}
+	return status{err, exitNotWhole}
 }
 
 func (c *benchCommand) measure(ctx context.Context, o bench.Options) (benchReport, error) {

@@ -52,6 +52,8 @@ type Options struct {
 	Version string
 	// Progress is told, in words, what is being done; nil for nobody.
 	Progress func(string)
+
+	environment []string // of the hub, beside this program's
 }
 
 const (
