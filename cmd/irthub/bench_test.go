@@ -12,6 +12,7 @@ func TestBenchRefusesFlagsAtOnce(t *testing.T) {
 		"get_vs_pgx":           {"--only", "speed"},
 		"number of children":   {"--children", "1"},
 		"concurrency":          {"--concurrency", "-3"},
+		"1000000 rows":         {"--import-rows", "2000000"},
 		"duration":             {"--duration", "100h"},
 		"must be one of":       {"quickly"},
 		"irthub: --children":   {"--children", "many"},

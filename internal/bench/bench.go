@@ -45,10 +45,15 @@ type Options struct {
 	Rate int
 	// Only names the figures to take, by id; all if empty.
 	Only []string
+	// ImportRows is how many rows the file of import_vs_copy has, a million at most; a
+	// fifth as many as the index has children if zero.
+	ImportRows int
 	// Version of the hub, for the report.
 	Version string
 	// Progress is told, in words, what is being done; nil for nobody.
 	Progress func(string)
+
+	environment []string // of the hub, beside this program's
 }
 
 const (
@@ -85,6 +90,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("%w: the duration is from 10ms to %v", ErrOptions, durationAtMost)
 	case o.Rate < 0 || o.Rate > rateAtMost:
 		return o, fmt.Errorf("%w: the rate is from 1 to %d a second", ErrOptions, rateAtMost)
+	case o.ImportRows < 0 || o.ImportRows > importAtMost:
+		return o, fmt.Errorf("%w: an import is from 1 to %d rows", ErrOptions, importAtMost)
 	case len(o.Hub) == 0:
 		return o, fmt.Errorf("%w: no command to run a hub", ErrOptions)
 	}

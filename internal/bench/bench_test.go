@@ -20,6 +20,7 @@ import (
 	"irthub/internal/bench"
 	"irthub/internal/limits"
 	"irthub/internal/server"
+	"irthub/internal/webhooks"
 )
 
 // asHub in the environment makes the test binary the hub that is measured.
@@ -41,13 +42,14 @@ func serve(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	flags := map[string]string{}
-	for i := 0; i+1 < len(args); i += 2 {
+	for i := 0; i+1 < len(args); i++ {
 		flags[args[i]] = args[i+1]
 	}
 	return server.Run(ctx, server.Config{
 		AuditEach: slices.Contains(args, "--audit-each"),
 		Data:      flags["--data"], GRPCAddr: flags["--grpc-addr"], HTTPAddr: flags["--http-addr"], MetricsAddr: flags["--metrics-addr"],
-		Log: slog.New(slog.DiscardHandler),
+		Webhooks: webhooks.Options{AllowPrivate: slices.Contains(args, "--webhook-allow-private")},
+		Log:      slog.New(slog.DiscardHandler),
 		// As the bench asks: its readers read more than anyone may.
 		AccessLimits: map[irtv1.Role]limits.Limit{
 			irtv1.Role_ROLE_PRACTITIONER: most, irtv1.Role_ROLE_AGENCY_SYSTEM: most, irtv1.Role_ROLE_DATA_MANAGER: most,
@@ -152,6 +154,25 @@ func checkPlots(t *testing.T, report *bench.Report) {
 	}
 }
 
+// TestAnImportHasAsManyRowsAsAreAskedFor.
+func TestAnImportHasAsManyRowsAsAreAskedFor(t *testing.T) {
+	t.Parallel()
+	o := tiny(t)
+	o.Children, o.ImportRows, o.Only = []int{100}, 321, []string{"import_vs_copy"}
+	report, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Sizes[0].Figures {
+		if f.Operations != 321 {
+			t.Errorf("%s is of %d rows", f.ID, f.Operations)
+		}
+	}
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 // TestAnOpenLoopKeepsItsRate: no more calls are made than asked for.
 func TestAnOpenLoopKeepsItsRate(t *testing.T) {
 	t.Parallel()
@@ -239,6 +260,7 @@ func TestRunRefusesWhatWouldNotEnd(t *testing.T) {
 		"too long":          func(o *bench.Options) { o.Duration = time.Hour },
 		"too many callers":  func(o *bench.Options) { o.Concurrency = 1 << 20 },
 		"too fast":          func(o *bench.Options) { o.Rate = -1 },
+		"too long a file":   func(o *bench.Options) { o.ImportRows = 1_000_001 },
 		"no such figure":    func(o *bench.Options) { o.Only = []string{"speed"} },
 		"no hub":            func(o *bench.Options) { o.Hub = nil },
 	} {
@@ -263,20 +285,28 @@ func TestSoakCountsWhatItAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"GetChild", "GetChild over REST", "SearchChildren", "ListInvolvements", "SubmitChildRecord", "SubmitChildRecord refused"} {
-		c := report.Calls[name]
-		if c == nil || c.Done == 0 || c.P99 <= 0 {
+		if c := report.Calls[name]; c == nil || c.Done == 0 || c.P99 <= 0 {
 			t.Errorf("%s: %+v", name, c)
-			continue
 		}
+	}
+	for name, c := range report.Calls { // what is seldom asked may not be there in so short a time
 		if len(c.Errors) > 0 {
 			t.Errorf("%s failed: %v", name, c.Errors)
+		}
+	}
+	for _, c := range report.Checks {
+		if !c.Whole {
+			t.Error(c.Words)
 		}
 	}
 	if len(report.Samples) < 4 || report.Samples[0].Memory <= 0 || report.MemoryGrowth <= 0 || report.GoroutineGrowth <= 0 {
 		t.Errorf("samples: %+v", report.Samples)
 	}
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
 	var table bytes.Buffer
-	if err := report.WriteTable(&table); err != nil || !strings.Contains(table.String(), "goroutines") {
+	if err := report.WriteTable(&table); err != nil || !strings.Contains(table.String(), "goroutines") || !strings.Contains(table.String(), "access log verified: ") {
 		t.Errorf("table: %q, %v", table.String(), err)
 	}
 }

@@ -35,14 +35,14 @@ const (
 )
 
 // startHub runs a hub on the database in dir, and returns when it answers.
-func startHub(ctx context.Context, command []string, dir string, more ...string) (*hubProcess, error) {
-	args := append(slices.Clone(command[1:]),
+func startHub(ctx context.Context, o Options, dir string, more ...string) (*hubProcess, error) {
+	args := append(slices.Clone(o.Hub[1:]),
 		// Readers here read more than anyone may; what they read is counted all the same.
 		"--access-limit", "practitioner=9000000/9000000", "--access-limit", "agency-system=9000000/9000000", "--access-limit", "data-manager=9000000/9000000",
 		"--data", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--log-level", "warn")
 	args = append(args, more...)
-	h := &hubProcess{cmd: exec.Command(command[0], args...), exited: make(chan struct{})} //nolint:gosec // this program itself
-	h.cmd.Env = hubEnvironment()
+	h := &hubProcess{cmd: exec.Command(o.Hub[0], args...), exited: make(chan struct{})} //nolint:gosec // this program itself
+	h.cmd.Env = append(hubEnvironment(), o.environment...)
 	h.cmd.Stderr = &h.messages
 	h.cmd.SysProcAttr = hubAttributes()
 	out, err := h.cmd.StdoutPipe()

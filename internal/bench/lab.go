@@ -97,7 +97,7 @@ func (l *lab) start(ctx context.Context) (err error) {
 		return err
 	}
 	l.callers = newCallers(key)
-	if l.hub, err = startHub(ctx, l.o.Hub, l.dir); err != nil {
+	if l.hub, err = startHub(ctx, l.o, l.dir); err != nil {
 		return err
 	}
 	l.meter = meter{hubs: []int{l.hub.cmd.Process.Pid}, postmaster: postmasterOf(l.dir)}
@@ -122,7 +122,7 @@ func (l *lab) auditEach(ctx context.Context) (err error) {
 	if l.each != nil {
 		return nil
 	}
-	if l.each, err = startHub(ctx, l.o.Hub, l.dir, "--audit-each"); err != nil {
+	if l.each, err = startHub(ctx, l.o, l.dir, "--audit-each"); err != nil {
 		return err
 	}
 	l.meter.hubs = append(l.meter.hubs, l.each.cmd.Process.Pid)

@@ -4,28 +4,18 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-
-	irtv1 "irthub/gen/irt/v1"
 )
 
 const (
@@ -34,47 +24,23 @@ const (
 	soakWorkers = 32
 	// soakSamples is how often memory and goroutines are looked at in all.
 	soakSamples = 60
-	// soakRecords is how many records stay in use: they are submitted again and
+	// soakRecords is how many records at most are in use: they are submitted again and
 	// again, changed, so that the index does not grow while its history does.
-	soakRecords = 5000
+	soakRecords = 20_000
 	// pauseAfterError is how long a worker waits that was refused.
 	pauseAfterError = 10 * time.Millisecond
 )
 
-// SoakReport is what a soak came to.
-type SoakReport struct {
-	Run     Description       `json:"run"`
-	Seconds float64           `json:"seconds"`
-	Calls   map[string]*Calls `json:"calls"` // by what was asked
-	Samples []Sample          `json:"samples"`
-	// MemoryGrowth and GoroutineGrowth are the median of the last quarter of the
-	// samples by that of the second: about 1 where nothing leaks.
-	MemoryGrowth    float64 `json:"memory_growth"`
-	GoroutineGrowth float64 `json:"goroutine_growth"`
-}
+// ErrNotWhole is wrapped by the error of a soak after which something is not as it
+// must be. There is a report, too.
+var ErrNotWhole = errors.New("bench: after the soak something is not as it must be")
 
-// Calls are those of one kind.
-type Calls struct {
-	Done   int64            `json:"done"`
-	Errors map[string]int64 `json:"errors"` // by gRPC code; those that were asked for apart
-	P50    float64          `json:"p50_ms"`
-	P99    float64          `json:"p99_ms"`
-
-	latencies *hdrhistogram.Histogram
-}
-
-// Sample is the hub at one moment.
-type Sample struct {
-	Second     float64 `json:"second"`
-	Memory     float64 `json:"memory_mib"` // resident
-	Goroutines float64 `json:"goroutines"`
-}
-
-// Soak has a hub under mixed load for a time (20 minutes if Duration is zero):
-// reads over both doors, searches, new and changed records, records that are
-// refused, and watchers that come and go. It counts every error and goes on; it
-// fails only where the hub ends, or nothing can be measured. Ctrl-C ends it early,
-// with a report of what was.
+// Soak has a hub under mixed load for a time (20 minutes if Duration is zero): reads
+// over both doors, searches, timelines, exports, events, changed records one by one, in
+// streams and in files, records that are refused, concerns, involvements, webhooks, and
+// watchers that come and go. It counts every error and goes on; it fails only where the
+// hub ends, nothing can be measured, or a check at its end does (ErrNotWhole). Ctrl-C
+// ends it early, with a report of what was.
 func Soak(ctx context.Context, o Options) (_ *SoakReport, err error) {
 	lasts := cmp.Or(o.Duration, soakDefault)
 	if lasts > soakAtMost {
@@ -86,7 +52,13 @@ func Soak(ctx context.Context, o Options) (_ *SoakReport, err error) {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	o.Progress("starting a hub of its own")
-	o.Hub = append(slices.Clone(o.Hub), "--metrics-addr", "127.0.0.1:0")
+	hooks, err := listenForWebhooks(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("bench: listening for webhooks: %w", err)
+	}
+	defer func() { err = errors.Join(err, hooks.close()) }()
+	o.Hub = append(slices.Clone(o.Hub), "--metrics-addr", "127.0.0.1:0", "--webhook-allow-private")
+	o.environment = []string{"SSL_CERT_FILE=" + hooks.certificate}
 	l, err := open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("bench: starting a hub: %w", err)
@@ -95,19 +67,20 @@ func Soak(ctx context.Context, o Options) (_ *SoakReport, err error) {
 	if _, err := l.fill(ctx, o.Children[0]); err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: filling the index: %w", err), l.hub.lastWords())
 	}
-	s := &soak{l: l, report: &SoakReport{Run: l.describe(ctx), Calls: map[string]*Calls{}}}
-	for range soakRecords {
-		s.records = append(s.records, l.people.next().records[0])
+	s := &soak{l: l, hooks: hooks, report: &SoakReport{Run: l.describe(ctx), Calls: map[string]*Calls{}}}
+	if err := s.deal(ctx); err != nil {
+		return nil, err
 	}
 	if err := s.run(ctx, lasts); err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: soak: %w", err), l.hub.lastWords())
 	}
-	return s.report, nil
+	return s.report, s.check(ctx)
 }
 
 type soak struct {
-	l       *lab
-	records []*irtv1.ChildRecord
+	l      *lab
+	hooks  *hooks
+	askers []*asker
 
 	mu     sync.Mutex
 	report *SoakReport
@@ -120,6 +93,9 @@ func (s *soak) run(ctx context.Context, lasts time.Duration) error {
 		if operations[i], err = ask.begin(ctx, s); err != nil {
 			return err
 		}
+	}
+	if err := s.hooks.subscribe(ctx, s.l); err != nil {
+		return fmt.Errorf("subscribing webhooks: %w", err)
 	}
 	s.l.o.Progress(fmt.Sprintf("%v of mixed load", lasts))
 	// Not a deadline, which the hub would be told of: its calls would seem to fail.
@@ -142,43 +118,6 @@ func (s *soak) run(ctx context.Context, lasts time.Duration) error {
 	s.report.Seconds = time.Since(began).Seconds()
 	s.report.sum()
 	return err
-}
-
-// asks are what workers ask, each as often as its share of the sum.
-var asks = []struct {
-	name  string
-	share int
-	begin func(context.Context, *soak) (operation, error)
-}{
-	{"GetChild", 45, ofLab(getChild)},
-	{"GetChild over REST", 10, ofLab(getChildREST)},
-	{"SearchChildren", 10, ofLab(searchChildren)},
-	{"ListInvolvements", 15, ofLab(listInvolvements)},
-	{"SubmitChildRecord", 15, ofSoak((*soak).submit)},
-	{"SubmitChildRecord refused", 3, ofSoak((*soak).submitBad)},
-	{"Watch for a second", 2, ofSoak((*soak).watch)},
-}
-
-// ofLab asks what a figure is taken with.
-func ofLab(product func(context.Context, *lab) (operation, error)) func(context.Context, *soak) (operation, error) {
-	return func(ctx context.Context, s *soak) (operation, error) { return product(ctx, s.l) }
-}
-
-// ofSoak asks what only a soak does.
-func ofSoak(do func(*soak, context.Context, *asker) error) func(context.Context, *soak) (operation, error) {
-	return func(_ context.Context, s *soak) (operation, error) {
-		return func(worker int) func(context.Context) error {
-			a := &asker{Rand: chance(worker), worker: worker}
-			return func(ctx context.Context) error { return do(s, ctx, a) }
-		}, nil
-	}
-}
-
-// asker is one worker.
-type asker struct {
-	*rand.Rand
-
-	worker int
 }
 
 // work asks, each thing as often as its share, until ctx ends.
@@ -221,57 +160,6 @@ func (s *soak) count(name string, took time.Duration, err error) {
 	if err != nil {
 		c.Errors[status.Code(err).String()]++
 	}
-}
-
-// submit sends a record of those in use, moved to another house.
-func (s *soak) submit(ctx context.Context, a *asker) error {
-	r := s.records[a.IntN(len(s.records))]
-	changed := &irtv1.ChildRecord{
-		Name: r.GetName(), GivenName: r.GetGivenName(), FamilyName: r.GetFamilyName(), DateOfBirth: r.GetDateOfBirth(), Sex: r.GetSex(),
-		NhsNumber: r.GetNhsNumber(), Upn: r.GetUpn(), Postcode: r.GetPostcode(),
-		AddressLines: []string{strconv.Itoa(1+a.IntN(200)) + " Station Road", "Norwich"},
-	}
-	return s.send(ctx, a, changed)
-}
-
-// submitBad sends a record that must be refused.
-func (s *soak) submitBad(ctx context.Context, a *asker) error {
-	r := s.records[a.IntN(len(s.records))]
-	err := s.send(ctx, a, &irtv1.ChildRecord{Name: r.GetName(), GivenName: r.GetGivenName(), DateOfBirth: "2014-02-30"})
-	switch status.Code(err) {
-	case codes.InvalidArgument:
-		return nil
-	case codes.OK:
-		return errors.New("a record with a day that does not exist was accepted")
-	}
-	return err
-}
-
-func (s *soak) send(ctx context.Context, a *asker, r *irtv1.ChildRecord) error {
-	ctx, err := s.l.callers.as(ctx, agencyOf(r), irtv1.Role_ROLE_AGENCY_SYSTEM)
-	if err != nil {
-		return err
-	}
-	_, err = irtv1.NewChildServiceClient(s.l.conn(a.worker)).SubmitChildRecord(ctx, &irtv1.SubmitChildRecordRequest{ChildRecord: r})
-	return err
-}
-
-// watch takes in a second of events and goes.
-func (s *soak) watch(ctx context.Context, a *asker) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	md, err := s.l.callers.reader(a.worker)
-	if err != nil {
-		return err
-	}
-	stream, err := irtv1.NewEventServiceClient(s.l.conn(a.worker)).Watch(metadata.NewOutgoingContext(ctx, md), &irtv1.WatchRequest{})
-	for err == nil {
-		_, err = stream.Recv()
-	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // sample looks at the hub every so often.
@@ -325,66 +213,4 @@ func (h *hubProcess) sample(ctx context.Context, web *http.Client) (one Sample, 
 		return one, errors.New("the hub's metrics have no go_goroutines")
 	}
 	return one, nil
-}
-
-func (r *SoakReport) sum() {
-	for _, c := range r.Calls {
-		c.P50 = float64(c.latencies.ValueAtQuantile(50)) / 1000
-		c.P99 = float64(c.latencies.ValueAtQuantile(99)) / 1000
-	}
-	quarter := len(r.Samples) / 4
-	if quarter == 0 {
-		return
-	}
-	second, last := r.Samples[quarter:2*quarter], r.Samples[len(r.Samples)-quarter:]
-	grown := func(of func(Sample) float64) float64 { return median(last, of) / median(second, of) }
-	r.MemoryGrowth = grown(func(s Sample) float64 { return s.Memory })
-	r.GoroutineGrowth = grown(func(s Sample) float64 { return s.Goroutines })
-}
-
-func median(samples []Sample, of func(Sample) float64) float64 {
-	values := make([]float64, len(samples))
-	for i, s := range samples {
-		values[i] = of(s)
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
-}
-
-// WriteJSON writes the report as one object.
-func (r *SoakReport) WriteJSON(w io.Writer) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(r)
-}
-
-// WriteTable writes the report for people.
-func (r *SoakReport) WriteTable(w io.Writer) error {
-	if _, err := fmt.Fprint(w, r.Run.words()); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "\n%.0f s of mixed load, %d callers\n", r.Seconds, soakWorkers)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "asked\tcalls\ta second\tp50 ms\tp99 ms\terrors\t")
-	for _, ask := range asks {
-		c := r.Calls[ask.name]
-		if c == nil {
-			continue
-		}
-		var errs []string
-		for _, code := range slices.Sorted(maps.Keys(c.Errors)) {
-			errs = append(errs, fmt.Sprintf("%d %s", c.Errors[code], code))
-		}
-		fmt.Fprintf(t, "%s\t%d\t%.1f\t%.1f\t%.1f\t%s\t\n", ask.name, c.Done, float64(c.Done)/r.Seconds, c.P50, c.P99, cmp.Or(strings.Join(errs, ", "), "none"))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if len(r.Samples) == 0 {
-		return nil
-	}
-	first, last := r.Samples[0], r.Samples[len(r.Samples)-1]
-	_, err := fmt.Fprintf(w, "memory %.0f MiB at first, %.0f at last (last quarter by second: %.2f); goroutines %.0f, %.0f (%.2f)\n",
-		first.Memory, last.Memory, r.MemoryGrowth, first.Goroutines, last.Goroutines, r.GoroutineGrowth)
-	return err
 }
