@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -92,6 +93,7 @@ type Service struct {
 	findings     Findings
 	tokens       *rpc.PageTokens
 	log          *slog.Logger
+	maxFile      int64
 
 	stop  context.CancelFunc
 	swept chan struct{} // closed when sweep has ended
@@ -112,6 +114,8 @@ type Options struct {
 	Findings     Findings
 	Tokens       *rpc.PageTokens
 	Log          *slog.Logger
+	// MaxFile bounds a file, in bytes; 1 GiB if zero.
+	MaxFile int64
 }
 
 // New makes the service, which looks after interrupted imports until Close.
@@ -120,7 +124,8 @@ func New(o Options) *Service {
 	s := &Service{
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
 		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, consents: o.Consents, services: o.Services,
-		accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
+		accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log,
+		maxFile: cmp.Or(o.MaxFile, maxFile), stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.swept)
@@ -232,7 +237,7 @@ func (s *Service) run(
 	defer stop(nil)
 	j.stop = stop
 	go j.live(running)
-	file := receive(running, stream)
+	file := receive(running, stream, s.maxFile)
 	err := s.readAll(running, j, file, read)
 	return j.end(ctx, context.Cause(running), err)
 }

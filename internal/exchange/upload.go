@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/exchange/textfile"
@@ -33,6 +34,7 @@ type upload struct {
 	chunk []byte
 	err   error // the end, which is told as often as it is asked for
 	total int64
+	most  int64     // of total
 	sum   hash.Hash // of all that was read
 }
 
@@ -44,7 +46,7 @@ type part struct {
 
 // receive reads the chunks of a stream for as long as ctx lasts. The stream ends
 // when its handler returns, and with it what is started here.
-func receive(ctx context.Context, stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]) *upload {
+func receive(ctx context.Context, stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import], most int64) *upload {
 	parts := make(chan part)
 	go func() {
 		for {
@@ -68,7 +70,7 @@ func receive(ctx context.Context, stream grpc.ClientStreamingServer[irtv1.Create
 			}
 		}
 	}()
-	return &upload{ctx: ctx, parts: parts, sum: sha256.New()}
+	return &upload{ctx: ctx, parts: parts, most: most, sum: sha256.New()}
 }
 
 // Read implements io.Reader.
@@ -92,7 +94,7 @@ func (u *upload) next() {
 	case <-u.ctx.Done():
 		u.err = u.ctx.Err()
 	}
-	if u.total += int64(len(u.chunk)); u.total > maxFile {
+	if u.total += int64(len(u.chunk)); u.total > u.most {
 		u.err = tooMuch("The file has more than 1 GiB")
 	}
 	_, _ = u.sum.Write(u.chunk) // never fails
@@ -104,8 +106,15 @@ func tooMuch(what string) error {
 		what+". The rows before that went in; send the rest as a file of its own.")
 }
 
-// fileError puts what is wrong with a file as a whole into the words of the API.
+// fileError puts what is wrong with a file as a whole into the words of the API. What
+// the upload ended with is in them already, under what its readers have put around it.
 func fileError(err error) error {
+	if known, ok := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err); ok {
+		return known
+	}
 	var f *textfile.FormatError
 	if !errors.As(err, &f) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("exchange: reading the file: %w", err)

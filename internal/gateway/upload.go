@@ -22,8 +22,6 @@ import (
 )
 
 const (
-	// maxUpload bounds a file, in bytes.
-	maxUpload = 1 << 30
 	// uploadChunk is how much of a file travels in one message. One chunk at a time
 	// is in memory.
 	uploadChunk = 256 << 10
@@ -122,19 +120,17 @@ func importFormat(name string) (irtv1.ImportFormat, bool) {
 }
 
 // sendFile sends the file in chunks. io.EOF means that the service has ended the
-// call early.
+// call early. The service alone says how large a file may be, so that it has failed
+// for that reason whichever way it came.
 func (g *Gateway) sendFile(stream grpc.ClientStreamingClient[irtv1.CreateImportRequest, irtv1.Import], w http.ResponseWriter, r *http.Request) error {
 	body := &steadyReader{Reader: r.Body, rc: http.NewResponseController(w), patience: g.options.Patience}
 	file, err := fileOf(body, r.Header)
 	if err != nil {
 		return err
 	}
-	for sent := 0; ; {
+	for {
 		chunk := make([]byte, uploadChunk) // the message is handed over, so each needs its own
 		n, err := fill(chunk, file)
-		if sent += n; sent > maxUpload {
-			return rpc.TooLarge(sent, maxUpload)
-		}
 		if n > 0 {
 			part := &irtv1.CreateImportRequest_Chunk{Chunk: chunk[:n]}
 			if err := stream.Send(&irtv1.CreateImportRequest{Part: part}); err != nil {
