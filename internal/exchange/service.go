@@ -94,6 +94,7 @@ type Service struct {
 	tokens       *rpc.PageTokens
 	log          *slog.Logger
 	maxFile      int64
+	patience     time.Duration
 
 	stop  context.CancelFunc
 	swept chan struct{} // closed when sweep has ended
@@ -116,6 +117,8 @@ type Options struct {
 	Log          *slog.Logger
 	// MaxFile bounds a file, in bytes; 1 GiB if zero.
 	MaxFile int64
+	// Patience is how long the sender of a file may send nothing; rpc.Patience if zero.
+	Patience time.Duration
 }
 
 // New makes the service, which looks after interrupted imports until Close.
@@ -125,7 +128,7 @@ func New(o Options) *Service {
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
 		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, consents: o.Consents, services: o.Services,
 		accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log,
-		maxFile: cmp.Or(o.MaxFile, maxFile), stop: stop, swept: make(chan struct{}),
+		maxFile: cmp.Or(o.MaxFile, maxFile), patience: cmp.Or(o.Patience, rpc.Patience), stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.swept)
@@ -237,7 +240,7 @@ func (s *Service) run(
 	defer stop(nil)
 	j.stop = stop
 	go j.live(running)
-	file := receive(running, stream, s.maxFile)
+	file := s.receive(running, stream, j.state.GetName())
 	err := s.readAll(running, j, file, read)
 	return j.end(ctx, context.Cause(running), err)
 }

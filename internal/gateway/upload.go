@@ -25,6 +25,9 @@ const (
 	// uploadChunk is how much of a file travels in one message. One chunk at a time
 	// is in memory.
 	uploadChunk = 256 << 10
+	// sendAfter is after how long a chunk goes on its way that is not full: the service
+	// ends an upload of which nothing comes, and is to see that a slow one moves.
+	sendAfter = time.Second
 	// maxFormField bounds what comes before the file in a form, in bytes.
 	maxFormField = 64 << 10
 )
@@ -147,10 +150,10 @@ func (g *Gateway) sendFile(stream grpc.ClientStreamingClient[irtv1.CreateImportR
 	}
 }
 
-// fill reads until the buffer is full. io.EOF is the file's own end; unlike
+// fill reads until the buffer is full, or for as long as sendAfter. io.EOF is the file's own end; unlike
 // io.ReadFull it keeps that apart from an upload that broke off.
 func fill(buf []byte, r io.Reader) (n int, err error) {
-	for n < len(buf) && err == nil {
+	for began := time.Now(); n < len(buf) && err == nil && (n == 0 || time.Since(began) < sendAfter); {
 		var more int
 		more, err = r.Read(buf[n:])
 		n += more

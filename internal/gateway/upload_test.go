@@ -173,6 +173,48 @@ func TestUploadBrokenForm(t *testing.T) {
 	}
 }
 
+// What comes slowly goes on as it comes, so that the service sees that it moves.
+func TestUploadSlowly(t *testing.T) {
+	t.Parallel()
+	first := make(chan struct{})
+	h := start(t, &services{createImport: func(s importStream) error {
+		for n := 0; ; n++ {
+			if _, err := s.Recv(); err != nil {
+				return s.SendAndClose(&irtv1.Import{})
+			}
+			if n == 1 {
+				close(first)
+			}
+		}
+	}})
+	body, w := io.Pipe()
+	go func() {
+		defer w.Close()
+		for {
+			select {
+			case <-first:
+				return
+			case <-time.After(100 * time.Millisecond):
+				_, _ = io.WriteString(w, "a")
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	answered := make(chan answer, 1)
+	go func() {
+		answered <- h.send(t, "POST", "/v1/agencies/a/imports?format=school-cohort", body, "Content-Type", "text/csv")
+	}()
+	select {
+	case a := <-answered:
+		if a.status != http.StatusOK {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing goes on before a chunk is full")
+	}
+}
+
 // How large a file may be is the service's to say: it hears of all that it asks for, and
 // the caller of its answer.
 func TestFaultUploadOverItsBound(t *testing.T) {
