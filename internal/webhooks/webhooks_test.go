@@ -196,6 +196,9 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatalf("%v, %v", replayed, err)
 	}
 	h.eventually("both arrive", func() bool { return len(g.received()) == 2*webhooks.Attempts+2 })
+	if etag := h.get(sub.GetName()).GetEtag(); etag != sub.GetEtag() {
+		t.Errorf("the etag was %s and is %s, though nothing was set", sub.GetEtag(), etag)
+	}
 	if left := h.deadLetters(sub.GetName()); len(left) > 0 {
 		t.Errorf("dead letters are left: %v", left)
 	}
