@@ -47,7 +47,7 @@ func (f *failing) CreateImport(stream grpc.ClientStreamingServer[irtv1.CreateImp
 }
 
 func (f *failing) GetImport(context.Context, *irtv1.GetImportRequest) (*irtv1.Import, error) {
-	return &irtv1.Import{Name: failingImport, AcknowledgedRow: int32(f.calls)}, nil //nolint:gosec // few
+	return &irtv1.Import{Name: failingImport, AcknowledgedRow: int32(f.calls)}, nil
 }
 
 // importInto imports a file into a hub, without long waits.
