@@ -250,13 +250,9 @@ func (f *importFlags) run(ctx context.Context, s streams, format irtv1.ImportFor
 	defer conn.Close()
 	client := irtv1.NewImportServiceClient(conn)
 	header := &irtv1.ImportHeader{Parent: "agencies/" + f.Agency, Format: format, ValidateOnly: f.DryRun, Import: f.Resume}
-	done, err := f.send(ctx, s, client, header)
+	done, err := f.send(ctx, s, client, header, firstWait)
 	if err != nil {
-		told := failure("importing "+f.File, err)
-		if header.GetImport() != "" && (passes(err) || ctx.Err() != nil) {
-			told = fmt.Errorf("%w\nTo go on with it, add --resume %s", told, header.GetImport())
-		}
-		return told
+		return f.brokenOff(ctx, header.GetImport(), err)
 	}
 	rejectsFile, err := f.writeRejects(ctx, client, done, format)
 	if err != nil {

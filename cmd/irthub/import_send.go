@@ -28,8 +28,11 @@ const (
 
 // send sends the file until its last row is durable. When the hub or the way to it
 // breaks off, it waits and goes on from what is acknowledged; nothing is sent twice
-// into the index.
-func (f *importFlags) send(ctx context.Context, s streams, client irtv1.ImportServiceClient, header *irtv1.ImportHeader) (*irtv1.Import, error) {
+// into the index. Faults of the hub it goes by patience times in all, however far it
+// comes: a hub that fails at every other row must not be driven through the file.
+func (f *importFlags) send(
+	ctx context.Context, s streams, client irtv1.ImportServiceClient, header *irtv1.ImportHeader, pause time.Duration,
+) (*irtv1.Import, error) {
 	file, size, err := f.open()
 	if err != nil {
 		return nil, err
@@ -38,10 +41,10 @@ func (f *importFlags) send(ctx context.Context, s streams, client irtv1.ImportSe
 	header.Size = max(size, 0)
 	bar := newBytesBar(s.err, size)
 	defer bar.end()
-	wait, acknowledged := firstWait, int32(0)
+	wait, acknowledged, faults := pause, int32(0), 0
 	for tries := 0; ; tries++ {
 		done, err := uploadOnce(ctx, client, header, file, bar)
-		if err == nil || !passes(err) || header.GetImport() == "" || tries >= patience {
+		if err == nil || !passes(err) || header.GetImport() == "" || max(tries, faults) >= patience {
 			return done, err
 		}
 		again, ok := file.(io.Seeker)
@@ -56,22 +59,14 @@ func (f *importFlags) send(ctx context.Context, s streams, client irtv1.ImportSe
 			return nil, fmt.Errorf("reading the file again: %w", err)
 		}
 		bar.reset()
+		if grpcstatus.Code(err) == codes.Internal {
+			faults++
+		}
 		wait = min(2*wait, longestWait)
 		if got := f.acknowledged(ctx, client, header.GetImport()); got > acknowledged {
-			wait, acknowledged, tries = firstWait, got, 0
+			wait, acknowledged, tries = pause, got, 0
 		}
 	}
-}
-
-// passes tells an error that is over sooner or later.
-func passes(err error) bool {
-	switch grpcstatus.Code(err) {
-	case codes.Unavailable:
-		return true
-	case codes.Aborted, codes.ResourceExhausted:
-		return hasReason(err, irtv1.ErrorReason_ERROR_REASON_IMPORT_RUNNING) || hasReason(err, irtv1.ErrorReason_ERROR_REASON_OVERLOADED)
-	}
-	return false
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,7 +30,7 @@ func (c chunks) Recv() (*irtv1.CreateImportRequest, error) {
 
 func TestFileIsBounded(t *testing.T) {
 	t.Parallel()
-	n, err := io.CopyBuffer(onlyWriter{io.Discard}, receive(t.Context(), chunks{chunk: make([]byte, 1<<20)}), make([]byte, 1<<20))
+	n, err := io.CopyBuffer(onlyWriter{io.Discard}, (&Service{maxFile: maxFile, patience: time.Minute}).receive(t.Context(), chunks{chunk: make([]byte, 1<<20)}, ""), make([]byte, 1<<20))
 	if n != maxFile || status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("%d bytes were read, error %v", n, err)
 	}

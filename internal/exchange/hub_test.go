@@ -50,6 +50,12 @@ type hub struct {
 
 func newHub(t testing.TB) *hub {
 	t.Helper()
+	return newHubWith(t, exchange.Options{})
+}
+
+// newHubWith is newHub with bounds of its own.
+func newHubWith(t testing.TB, o exchange.Options) *hub {
+	t.Helper()
 	pool := pgtest.New(t)
 	register(t, pool)
 	directory, err := agencies.NewDirectory(t.Context(), pool, slog.New(slog.DiscardHandler))
@@ -71,10 +77,10 @@ func newHub(t testing.TB) *hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := exchange.New(exchange.Options{
-		Pool: pool, Directory: directory, Records: records, Involvements: involved, Concerns: worried, Referrals: referred, Plans: planned,
-		Consents: agreed, Services: agencies.New(pool, directory, tokens, writer), Tokens: tokens, Accesses: accesses.New(pool, directory, tokens, keys), Log: slog.New(slog.DiscardHandler),
-	})
+	o.Pool, o.Directory, o.Tokens, o.Log = pool, directory, tokens, slog.New(slog.DiscardHandler)
+	o.Records, o.Involvements, o.Concerns, o.Referrals, o.Plans, o.Consents = records, involved, worried, referred, planned, agreed
+	o.Services, o.Accesses = agencies.New(pool, directory, tokens, writer), accesses.New(pool, directory, tokens, keys)
+	service := exchange.New(o)
 	server := grpc.NewServer(append(rpc.ServerOptions(),
 		grpc.ChainUnaryInterceptor(callerUnary, audit.UnaryInterceptor(writer), identity.AuthoriseUnary, rpc.UnaryValidate),
 		grpc.ChainStreamInterceptor(callerStream, audit.StreamInterceptor(writer), identity.AuthoriseStream, rpc.StreamValidate))...)

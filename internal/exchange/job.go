@@ -39,6 +39,8 @@ const (
 	maxKeptRow = 64 << 10
 	// keepRows is for how long they are kept: a working week to correct them in.
 	keepRows = 7 * 24 * time.Hour
+	// keepImports is for how long an import itself is kept after it ended or broke off.
+	keepImports = 90 * 24 * time.Hour
 )
 
 // job is one import on its way: what has been counted, and what of that has been

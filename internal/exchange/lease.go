@@ -18,7 +18,7 @@ const (
 	// beatEvery is how often a run gives one.
 	beatEvery = leaseTime / 4
 	// sweepEvery is how often what nobody has asked for is looked for: imports whose
-	// runner has gone, and rejected rows whose time is over.
+	// runner has gone, and rejected rows and imports whose time is over.
 	sweepEvery = time.Minute
 )
 
@@ -65,7 +65,8 @@ func (s *Service) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOnce marks imports whose runner has gone, and forgets rejected rows.
+// sweepOnce marks imports whose runner has gone, and forgets rejected rows and
+// imports whose time is over.
 func (s *Service) sweepOnce(ctx context.Context) error {
-	return errors.Join(interruptAbandoned(ctx, s.pool), forgetRejectedRows(ctx, s.pool))
+	return errors.Join(interruptAbandoned(ctx, s.pool), forgetRejectedRows(ctx, s.pool), forgetImports(ctx, s.pool))
 }

@@ -84,6 +84,20 @@ func forgetRejectedRows(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
+// forgetImports deletes imports that ended long ago, and what is kept of them. Whoever
+// sends such a file again begins anew, and nothing goes in twice.
+func forgetImports(ctx context.Context, pool *pgxpool.Pool) error {
+	_, err := pool.Exec(ctx, `WITH gone AS (
+			DELETE FROM imports WHERE state <> 1 AND update_time < now() - $1::interval RETURNING import_id
+		), contents AS (
+			DELETE FROM import_rejected_rows k USING gone WHERE k.import_id = gone.import_id
+		) DELETE FROM import_rejects r USING gone WHERE r.import_id = gone.import_id`, keepImports)
+	if err != nil {
+		return fmt.Errorf("exchange: forgetting imports: %w", err)
+	}
+	return nil
+}
+
 // listRejects returns at most limit rejects after a place in the list.
 func listRejects(ctx context.Context, pool *pgxpool.Pool, id uuid.UUID, after int64, limit int) ([]*irtv1.ImportReject, error) {
 	rows, err := pool.Query(ctx,

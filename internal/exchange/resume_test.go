@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/exchange"
 )
 
 // breakOff sends the beginning of a file and goes away once so many records are
@@ -149,6 +150,26 @@ func TestFaultImportOfAHubThatIsGone(t *testing.T) {
 	wantCode(t, "the first run", err, codes.Aborted)
 	if i := h.get(resumed.GetImport()); i.GetRows() != 2 || i.GetState() != irtv1.ImportState_IMPORT_STATE_SUCCEEDED {
 		t.Errorf("the first run has changed it to %v", i)
+	}
+}
+
+// A file over its bound has failed, and what was acknowledged by then stays.
+func TestFileOverItsBound(t *testing.T) {
+	t.Parallel()
+	h := newHubWith(t, exchange.Options{MaxFile: 100_000})
+	lines := []string{header}
+	for i := range 5000 {
+		lines = append(lines, manyChildren(i))
+	}
+	_, err := h.upload(h.header(cohort), file(lines...))
+	wantCode(t, "a file over its bound", err, codes.ResourceExhausted)
+	list, err := h.imports.ListImports(h.ctx(), &irtv1.ListImportsRequest{Parent: "agencies/-"})
+	if err != nil || len(list.GetImports()) != 1 {
+		t.Fatalf("listed: %v, %v", list, err)
+	}
+	if i := list.GetImports()[0]; i.GetState() != irtv1.ImportState_IMPORT_STATE_FAILED ||
+		!strings.HasPrefix(i.GetFailure(), "The file has more than 1 GiB.") || i.GetAccepted() == 0 || i.GetAccepted() != i.GetAcknowledgedRow()-1 {
+		t.Errorf("it is %v", i)
 	}
 }
 

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -93,6 +94,8 @@ type Service struct {
 	findings     Findings
 	tokens       *rpc.PageTokens
 	log          *slog.Logger
+	maxFile      int64
+	patience     time.Duration
 
 	remembered atomic.Int64 // rows that files being taken in have claims of
 
@@ -115,6 +118,10 @@ type Options struct {
 	Findings     Findings
 	Tokens       *rpc.PageTokens
 	Log          *slog.Logger
+	// MaxFile bounds a file, in bytes; 1 GiB if zero.
+	MaxFile int64
+	// Patience is how long the sender of a file may send nothing; rpc.Patience if zero.
+	Patience time.Duration
 }
 
 // New makes the service, which looks after interrupted imports until Close.
@@ -123,7 +130,8 @@ func New(o Options) *Service {
 	s := &Service{
 		pool: o.Pool, directory: o.Directory, records: o.Records, involvements: o.Involvements,
 		concerns: o.Concerns, referrals: o.Referrals, plans: o.Plans, consents: o.Consents, services: o.Services,
-		accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log, stop: stop, swept: make(chan struct{}),
+		accesses: o.Accesses, findings: o.Findings, tokens: o.Tokens, log: o.Log,
+		maxFile: cmp.Or(o.MaxFile, maxFile), patience: cmp.Or(o.Patience, rpc.Patience), stop: stop, swept: make(chan struct{}),
 	}
 	go func() {
 		defer close(s.swept)
@@ -235,7 +243,7 @@ func (s *Service) run(
 	defer stop(nil)
 	j.stop = stop
 	go j.live(running)
-	file := receive(running, stream)
+	file := s.receive(running, stream, j.state.GetName())
 	err := s.readAll(running, j, file, read)
 	return j.end(ctx, context.Cause(running), err)
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/exchange/textfile"
@@ -28,12 +30,15 @@ const (
 // upload is the file on its way, as a reader. Two chunks at a time are in memory:
 // the one being read and the one that has come after it.
 type upload struct {
-	ctx   context.Context //nolint:containedctx // of the import, which may end while the sender says nothing
-	parts <-chan part
-	chunk []byte
-	err   error // the end, which is told as often as it is asked for
-	total int64
-	sum   hash.Hash // of all that was read
+	ctx      context.Context //nolint:containedctx // of the import, which may end while the sender says nothing
+	parts    <-chan part
+	chunk    []byte
+	err      error // the end, which is told as often as it is asked for
+	total    int64
+	most     int64 // of total
+	still    error // why it ends where no message comes for as long as patience
+	patience time.Duration
+	sum      hash.Hash // of all that was read
 }
 
 // part is what the stream gave: a chunk, or why there are no more.
@@ -42,9 +47,9 @@ type part struct {
 	err   error
 }
 
-// receive reads the chunks of a stream for as long as ctx lasts. The stream ends
-// when its handler returns, and with it what is started here.
-func receive(ctx context.Context, stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]) *upload {
+// receive reads the chunks of the stream of an import for as long as ctx lasts. The
+// stream ends when its handler returns, and with it what is started here.
+func (s *Service) receive(ctx context.Context, stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import], name string) *upload {
 	parts := make(chan part)
 	go func() {
 		for {
@@ -68,7 +73,7 @@ func receive(ctx context.Context, stream grpc.ClientStreamingServer[irtv1.Create
 			}
 		}
 	}()
-	return &upload{ctx: ctx, parts: parts, sum: sha256.New()}
+	return &upload{ctx: ctx, parts: parts, most: s.maxFile, still: errStill(name), patience: s.patience, sum: sha256.New()}
 }
 
 // Read implements io.Reader.
@@ -84,18 +89,31 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next waits for the next chunk.
+// next waits for the next chunk, and for no longer than patience. It is called when the
+// hub has taken in what came before: while it is busy with that, no time counts against
+// a sender who is held up by it.
 func (u *upload) next() {
+	late := time.NewTimer(u.patience)
+	defer late.Stop()
 	select {
 	case p := <-u.parts:
 		u.chunk, u.err = p.chunk, p.err
+	case <-late.C:
+		u.err = u.still
 	case <-u.ctx.Done():
 		u.err = u.ctx.Err()
 	}
-	if u.total += int64(len(u.chunk)); u.total > maxFile {
+	if u.total += int64(len(u.chunk)); u.total > u.most {
 		u.err = tooMuch("The file has more than 1 GiB")
 	}
 	_, _ = u.sum.Write(u.chunk) // never fails
+}
+
+// errStill says that the sender of an import sends nothing. That is not for the file to
+// answer for: the import is interrupted, and can go on.
+func errStill(name string) error {
+	return rpc.Error(codes.DeadlineExceeded, irtv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED,
+		"Nothing more of the file came for too long. What was acknowledged is in; send the same file again under the import's name, "+name+", for the rest.")
 }
 
 // tooMuch says that a bound was met on the way.
@@ -104,8 +122,15 @@ func tooMuch(what string) error {
 		what+". The rows before that went in; send the rest as a file of its own.")
 }
 
-// fileError puts what is wrong with a file as a whole into the words of the API.
+// fileError puts what is wrong with a file as a whole into the words of the API. What
+// the upload ended with is in them already, under what its readers have put around it.
 func fileError(err error) error {
+	if known, ok := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err); ok {
+		return known
+	}
 	var f *textfile.FormatError
 	if !errors.As(err, &f) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("exchange: reading the file: %w", err)

@@ -22,11 +22,12 @@ import (
 )
 
 const (
-	// maxUpload bounds a file, in bytes.
-	maxUpload = 1 << 30
 	// uploadChunk is how much of a file travels in one message. One chunk at a time
 	// is in memory.
 	uploadChunk = 256 << 10
+	// sendAfter is after how long a chunk goes on its way that is not full: the service
+	// ends an upload of which nothing comes, and is to see that a slow one moves.
+	sendAfter = time.Second
 	// maxFormField bounds what comes before the file in a form, in bytes.
 	maxFormField = 64 << 10
 )
@@ -122,19 +123,17 @@ func importFormat(name string) (irtv1.ImportFormat, bool) {
 }
 
 // sendFile sends the file in chunks. io.EOF means that the service has ended the
-// call early.
+// call early. The service alone says how large a file may be, so that it has failed
+// for that reason whichever way it came.
 func (g *Gateway) sendFile(stream grpc.ClientStreamingClient[irtv1.CreateImportRequest, irtv1.Import], w http.ResponseWriter, r *http.Request) error {
 	body := &steadyReader{Reader: r.Body, rc: http.NewResponseController(w), patience: g.options.Patience}
 	file, err := fileOf(body, r.Header)
 	if err != nil {
 		return err
 	}
-	for sent := 0; ; {
+	for {
 		chunk := make([]byte, uploadChunk) // the message is handed over, so each needs its own
 		n, err := fill(chunk, file)
-		if sent += n; sent > maxUpload {
-			return rpc.TooLarge(sent, maxUpload)
-		}
 		if n > 0 {
 			part := &irtv1.CreateImportRequest_Chunk{Chunk: chunk[:n]}
 			if err := stream.Send(&irtv1.CreateImportRequest{Part: part}); err != nil {
@@ -151,10 +150,10 @@ func (g *Gateway) sendFile(stream grpc.ClientStreamingClient[irtv1.CreateImportR
 	}
 }
 
-// fill reads until the buffer is full. io.EOF is the file's own end; unlike
+// fill reads until the buffer is full, or for as long as sendAfter. io.EOF is the file's own end; unlike
 // io.ReadFull it keeps that apart from an upload that broke off.
 func fill(buf []byte, r io.Reader) (n int, err error) {
-	for n < len(buf) && err == nil {
+	for began := time.Now(); n < len(buf) && err == nil && (n == 0 || time.Since(began) < sendAfter); {
 		var more int
 		more, err = r.Read(buf[n:])
 		n += more

@@ -7,6 +7,8 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
+	"irthub/internal/rpc"
 )
 
 type importStream = grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]
@@ -167,6 +170,77 @@ func TestUploadBrokenForm(t *testing.T) {
 	}
 	if err := <-ended; status.Code(err) != codes.Canceled {
 		t.Errorf("the service saw %v, want CANCELLED", err)
+	}
+}
+
+// What comes slowly goes on as it comes, so that the service sees that it moves.
+func TestUploadSlowly(t *testing.T) {
+	t.Parallel()
+	first := make(chan struct{})
+	h := start(t, &services{createImport: func(s importStream) error {
+		for n := 0; ; n++ {
+			if _, err := s.Recv(); err != nil {
+				return s.SendAndClose(&irtv1.Import{})
+			}
+			if n == 1 {
+				close(first)
+			}
+		}
+	}})
+	body, w := io.Pipe()
+	go func() {
+		defer w.Close()
+		for {
+			select {
+			case <-first:
+				return
+			case <-time.After(100 * time.Millisecond):
+				_, _ = io.WriteString(w, "a")
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	answered := make(chan answer, 1)
+	go func() {
+		answered <- h.send(t, "POST", "/v1/agencies/a/imports?format=school-cohort", body, "Content-Type", "text/csv")
+	}()
+	select {
+	case a := <-answered:
+		if a.status != http.StatusOK {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing goes on before a chunk is full")
+	}
+}
+
+// How large a file may be is the service's to say: it hears of all that it asks for, and
+// the caller of its answer.
+func TestFaultUploadOverItsBound(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("IRTHUB_FAULTS") != "all" {
+		t.Skip("a GiB takes a while")
+	}
+	const bound = 1 << 30
+	h := start(t, &services{createImport: func(s importStream) error {
+		for total := 0; ; {
+			part, err := s.Recv()
+			if err != nil {
+				return err
+			}
+			if total += len(part.GetChunk()); total > bound {
+				return rpc.Error(codes.ResourceExhausted, irtv1.ErrorReason_ERROR_REASON_TOO_LARGE, "the service's bound")
+			}
+		}
+	}})
+	zeros := io.LimitReader(readerFunc(func(p []byte) (int, error) { return len(p), nil }), 2*bound)
+	r := httptest.NewRequest(http.MethodPost, "/v1/agencies/a/imports?format=school-cohort", zeros)
+	r.Header.Set("Content-Type", "text/csv")
+	w := httptest.NewRecorder() // a socket would take ten times as long
+	h.Config.Handler.ServeHTTP(w, r)
+	if w.Code != 413 || !strings.Contains(w.Body.String(), "the service's bound") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -140,7 +140,8 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		c.Log.Warn("answers kept for idempotency were not forgotten", "error", err)
 	})
 	h.Exchange = exchange.New(exchange.Options{
-		Pool: db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
+		Patience: h.config.patience(),
+		Pool:     db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
 		Plans: h.Plans, Consents: h.Consents, Services: h.Agencies, Accesses: h.Accesses, Findings: h.Quality, Tokens: tokens, Log: c.Log,
 	})
 	h.Standard = &dictionary.Service{}

@@ -29,8 +29,11 @@ const (
 	// long, up to longestRetry.
 	firstRetry   = 5 * time.Second
 	longestRetry = 6 * time.Hour
-	// failedAfter is how long every attempt must fail before a subscription is disabled.
-	failedAfter = 72 * time.Hour
+	// failedAfter is how long every attempt must fail before a subscription is disabled,
+	// and failedAtLeast how many there must have been: one failure long ago and another
+	// now, with nothing to send between them, say little of an address.
+	failedAfter   = 72 * time.Hour
+	failedAtLeast = 10
 	// atOnce is how many messages a process sends at the same time, and atOnceEach how
 	// many to one subscription: one that hangs must not hold the others up.
 	atOnce     = 24
@@ -190,7 +193,7 @@ func (s *Service) conclude(ctx context.Context, sub *subscription, job *river.Jo
 	if err := s.note(ctx, sub, job, r); err != nil {
 		s.log.WarnContext(ctx, "what came of a webhook could not be noted", "error", err)
 	}
-	failing := !sub.failingSince.IsZero() && time.Since(sub.failingSince) > failedAfter
+	failing := !sub.failingSince.IsZero() && time.Since(sub.failingSince) > failedAfter && sub.failures+1 >= failedAtLeast
 	switch {
 	case r.delivered():
 		return nil

@@ -91,19 +91,33 @@ func (s *Service) dispatch(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return err
 		}
+		// First where the log ends, then who is subscribed: whoever subscribed before an
+		// event up to that end happened is seen by the later statement, and what comes
+		// after it is left to the next time. The other way round, an event between the two
+		// would pass by a subscription that was committed before it.
+		end, _, err := events.Head(ctx, tx)
+		if err != nil {
+			return err
+		}
 		all, err := enabled(ctx, tx)
 		if err != nil {
 			return err
 		}
 		if len(all) == 0 {
 			done = true
-			_, err := tx.Exec(ctx, `UPDATE webhook_head w SET day = e.day, position = e.position FROM event_head e`)
+			_, err := tx.Exec(ctx, `UPDATE webhook_head SET day = $1, position = $2`, end.Date(), end.N)
 			return err
 		}
 		logged, err := events.Read(ctx, tx, events.At(day, position), dispatchAtOnce)
 		if err != nil || len(logged) == 0 {
 			done = true
 			return err
+		}
+		for len(logged) > 0 && logged[len(logged)-1].At.N > end.N {
+			logged = logged[:len(logged)-1]
+		}
+		if len(logged) == 0 {
+			return nil
 		}
 		done = len(logged) < dispatchAtOnce
 		return s.queue(ctx, tx, all, logged)

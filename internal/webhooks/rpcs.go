@@ -426,7 +426,10 @@ func (s *Service) ReplayDeadLetters(ctx context.Context, req *irtv1.ReplayDeadLe
 		if _, err = s.river.InsertManyFastTx(ctx, tx, jobs); err != nil {
 			return err
 		}
-		return sub.recover(ctx, tx)
+		// Nothing that its agency has set changes, and its etag stays.
+		b := &pgx.Batch{}
+		queueRecovery(b, sub)
+		return tx.SendBatch(ctx, b).Close()
 	})
 	if err != nil {
 		return nil, err

@@ -196,6 +196,9 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatalf("%v, %v", replayed, err)
 	}
 	h.eventually("both arrive", func() bool { return len(g.received()) == 2*webhooks.Attempts+2 })
+	if etag := h.get(sub.GetName()).GetEtag(); etag != sub.GetEtag() {
+		t.Errorf("the etag was %s and is %s, though nothing was set", sub.GetEtag(), etag)
+	}
 	if left := h.deadLetters(sub.GetName()); len(left) > 0 {
 		t.Errorf("dead letters are left: %v", left)
 	}
@@ -239,6 +242,40 @@ func TestGone(t *testing.T) {
 		t.Fatalf("%v, %v", replayed, err)
 	}
 	h.eventually("the three arrive", func() bool { return len(g.received()) >= before+3 })
+}
+
+// An address that failed days ago, and once more now, is not given up: it takes ten
+// attempts, all of which failed.
+func TestFailsForDays(t *testing.T) {
+	t.Parallel()
+	g := newTarget(t)
+	h := newHub(t, g.options)
+	h.Hurry(time.Minute, time.Minute)
+	h.start()
+	sub, child := h.subscribe(g.URL), h.child("school")
+	g.answers(status(http.StatusInternalServerError))
+	state := func(earlier, attempts int) irtv1.SubscriptionState {
+		t.Helper()
+		h.exec(`UPDATE webhook_subscriptions SET failures = $1, failing_since = now() - interval '4 days', hold_until = NULL`, earlier)
+		h.happen(child, 1)
+		var noted int
+		h.eventually("it is attempted, and what came of it is noted", func() bool {
+			err := h.pool.QueryRow(t.Context(), `SELECT failures FROM webhook_subscriptions`).Scan(&noted)
+			return err == nil && noted > earlier && len(h.deliveries(sub.GetName())) == attempts
+		})
+		h.eventually("the job is settled", func() bool {
+			var running int
+			err := h.pool.QueryRow(t.Context(), `SELECT count(*) FROM river_job WHERE state = 'running'`).Scan(&running)
+			return err == nil && running == 0
+		})
+		return h.get(sub.GetName()).GetState()
+	}
+	if got := state(1, 1); got != irtv1.SubscriptionState_SUBSCRIPTION_STATE_ENABLED {
+		t.Errorf("after two failures it is %v", got)
+	}
+	if got := state(9, 2); got != irtv1.SubscriptionState_SUBSCRIPTION_STATE_FAILED {
+		t.Errorf("after ten failures it is %v", got)
+	}
 }
 
 // What an agency may no longer know when its turn comes is not sent.
