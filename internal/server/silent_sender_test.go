@@ -15,7 +15,7 @@ import (
 )
 
 // Who sends nothing over gRPC for longer than patience, and lives, has its answers
-// already and costs nobody else anything; it may go on, or be gone for good.
+// already and costs nobody else anything; it may go on.
 func TestFaultSilentSenderOverGRPC(t *testing.T) {
 	t.Parallel()
 	h := startWith(t, server.Config{Patience: patience})

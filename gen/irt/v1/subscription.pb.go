@@ -37,8 +37,8 @@ const (
 	SubscriptionState_SUBSCRIPTION_STATE_ENABLED SubscriptionState = 1
 	// Nothing is sent, because the agency wants it so.
 	SubscriptionState_SUBSCRIPTION_STATE_DISABLED SubscriptionState = 2
-	// Nothing is sent, because every attempt failed for three days, or the address
-	// answered that it is gone (410). Enable it again once it works.
+	// Nothing is sent, because every attempt failed for three days, ten at least, or
+	// the address answered that it is gone (410). Enable it again once it works.
 	SubscriptionState_SUBSCRIPTION_STATE_FAILED SubscriptionState = 3
 )
 
