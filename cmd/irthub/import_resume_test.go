@@ -18,12 +18,14 @@ import (
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/exchange"
+	"irthub/internal/rpc"
 )
 
 // failing is a hub that ends every import with the next of its errors, or the last again,
 // and each time has come further.
 type failing struct {
 	irtv1.UnimplementedImportServiceServer
+	full  int // how often it has no room to begin
 	errs  []error
 	calls int
 }
@@ -31,6 +33,10 @@ type failing struct {
 const failingImport = "agencies/school-1/imports/1"
 
 func (f *failing) CreateImport(stream grpc.ClientStreamingServer[irtv1.CreateImportRequest, irtv1.Import]) error {
+	if f.full > 0 {
+		f.full--
+		return rpc.Overloaded()
+	}
 	_ = stream.SendHeader(metadata.Pairs(exchange.ImportKey, failingImport))
 	for {
 		if _, err := stream.Recv(); errors.Is(err, io.EOF) {
@@ -104,6 +110,18 @@ func TestImportThatBreaksOff(t *testing.T) {
 				t.Errorf("%q in %v", tt.not, err)
 			}
 		})
+	}
+}
+
+// A hub with too much under way has not begun: it is asked again.
+func TestImportWaitsForRoom(t *testing.T) {
+	t.Parallel()
+	hub := &failing{full: 3, errs: []error{nil}}
+	if err := importInto(t, hub); err != nil || hub.full > 0 || hub.calls != 1 {
+		t.Errorf("%d refusals to come, %d imports: %v", hub.full, hub.calls, err)
+	}
+	if err := importInto(t, &failing{full: patience + 1, errs: []error{nil}}); err == nil || strings.Contains(err.Error(), "--resume") {
+		t.Errorf("a hub without room for long: %v", err)
 	}
 }
 

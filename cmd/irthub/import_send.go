@@ -44,7 +44,8 @@ func (f *importFlags) send(
 	wait, acknowledged, faults := pause, int32(0), 0
 	for tries := 0; ; tries++ {
 		done, err := uploadOnce(ctx, client, header, file, bar)
-		if err == nil || !passes(err) || header.GetImport() == "" || max(tries, faults) >= patience {
+		begun := header.GetImport() != "" || hasReason(err, irtv1.ErrorReason_ERROR_REASON_OVERLOADED) // or there was no room to begin
+		if err == nil || !passes(err) || !begun || max(tries, faults) >= patience {
 			return done, err
 		}
 		again, ok := file.(io.Seeker)

@@ -216,3 +216,8 @@ func recordAccess(ctx context.Context, tx pgx.Tx, all []*Write, out []batch.Outc
 	}
 	return audit.Insert(ctx, tx, entries)
 }
+
+// Pools are the service's own connections, by what they are for.
+func (s *Service) Pools() map[string]*pgxpool.Pool {
+	return map[string]*pgxpool.Pool{"submissions": s.writes}
+}

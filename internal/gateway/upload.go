@@ -150,8 +150,8 @@ func (g *Gateway) sendFile(stream grpc.ClientStreamingClient[irtv1.CreateImportR
 	}
 }
 
-// fill reads until the buffer is full, or for as long as sendAfter. io.EOF is the file's own end; unlike
-// io.ReadFull it keeps that apart from an upload that broke off.
+// fill reads until the buffer is full, or for as long as sendAfter. io.EOF is the file's
+// own end; unlike io.ReadFull it keeps that apart from an upload that broke off.
 func fill(buf []byte, r io.Reader) (n int, err error) {
 	for began := time.Now(); n < len(buf) && err == nil && (n == 0 || time.Since(began) < sendAfter); {
 		var more int

@@ -140,13 +140,12 @@ func newHub(ctx context.Context, c Config, db *Database) (*Hub, error) {
 		c.Log.Warn("answers kept for idempotency were not forgotten", "error", err)
 	})
 	h.Exchange = exchange.New(exchange.Options{
-		Patience: h.config.patience(),
-		Pool:     db.Pool, Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
+		Pool: db.Pool, Patience: h.config.patience(), Directory: h.Directory, Records: h.Children, Involvements: h.Involvements, Concerns: h.Concerns, Referrals: h.Referrals,
 		Plans: h.Plans, Consents: h.Consents, Services: h.Agencies, Accesses: h.Accesses, Findings: h.Quality, Tokens: tokens, Log: c.Log,
 	})
 	h.Standard = &dictionary.Service{}
 	h.Limits = limits.NewService(h.limiter, h.Directory)
-	h.metrics = telemetry.New(c.Version, db.Pool, h.pipelines)
+	h.metrics = telemetry.New(c.Version, db.Pool, h.Children.Pools(), h.pipelines)
 	return h, nil
 }
 

@@ -62,7 +62,7 @@ func TestMetrics(t *testing.T) {
 		`irthub_call_seconds_count{method="ChildService/SearchChildren"} 2`,
 		`irthub_build_info{version="test"} 1`,
 		`irthub_pipeline_waiting{pipeline="audit writer"} 0`,
-		`irthub_db_connections{state="most"}`, `irthub_access_log_waiting `, `irthub_access_log_size `, `irthub_events_waiting `,
+		`irthub_db_connections{pool="calls",state="most"}`, `irthub_db_connections{pool="submissions",state="most"} 3`, `irthub_access_log_waiting `, `irthub_access_log_size `, `irthub_events_waiting `,
 		`go_goroutines `, `process_resident_memory_bytes `,
 	} {
 		if !strings.Contains(got, "\n"+line) {
@@ -158,7 +158,7 @@ func TestRetentionAgeGrowsUntilARunEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		telemetry.New("test", pool, nil).Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+		telemetry.New("test", pool, nil, nil).Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 		sample := regexp.MustCompile(`(?m)^irthub_retention_age_seconds (.*)$`).FindStringSubmatch(w.Body.String())
 		if sample == nil {
 			t.Fatalf("%s: no age", step.what)

@@ -53,19 +53,20 @@ func (c *pipelineCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// poolCollector tells of the pool of database connections.
+// poolCollector tells of the pools of database connections, by what they are for.
 type poolCollector struct {
-	pool               *pgxpool.Pool
+	pools              map[string]*pgxpool.Pool
 	connections, waits *prometheus.Desc
 	waited             *prometheus.Desc
 }
 
-func newPoolCollector(pool *pgxpool.Pool) *poolCollector {
+func newPoolCollector(pools map[string]*pgxpool.Pool) *poolCollector {
 	return &poolCollector{
-		pool:        pool,
-		connections: prometheus.NewDesc("irthub_db_connections", "Connections of the pool, by state (idle, used, most).", []string{"state"}, nil),
-		waits:       prometheus.NewDesc("irthub_db_waits_total", "Times that somebody had to wait for a connection.", nil, nil),
-		waited:      prometheus.NewDesc("irthub_db_acquire_seconds_total", "Time spent getting a connection.", nil, nil),
+		pools: pools,
+		connections: prometheus.NewDesc("irthub_db_connections",
+			"Connections of a pool, by state (idle, used, most).", []string{"pool", "state"}, nil),
+		waits:  prometheus.NewDesc("irthub_db_waits_total", "Times that somebody had to wait for a connection.", []string{"pool"}, nil),
+		waited: prometheus.NewDesc("irthub_db_acquire_seconds_total", "Time spent getting a connection.", []string{"pool"}, nil),
 	}
 }
 
@@ -74,12 +75,14 @@ func (c *poolCollector) Describe(to chan<- *prometheus.Desc) { prometheus.Descri
 
 // Collect implements prometheus.Collector.
 func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
-	s := c.pool.Stat()
-	for state, n := range map[string]int32{"idle": s.IdleConns(), "used": s.AcquiredConns(), "most": s.MaxConns()} {
-		to <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(n), state)
+	for name, pool := range c.pools {
+		s := pool.Stat()
+		for state, n := range map[string]int32{"idle": s.IdleConns(), "used": s.AcquiredConns(), "most": s.MaxConns()} {
+			to <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(n), name, state)
+		}
+		to <- prometheus.MustNewConstMetric(c.waits, prometheus.CounterValue, float64(s.EmptyAcquireCount()), name)
+		to <- prometheus.MustNewConstMetric(c.waited, prometheus.CounterValue, s.AcquireDuration().Seconds(), name)
 	}
-	to <- prometheus.MustNewConstMetric(c.waits, prometheus.CounterValue, float64(s.EmptyAcquireCount()))
-	to <- prometheus.MustNewConstMetric(c.waited, prometheus.CounterValue, s.AcquireDuration().Seconds())
 }
 
 // backlogCollector tells what waits in the database: entries of the access log

@@ -5,6 +5,7 @@ package telemetry
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -38,9 +39,11 @@ type method struct {
 	streams prometheus.Gauge
 }
 
-// New makes the metrics of a hub on the pool's database. pipelines tells of the
-// batchers, and may be nil.
-func New(version string, pool *pgxpool.Pool, pipelines func() []batch.Stats) *Metrics {
+// New makes the metrics of a hub on the pool's database. apart are further pools of its
+// connections, by what they are for; pipelines tells of the batchers. Both may be nil.
+func New(version string, pool *pgxpool.Pool, apart map[string]*pgxpool.Pool, pipelines func() []batch.Stats) *Metrics {
+	pools := map[string]*pgxpool.Pool{"calls": pool}
+	maps.Copy(pools, apart)
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -59,7 +62,7 @@ func New(version string, pool *pgxpool.Pool, pipelines func() []batch.Stats) *Me
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(m.calls, m.seconds, m.streams, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		newPoolCollector(pool), newBacklogCollector(pool), newPipelineCollector(pipelines))
+		newPoolCollector(pools), newBacklogCollector(pool), newPipelineCollector(pipelines))
 	return m
 }
 
