@@ -21,7 +21,7 @@ const (
 	// bulkShare is the part of a batch that is for loads while single calls come:
 	// one in so many. It is theirs, so that single calls cannot stop them, and no
 	// more than that, so that a batch that a single call waits for is a small one.
-	bulkShare = 32
+	bulkShare = 16
 	// politeFor is for how long after a single call loads keep to their share, since
 	// the next such call must wait for the batch under way.
 	politeFor = time.Second
