@@ -107,7 +107,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			t.Errorf("%s has the labels %q; docs/OPERATIONS.md has it: %v, with %q", name, labels, known, want)
 		}
 		for _, l := range labels {
-			if !slices.Contains([]string{"code", "method", "pipeline", "state", "version"}, l) {
+			if !slices.Contains([]string{"code", "method", "pipeline", "pool", "state", "version"}, l) {
 				t.Errorf("%s: nobody knows how many values %s may have", name, l)
 			}
 		}
