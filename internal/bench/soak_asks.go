@@ -109,12 +109,12 @@ func (s *soak) deal(ctx context.Context) error {
 		s.askers = append(s.askers, &asker{Rand: chance(worker), worker: worker, standing: map[thing]string{}})
 	}
 	dealt := 0
-	next := func(agency string) (*asker, roll, bool) {
-		r := roll{agency, of[agency]}
-		if len(r.records) > 0 {
-			dealt++
+	next := func(agency string) (a *asker, r roll, ok bool) {
+		if len(of[agency]) == 0 {
+			return nil, r, false
 		}
-		return s.askers[(dealt+soakWorkers-1)%soakWorkers], r, len(r.records) > 0
+		dealt++
+		return s.askers[(dealt-1)%soakWorkers], roll{agency, of[agency]}, true
 	}
 	for n := range schools {
 		if a, r, ok := next(schoolID(n)); ok {

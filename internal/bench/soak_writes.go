@@ -207,48 +207,48 @@ func (s *soak) importRoll(ctx context.Context, a *asker) error {
 	})
 }
 
-// own is the name of a thing that an agency has of the child of its record.
-func own(agency, things string, r *irtv1.ChildRecord) string {
-	return "agencies/" + agency + "/" + things + "/s-" + r.GetName()[strings.LastIndexByte(r.GetName(), '/')+1:]
+// own is a thing that an agency says of a child until a day.
+type own struct{ agency, name, childRecord, start, day string }
+
+// sendOwn has a thing of a kind, which the agency of a record has of its child, said
+// until another day, and notes that day if it is acknowledged.
+func (s *soak) sendOwn(ctx context.Context, a *asker, kind string, send func(context.Context, own) error) error {
+	agency, r := a.draw()
+	ctx, err := s.l.callers.as(ctx, agency, irtv1.Role_ROLE_AGENCY_SYSTEM)
+	if err != nil {
+		return err
+	}
+	today := s.l.people.today
+	o := own{
+		agency: agency, name: "agencies/" + agency + "/" + kind + "/s-" + r.GetName()[strings.LastIndexByte(r.GetName(), '/')+1:],
+		childRecord: r.GetName(), start: today.Format(time.DateOnly), day: today.AddDate(0, 0, 1+a.IntN(300)).Format(time.DateOnly),
+	}
+	is := thing{kind, o.name}
+	delete(a.standing, is)
+	if err := send(ctx, o); err != nil {
+		return err
+	}
+	a.standing[is] = o.day
+	return nil
 }
 
 // submitConcern shares a concern about a child, or puts off its review.
 func (s *soak) submitConcern(ctx context.Context, a *asker) error {
-	agency, r := a.draw()
-	ctx, err := s.l.callers.as(ctx, agency, irtv1.Role_ROLE_AGENCY_SYSTEM)
-	if err != nil {
+	return s.sendOwn(ctx, a, "concerns", func(ctx context.Context, o own) error {
+		_, err := irtv1.NewConcernServiceClient(s.l.conn(a.worker)).SubmitConcern(ctx, &irtv1.SubmitConcernRequest{Concern: &irtv1.Concern{
+			Name: o.name, ChildRecord: o.childRecord, Category: "ATTENDANCE", Level: "EARLY_HELP", StartDate: o.start, ReviewDate: o.day,
+		}})
 		return err
-	}
-	is := thing{"concerns", own(agency, "concerns", r)}
-	day := s.l.people.today.AddDate(0, 0, 1+a.IntN(300)).Format(time.DateOnly)
-	delete(a.standing, is)
-	_, err = irtv1.NewConcernServiceClient(s.l.conn(a.worker)).SubmitConcern(ctx, &irtv1.SubmitConcernRequest{Concern: &irtv1.Concern{
-		Name: is.name, ChildRecord: r.GetName(), Category: "ATTENDANCE", Level: "EARLY_HELP",
-		StartDate: s.l.people.today.Format(time.DateOnly), ReviewDate: day,
-	}})
-	if err == nil {
-		a.standing[is] = day
-	}
-	return err
+	})
 }
 
 // submitInvolvement says of somebody who works with a child until when.
 func (s *soak) submitInvolvement(ctx context.Context, a *asker) error {
-	agency, r := a.draw()
-	ctx, err := s.l.callers.as(ctx, agency, irtv1.Role_ROLE_AGENCY_SYSTEM)
-	if err != nil {
+	return s.sendOwn(ctx, a, "involvements", func(ctx context.Context, o own) error {
+		_, err := irtv1.NewInvolvementServiceClient(s.l.conn(a.worker)).SubmitInvolvement(ctx, &irtv1.SubmitInvolvementRequest{Involvement: &irtv1.Involvement{
+			Name: o.name, ChildRecord: o.childRecord, Role: "FAMILY_SUPPORT_WORKER",
+			Practitioner: "agencies/" + o.agency + "/practitioners/" + practitionerID(0), StartDate: o.start, EndDate: o.day,
+		}})
 		return err
-	}
-	is := thing{"involvements", own(agency, "involvements", r)}
-	day := s.l.people.today.AddDate(0, 0, 1+a.IntN(300)).Format(time.DateOnly)
-	delete(a.standing, is)
-	_, err = irtv1.NewInvolvementServiceClient(s.l.conn(a.worker)).SubmitInvolvement(ctx, &irtv1.SubmitInvolvementRequest{Involvement: &irtv1.Involvement{
-		Name: is.name, ChildRecord: r.GetName(), Role: "FAMILY_SUPPORT_WORKER",
-		Practitioner: "agencies/" + agency + "/practitioners/" + practitionerID(0),
-		StartDate:    s.l.people.today.Format(time.DateOnly), EndDate: day,
-	}})
-	if err == nil {
-		a.standing[is] = day
-	}
-	return err
+	})
 }

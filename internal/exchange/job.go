@@ -258,7 +258,7 @@ func (j *job) end(ctx context.Context, cause, err error) error {
 	case errors.Is(cause, errCancelled):
 		j.state.State, err = irtv1.ImportState_IMPORT_STATE_CANCELLED, errImportCancelled()
 	case isOfFile(err) && !j.foreign: // with its own file, an import may still go on
-		j.state.State, j.state.Failure = irtv1.ImportState_IMPORT_STATE_FAILED, status.Convert(err).Message()
+		j.state.State, j.state.Failure = irtv1.ImportState_IMPORT_STATE_FAILED, status.Convert(rpc.Edge(err)).Message() // as the caller is told
 	default:
 		j.state.State = irtv1.ImportState_IMPORT_STATE_INTERRUPTED
 	}

@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	irtv1 "irthub/gen/irt/v1"
 	"irthub/internal/exchange/textfile"
@@ -122,15 +121,8 @@ func tooMuch(what string) error {
 		what+". The rows before that went in; send the rest as a file of its own.")
 }
 
-// fileError puts what is wrong with a file as a whole into the words of the API. What
-// the upload ended with is in them already, under what its readers have put around it.
+// fileError puts what is wrong with a file as a whole into the words of the API.
 func fileError(err error) error {
-	if known, ok := errors.AsType[interface {
-		error
-		GRPCStatus() *status.Status
-	}](err); ok {
-		return known
-	}
 	var f *textfile.FormatError
 	if !errors.As(err, &f) || errors.Is(err, io.EOF) {
 		return fmt.Errorf("exchange: reading the file: %w", err)
