@@ -99,9 +99,9 @@ type Batcher[In, Out any] struct {
 	work    sync.Cond // something waits, or closed
 	lanes   map[Lane]*lane[In, Out]
 	waiting lanes[In, Out]
-	running int         // Runs under way
-	began   time.Time   // when the last of them began
+	began   time.Time   // when the last Run under way began
 	alarm   *time.Timer // has a worker look when that is stuck
+	rested  *time.Timer // and when loads have rested
 	closed  bool
 }
 
@@ -111,9 +111,11 @@ func New[In, Out any](o Options, run Run[In, Out]) *Batcher[In, Out] {
 }
 
 // NewFair starts a Batcher that shares itself out among lanes: every batch takes
-// from them in turns, single calls before those of loads. While single calls come,
-// loads have a small share of a batch, and none beside another batch that has some;
-// while none come, as many as take some 50 ms.
+// from them in turns, and is of single calls or of loads, which take turns, too, and have
+// Runs of their own beside each other. While single calls come, and for a second after,
+// loads are polite: they have one Run at a time, of a quarter of a batch, and rest after it
+// for half as long as it took if a single call came meanwhile. While none come, a Run has as
+// many as take some 50 ms.
 // A lane has at most half the places for single calls and a quarter of those for
 // loads (each kind has MaxQueue of its own). Calls of one lane keep their order.
 func NewFair[In, Out any](o Options, laneOf func(In) Lane, run Run[In, Out]) *Batcher[In, Out] {
@@ -144,7 +146,7 @@ func newFair[In, Out any](o Options, laneOf func(In) Lane, shares func(In) []uin
 		drained: make(chan struct{}),
 	}
 	b.work.L = &b.mu
-	b.alarm = time.AfterFunc(stuck, b.work.Signal)
+	b.alarm, b.rested = time.AfterFunc(stuck, b.work.Signal), time.AfterFunc(stuck, b.work.Signal)
 	b.waiting.shares, b.waiting.room, b.waiting.underWay = shares, o.Room, map[uint64]int{}
 	b.calls.New = func() any { return &call[In, Out]{done: make(chan Outcome[Out], 1)} }
 	b.startWorkers()
@@ -159,6 +161,7 @@ func (b *Batcher[In, Out]) startWorkers() {
 	go func() {
 		workers.Wait()
 		b.alarm.Stop()
+		b.rested.Stop()
 		close(b.drained)
 	}()
 }
@@ -334,7 +337,7 @@ func (b *Batcher[In, Out]) enqueue(ctx context.Context, c *call[In, Out]) error 
 		return ErrClosed
 	}
 	b.waiting.of(c.lane).push(c.lane, c)
-	if b.due() {
+	if b.due() != nobodys {
 		b.work.Signal()
 	}
 	return nil

@@ -18,19 +18,20 @@ type Lane struct {
 }
 
 const (
-	// bulkShare is the part of a batch that is for loads while single calls come:
-	// one in so many. It is theirs, so that single calls cannot stop them, and no
-	// more than that, so that a batch that a single call waits for is a small one.
-	bulkShare = 16
-	// politeFor is for how long after a single call loads keep to their share, since
-	// the next such call must wait for the batch under way.
+	// politeFor is for how long after a single call loads are polite: one Run of theirs
+	// at a time, and a smaller one. The next such call may have to wait for what is under
+	// way.
 	politeFor = time.Second
-	// loadFor is how long a batch of loads alone should take: a single call that comes
-	// meanwhile waits for it. Where they take longer such batches become smaller, down
-	// to one in leastLoad of the most, for each costs some time of its own.
+	// loadFor is how long a Run of loads should take: a single call that comes meanwhile
+	// has the database and the processors beside it. Where they take longer such Runs
+	// become smaller, down to one in leastLoad of the most, for each costs some time of its
+	// own. Polite ones have that many.
 	loadFor   = 50 * time.Millisecond
 	leastLoad = 4
-	// loadsAtOnce is how many Runs of NewApart have calls of loads.
+	// restPart is for what part of the time that a Run of loads took loads rest, if single
+	// calls came meanwhile.
+	restPart = 2
+	// loadsAtOnce is how many Runs of NewApart are of loads.
 	loadsAtOnce = 2
 )
 
@@ -140,16 +141,28 @@ func (g *group[In, Out]) takeOut(batch, list []*call[In, Out]) []*call[In, Out] 
 // lanes are all that waits in a Batcher, and what they must know of the Runs under way.
 type lanes[In, Out any] struct {
 	single, bulk group[In, Out]
-	politeUntil  time.Time // loads keep to their share
-	alone        int       // how many calls a batch of loads alone may have; 0: as many as any
-	loading      int       // Runs under way that have calls of loads
+	serving      int       // Runs of single calls under way
+	loading      int       // Runs of loads under way
+	loadsNext    bool      // where both wait: the Run before was of single calls
+	politeUntil  time.Time // loads are polite
+	restUntil    time.Time // loads rest
+	alone        int       // how many calls a Run of loads may have; 0: as many as any
 
 	shares   func(In) []uint64 // of NewApart, else nil
-	room     int               // how many things may be shared in one Run with loads that has another beside it
+	room     int               // how many things may be shared in one Run of loads that has another beside it
 	underWay map[uint64]int    // what calls of loads in Runs share, and how many of them do
 	crossed  int               // how many waited when too many of them shared something with those; 0: none did
-	together bool              // they did: the next Run with loads is not bound to room, and then alone
+	together bool              // they did: the next Run of loads is not bound to room, and then alone
 }
+
+// turn is whose the next Run is.
+type turn int
+
+const (
+	nobodys turn = iota
+	singles
+	loads
+)
 
 func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
 	if l.bulk {
@@ -160,24 +173,45 @@ func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
 
 func (s *lanes[In, Out]) calls() int { return s.single.calls + s.bulk.calls }
 
-// ready is how many calls the next batch has to choose from.
-func (s *lanes[In, Out]) ready(most int) int {
-	return s.single.calls + min(s.bulk.calls, s.loadsWith(s.single.calls, most))
+func (s *lanes[In, Out]) running() int { return s.serving + s.loading }
+
+// next tells whose Run should begin beside those under way. One at a time makes batches
+// as large as they get, and a batch costs little more than a single call does: at 256
+// readers two Runs at a time cost the database and the hub a third more CPU for each. So
+// single calls have a second Run only where one is stuck, or where as many wait as are
+// worth it; but they do not wait for loads, nor loads for them. Urgent says that a Run is
+// stuck or that nothing more will come.
+func (s *lanes[In, Out]) next(o *Options, urgent bool) turn {
+	if s.shares != nil && !urgent && s.running() == loadsAtOnce && s.loading < loadsAtOnce {
+		return nobodys // the third is for single calls beside two Runs of loads
+	}
+	single := s.single.calls > 0 && (s.serving == 0 || s.single.calls >= o.Second || urgent)
+	load := s.loadsDue(o.MaxBatch, urgent)
+	switch {
+	case single && !(load && s.loadsNext):
+		return singles
+	case load:
+		return loads
+	}
+	return nobodys
 }
 
-// loadsWith is how many calls of loads a batch may have beside so many single calls.
-func (s *lanes[In, Out]) loadsWith(singles, most int) int {
-	polite := time.Now().Before(s.politeUntil)
+// loadsDue tells whether loads have cause for a Run, now or when single calls have theirs.
+func (s *lanes[In, Out]) loadsDue(most int, urgent bool) bool {
 	switch {
-	case s.loading > 0 && singles > 0:
-		return 0
-	case s.loading > 0 && s.shares != nil && (polite || len(s.underWay) > s.room || s.loading == loadsAtOnce || s.stillCrossed(most)):
-		return 0
-	case polite:
-		return min(most-singles, loadsBeside(most))
+	case s.bulk.calls == 0 || !urgent && time.Now().Before(s.restUntil):
+		return false
+	case s.loading == 0:
+		return true
+	case s.polite() || s.single.calls > 0:
+		return false
+	case s.shares != nil && (len(s.underWay) > s.room || s.loading == loadsAtOnce || s.stillCrossed(most)):
+		return false
 	}
-	return max(s.loadsAlone(most)-singles, 0)
+	return urgent || s.bulk.calls >= s.worthARun(most)
 }
+
+func (s *lanes[In, Out]) polite() bool { return time.Now().Before(s.politeUntil) }
 
 // stillCrossed tells that few have come since it was found that too many share something
 // with what is under way: looking again costs.
@@ -185,7 +219,7 @@ func (s *lanes[In, Out]) stillCrossed(most int) bool {
 	return s.crossed > 0 && s.bulk.calls < s.crossed+max(s.loadsAlone(most)/4, 1)
 }
 
-// loadsAlone is how many calls a batch of loads alone may have.
+// loadsAlone is how many calls a Run of loads may have while no single calls come.
 func (s *lanes[In, Out]) loadsAlone(most int) int {
 	if s.alone == 0 {
 		return most
@@ -196,48 +230,50 @@ func (s *lanes[In, Out]) loadsAlone(most int) int {
 // worthARun is how many calls are worth a Run beside another.
 func (s *lanes[In, Out]) worthARun(most int) int { return max(s.loadsAlone(most)/2, 1) }
 
-// took learns how many calls a batch of loads alone should have, from one of so many
-// that took so long. Nothing is learnt from one much smaller that took less than it may, nor
-// from the few that make room for single calls.
+// loadsPolite is how many calls a Run of loads may have while single calls come.
+func loadsPolite(most int) int { return max(most/leastLoad, 1) }
+
+// took learns how many calls a Run of loads should have, from one of so many that took so
+// long. Nothing is learnt from one much smaller that took less than it may, nor from a
+// polite one, which has others beside it.
 func (s *lanes[In, Out]) took(calls int, d time.Duration, most int) {
 	now := s.loadsAlone(most)
-	if calls < now/2 && (d < loadFor || calls <= loadsBeside(most)) {
+	if calls < now/2 && (d < loadFor || calls <= loadsPolite(most)) {
 		return
 	}
 	fit := int(min(int64(calls)*int64(loadFor)/max(int64(d), 1), int64(most)))
-	s.alone = max((now+fit)/2, most/leastLoad, 1)
+	s.alone = max((now+fit)/2, loadsPolite(most))
 }
-
-// loadsBeside is how many calls of loads a batch may take while single calls come.
-func loadsBeside(most int) int { return max(most/bulkShare, 1) }
 
 func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 
-// take composes a batch: single calls first, in turns among the lanes, and of the
-// loads their share or, where no single calls come, all that has room. It tells how many
-// are of loads. Where too few share nothing with a load under way, there are none.
-func (s *lanes[In, Out]) take(batch []*call[In, Out], most int) (taken []*call[In, Out], loads int) {
-	batch = s.single.take(batch, max(most-min(s.bulk.calls, loadsBeside(most)), 1))
-	singles := len(batch)
-	if singles > 0 {
-		s.politeUntil = time.Now().Add(politeFor)
+// take composes the batch of a Run, in turns among the lanes.
+func (s *lanes[In, Out]) take(batch []*call[In, Out], whose turn, most int) []*call[In, Out] {
+	if whose == singles {
+		s.loadsNext, s.politeUntil = true, time.Now().Add(politeFor)
+		s.serving++
+		return s.single.take(batch, most)
 	}
-	batch = s.takeLoads(batch, s.loadsWith(singles, most), most)
-	if loads = len(batch) - singles; loads > 0 {
+	s.loadsNext = false
+	if batch = s.takeLoads(batch, most); len(batch) > 0 {
 		s.loading++
-		s.count(batch[singles:])
+		s.count(batch)
 	}
-	return batch, loads
+	return batch
 }
 
-// takeLoads takes at most n calls of loads. Beside another Run with some it takes none
-// rather than few, for each Run costs some time of its own.
-func (s *lanes[In, Out]) takeLoads(batch []*call[In, Out], n, most int) []*call[In, Out] {
-	if n == 0 || s.shares == nil {
+// takeLoads takes calls of loads. Beside another Run with some it takes none rather than
+// few, for each Run costs some time of its own.
+func (s *lanes[In, Out]) takeLoads(batch []*call[In, Out], most int) []*call[In, Out] {
+	n, polite := s.loadsAlone(most), s.polite()
+	if polite {
+		n = min(n, loadsPolite(most))
+	}
+	if s.shares == nil {
 		return s.bulk.take(batch, n)
 	}
 	room := s.room
-	if s.loading == 0 && s.together {
+	if s.loading == 0 && s.together && !polite {
 		room, s.together = math.MaxInt, false
 	}
 	list, full := s.bulk.apart(n, room, s.shares, s.underWay)
@@ -260,18 +296,23 @@ func (s *lanes[In, Out]) count(loads []*call[In, Out]) {
 	}
 }
 
-// end takes it off again, when a Run with such inputs has ended.
-func (s *lanes[In, Out]) end(loads []In) {
+// end takes it off again, when a Run of loads with such inputs has ended that took so long,
+// and tells for how long loads rest.
+func (s *lanes[In, Out]) end(loads []In, took time.Duration) (rest time.Duration) {
 	s.loading--
-	s.crossed = 0
-	if s.shares == nil {
-		return
+	if s.loadsNext { // single calls came meanwhile
+		rest = took / restPart
+		s.restUntil = time.Now().Add(rest)
 	}
-	for _, in := range loads {
-		for _, k := range s.shares(in) {
-			if s.underWay[k]--; s.underWay[k] == 0 {
-				delete(s.underWay, k)
+	s.crossed = 0
+	if s.shares != nil {
+		for _, in := range loads {
+			for _, k := range s.shares(in) {
+				if s.underWay[k]--; s.underWay[k] == 0 {
+					delete(s.underWay, k)
+				}
 			}
 		}
 	}
+	return rest
 }

@@ -38,11 +38,9 @@ func TestEveryLaneHasATurnInEveryBatch(t *testing.T) {
 		a.wg.Wait()
 		want := [][]int{
 			{999},
-			// Single calls of three agencies in turns, and of the loads one in eight, which
-			// is the first in turn.
-			{101, 201, 301, 102, 103, -101},
-			{-201}, // the load that came last has the next turn
-			{-102}, // loads keep to their share for a while
+			{-101, -201},              // a quarter of a batch, one of each load
+			{101, 201, 301, 102, 103}, // single calls of three agencies in turns
+			{-102, -103},
 		}
 		if len(g.batches) < len(want) || !slices.EqualFunc(g.batches[:len(want)], want, slices.Equal) {
 			t.Errorf("batches %v, want %v first", g.batches, want)
@@ -66,34 +64,6 @@ func TestLoadsTakeWholeBatchesWhereNoSingleCallsCome(t *testing.T) {
 		}
 		if !slices.Equal(sizes, []int{1, 8, 8, 1}) {
 			t.Errorf("batches of %v, want 1, 8, 8, 1", sizes)
-		}
-		mustClose(t, b)
-	})
-}
-
-// Who calls every now and then while another loads waits for small batches all the
-// while, and loads are back at whole ones when nobody has called for a second.
-func TestLoadsKeepToTheirShareForASecondAfterASingleCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var sizes []int
-		run := func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
-			sizes = append(sizes, len(in))
-			<-time.After(100 * time.Millisecond)
-			return make([]batch.Outcome[int], len(in)), nil
-		}
-		a, load := newAnswers(), 0
-		b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 8}, laneOf, run)
-		for range 40 {
-			load--
-			a.call(t.Context(), b.Do, load)
-		}
-		a.call(t.Context(), b.TryDo, 1)
-		a.wg.Wait()
-		// The first load was alone; the single call has one load beside it, and one each
-		// comes after it for a second.
-		want := []int{1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 8}
-		if len(sizes) < len(want) || !slices.Equal(sizes[:len(want)], want) {
-			t.Errorf("batches of %v, want %v first", sizes, want)
 		}
 		mustClose(t, b)
 	})
@@ -255,6 +225,7 @@ func TestLoadsThatShareMuchAreInLargeBatches(t *testing.T) {
 // are never in two Runs at once, whatever single calls come, those of one lane keep their
 // order, and all are answered.
 func TestLoadsKeepApartAndInOrder(t *testing.T) {
+	atOnce := 0 // seeds with few things in common and two Runs at once
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
@@ -282,10 +253,16 @@ func TestLoadsKeepApartAndInOrder(t *testing.T) {
 					t.Errorf("seed %d: call %d: %v", seed, in, err)
 				}
 			}
-			if l.most > 2 || kinds > 40 && l.most < 2 {
-				t.Errorf("seed %d, %d kinds: up to %d Runs at once", seed, kinds, l.most)
+			if l.most > 2 {
+				t.Errorf("seed %d: up to %d Runs at once", seed, l.most)
+			}
+			if kinds > 40 && l.most == 2 {
+				atOnce++
 			}
 		})
+	}
+	if atOnce < 5 {
+		t.Errorf("two Runs at once with %d seeds only", atOnce)
 	}
 }
 
@@ -344,24 +321,6 @@ func (l *ledger) run(_ context.Context, all []int) ([]batch.Outcome[int], error)
 	delete(l.runs, &in)
 	l.mu.Unlock()
 	return make([]batch.Outcome[int], len(all)), nil
-}
-
-func TestSingleCallsDoNotStopLoads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, a := newGate(), newAnswers()
-		b := batch.NewFair(batch.Options{Name: "test", Workers: 1, MaxBatch: 8}, laneOf, g.run)
-		a.call(t.Context(), b.Do, 999)
-		for in := 101; in <= 116; in++ {
-			a.call(t.Context(), b.TryDo, in)
-		}
-		a.call(t.Context(), b.Do, -101)
-		close(g.let)
-		a.wg.Wait()
-		if second := g.batches[1]; len(second) != 8 || second[7] != -101 {
-			t.Errorf("the first batch after the load came is %v, want seven single calls and the load's", second)
-		}
-		mustClose(t, b)
-	})
 }
 
 // One agency that sends as much as it can, both ways, is refused and slowed down

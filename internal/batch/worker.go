@@ -38,8 +38,8 @@ func (b *Batcher[In, Out]) serve() {
 			// can, this costs nothing.
 			runtime.Gosched()
 		}
-		var loads int
-		calls, loads = b.take(calls[:0], ran)
+		var whose turn
+		calls, whose = b.take(calls[:0], ran)
 		if len(calls) == 0 {
 			return
 		}
@@ -51,55 +51,53 @@ func (b *Batcher[In, Out]) serve() {
 		}
 		b.process(calls, ins)
 		clear(calls)
-		ran = lastRun[In]{ins: ins, loads: loads, took: time.Since(began)}
+		ran = lastRun[In]{ins: ins, whose: whose, took: time.Since(began)}
 	}
 }
 
 // lastRun is the Run that a worker has behind it; of no inputs, if it has none.
 type lastRun[In any] struct {
 	ins   []In
-	loads int // how many of them, the last, are of loads
+	whose turn
 	took  time.Duration
 }
 
 // take waits until a Run is due and moves up to MaxBatch calls into batch, and tells
-// how many, the last of them, are of loads; it returns none when the Batcher is closed
-// and the queue is empty.
-func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun[In]) (taken []*call[In, Out], loads int) {
+// whose it is; it returns none when the Batcher is closed and the queue is empty.
+func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun[In]) (taken []*call[In, Out], whose turn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.end(ran)
 	for len(batch) == 0 {
-		for !b.due() && !(b.closed && b.waiting.empty()) {
+		for whose = b.due(); whose == nobodys && !(b.closed && b.waiting.empty()); whose = b.due() {
 			b.work.Wait()
 		}
 		if b.waiting.empty() {
-			return batch, 0
+			return batch, nobodys
 		}
-		batch, loads = b.waiting.take(batch, b.o.MaxBatch)
+		batch = b.waiting.take(batch, whose, b.o.MaxBatch)
 	}
-	b.running++
 	b.began = time.Now()
 	b.alarm.Reset(stuck + time.Millisecond)
-	if loads > 0 && b.due() { // another beside it
+	if b.due() != nobodys { // another beside it
 		b.work.Signal()
 	}
-	return batch, loads
+	return batch, whose
 }
 
 // end is what follows a Run. It clears the inputs: a worker that then waits must not keep
 // records alive.
 func (b *Batcher[In, Out]) end(ran lastRun[In]) {
-	n := len(ran.ins)
-	if n == 0 {
+	switch ran.whose {
+	case nobodys:
 		return
-	}
-	b.running--
-	if ran.loads > 0 {
-		b.waiting.end(ran.ins[n-ran.loads:])
-	}
-	if ran.loads == n {
-		b.waiting.took(n, ran.took, b.o.MaxBatch)
+	case singles:
+		b.waiting.serving--
+	case loads:
+		if rest := b.waiting.end(ran.ins, ran.took); rest > 0 {
+			b.rested.Reset(rest)
+		}
+		b.waiting.took(len(ran.ins), ran.took, b.o.MaxBatch)
 	}
 	clear(ran.ins)
 	if b.closed {
@@ -111,27 +109,12 @@ func (b *Batcher[In, Out]) end(ran lastRun[In]) {
 // lock, or its connection has gone and does not say so.
 const stuck = time.Second
 
-// due tells whether a Run should begin. One at a time makes batches as large as
-// they get, and a batch costs little more than a single call does: at 256 readers
-// two Runs at a time cost the database and the hub a third more CPU for each. So
-// there is a second only beside one that is stuck, or where so many wait that they
-// are worth one of their own: half a batch, or fewer single calls (Options.Second), or
-// any single call that would wait for loads.
-func (b *Batcher[In, Out]) due() bool {
-	if b.waiting.empty() || b.running == 0 {
-		return !b.waiting.empty()
+// due tells whose Run should begin, if any.
+func (b *Batcher[In, Out]) due() turn {
+	if b.waiting.empty() {
+		return nobodys
 	}
-	single, ready := b.waiting.single.calls, b.waiting.ready(b.o.MaxBatch)
-	switch {
-	case b.closed:
-		return ready > 0
-	case b.waiting.shares != nil && b.running == loadsAtOnce && b.waiting.loading < loadsAtOnce:
-		return false // the third is for single calls beside two Runs with loads
-	}
-	if single >= b.o.Second || single > 0 && b.running == b.waiting.loading || ready >= b.waiting.worthARun(b.o.MaxBatch) {
-		return true
-	}
-	return ready > 0 && time.Since(b.began) > stuck
+	return b.waiting.next(&b.o, b.closed || b.waiting.running() > 0 && time.Since(b.began) > stuck)
 }
 
 func (b *Batcher[In, Out]) process(calls []*call[In, Out], ins []In) {
