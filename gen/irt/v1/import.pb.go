@@ -208,7 +208,8 @@ func (ImportState) EnumDescriptor() ([]byte, []int) {
 // An import: one file that an agency sends, and what becomes of its rows. Good
 // rows go in, bad rows are listed as rejects; sending the file again imports
 // nothing twice. One that was interrupted goes on from its last acknowledged row
-// when the same file is sent again under its name.
+// when the same file is sent again under its name. It is kept, with its rejects, for
+// 90 days after it ended.
 type Import struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The resource name: agencies/{agency}/imports/{import}.
