@@ -44,7 +44,7 @@ type Options struct {
 	Name     string        // for errors, e.g. "audit writer"
 	MaxBatch int           // inputs per Run at most; default 256
 	MaxQueue int           // inputs waiting for a Run at most; default 4096
-	Workers  int           // Runs at the same time at most, where there is cause (see due); default 2, of a NewApart 3
+	Workers  int           // Runs at the same time at most, where there is cause (see next); default 2, of a NewApart 3
 	Second   int           // how many single calls that wait are worth a Run beside another; default half of MaxBatch
 	Timeout  time.Duration // bound on one Run; default 30 s
 
@@ -99,9 +99,7 @@ type Batcher[In, Out any] struct {
 	work    sync.Cond // something waits, or closed
 	lanes   map[Lane]*lane[In, Out]
 	waiting lanes[In, Out]
-	began   time.Time   // when the last Run under way began
-	alarm   *time.Timer // has a worker look when that is stuck
-	rested  *time.Timer // and when loads have rested
+	alarms  [loads + 1]*time.Timer // each has a worker look: when the last Run of that turn may be stuck, and nobodys when loads have rested
 	closed  bool
 }
 
@@ -146,7 +144,9 @@ func newFair[In, Out any](o Options, laneOf func(In) Lane, shares func(In) []uin
 		drained: make(chan struct{}),
 	}
 	b.work.L = &b.mu
-	b.alarm, b.rested = time.AfterFunc(stuck, b.work.Signal), time.AfterFunc(stuck, b.work.Signal)
+	for i := range b.alarms {
+		b.alarms[i] = time.AfterFunc(stuck, b.work.Signal)
+	}
 	b.waiting.shares, b.waiting.room, b.waiting.underWay = shares, o.Room, map[uint64]int{}
 	b.calls.New = func() any { return &call[In, Out]{done: make(chan Outcome[Out], 1)} }
 	b.startWorkers()
@@ -160,8 +160,9 @@ func (b *Batcher[In, Out]) startWorkers() {
 	}
 	go func() {
 		workers.Wait()
-		b.alarm.Stop()
-		b.rested.Stop()
+		for _, alarm := range b.alarms {
+			alarm.Stop()
+		}
 		close(b.drained)
 	}()
 }

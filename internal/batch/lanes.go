@@ -29,7 +29,7 @@ const (
 	loadFor   = 50 * time.Millisecond
 	leastLoad = 4
 	// restPart is for what part of the time that a Run of loads took loads rest, if single
-	// calls came meanwhile.
+	// calls came meanwhile: of a second at most, since it may have hung.
 	restPart = 2
 	// loadsAtOnce is how many Runs of NewApart are of loads.
 	loadsAtOnce = 2
@@ -142,7 +142,9 @@ func (g *group[In, Out]) takeOut(batch, list []*call[In, Out]) []*call[In, Out] 
 type lanes[In, Out any] struct {
 	single, bulk group[In, Out]
 	serving      int       // Runs of single calls under way
+	served       time.Time // when the last of them began
 	loading      int       // Runs of loads under way
+	loaded       time.Time // when the last of them began
 	loadsNext    bool      // where both wait: the Run before was of single calls
 	politeUntil  time.Time // loads are polite
 	restUntil    time.Time // loads rest
@@ -179,14 +181,16 @@ func (s *lanes[In, Out]) running() int { return s.serving + s.loading }
 // as large as they get, and a batch costs little more than a single call does: at 256
 // readers two Runs at a time cost the database and the hub a third more CPU for each. So
 // single calls have a second Run only where one is stuck, or where as many wait as are
-// worth it; but they do not wait for loads, nor loads for them. Urgent says that a Run is
-// stuck or that nothing more will come.
-func (s *lanes[In, Out]) next(o *Options, urgent bool) turn {
-	if s.shares != nil && !urgent && s.running() == loadsAtOnce && s.loading < loadsAtOnce {
+// worth it; but they do not wait for loads, nor loads for them. When closed, nothing more
+// will come.
+func (s *lanes[In, Out]) next(o *Options, closed bool) turn {
+	singlesUrgent := closed || s.serving > 0 && time.Since(s.served) > stuck
+	loadsUrgent := closed || s.loading > 0 && time.Since(s.loaded) > stuck
+	if s.shares != nil && s.running() == loadsAtOnce && s.loading < loadsAtOnce && !singlesUrgent && !loadsUrgent {
 		return nobodys // the third is for single calls beside two Runs of loads
 	}
-	single := s.single.calls > 0 && (s.serving == 0 || s.single.calls >= o.Second || urgent)
-	load := s.loadsDue(o.MaxBatch, urgent)
+	single := s.single.calls > 0 && (s.serving == 0 || s.single.calls >= o.Second || singlesUrgent)
+	load := (closed || !time.Now().Before(s.restUntil)) && s.loadsDue(o.MaxBatch, loadsUrgent)
 	switch {
 	case single && !(load && s.loadsNext):
 		return singles
@@ -199,10 +203,8 @@ func (s *lanes[In, Out]) next(o *Options, urgent bool) turn {
 // loadsDue tells whether loads have cause for a Run, now or when single calls have theirs.
 func (s *lanes[In, Out]) loadsDue(most int, urgent bool) bool {
 	switch {
-	case s.bulk.calls == 0 || !urgent && time.Now().Before(s.restUntil):
-		return false
-	case s.loading == 0:
-		return true
+	case s.bulk.calls == 0 || s.loading == 0:
+		return s.bulk.calls > 0
 	case s.polite() || s.single.calls > 0:
 		return false
 	case s.shares != nil && (len(s.underWay) > s.room || s.loading == loadsAtOnce || s.stillCrossed(most)):
@@ -250,13 +252,14 @@ func (s *lanes[In, Out]) empty() bool { return s.calls() == 0 }
 // take composes the batch of a Run, in turns among the lanes.
 func (s *lanes[In, Out]) take(batch []*call[In, Out], whose turn, most int) []*call[In, Out] {
 	if whose == singles {
-		s.loadsNext, s.politeUntil = true, time.Now().Add(politeFor)
-		s.serving++
+		now := time.Now()
+		s.loadsNext, s.politeUntil = true, now.Add(politeFor)
+		s.serving, s.served = s.serving+1, now
 		return s.single.take(batch, most)
 	}
 	s.loadsNext = false
 	if batch = s.takeLoads(batch, most); len(batch) > 0 {
-		s.loading++
+		s.loading, s.loaded = s.loading+1, time.Now()
 		s.count(batch)
 	}
 	return batch
@@ -301,7 +304,7 @@ func (s *lanes[In, Out]) count(loads []*call[In, Out]) {
 func (s *lanes[In, Out]) end(loads []In, took time.Duration) (rest time.Duration) {
 	s.loading--
 	if s.loadsNext { // single calls came meanwhile
-		rest = took / restPart
+		rest = min(took, politeFor) / restPart
 		s.restUntil = time.Now().Add(rest)
 	}
 	s.crossed = 0

@@ -115,3 +115,43 @@ func TestLoadsRestWhileSingleCallsCome(t *testing.T) {
 		mustClose(t, b)
 	})
 }
+
+// A Run of single calls that hangs holds up single calls for no longer than a second, also
+// where loads go on beside it; and one of loads that hung keeps loads away for half a
+// second at most.
+func TestARunThatHangsBesideOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		var began time.Duration // the load that came last
+		run := func(_ context.Context, in []int) ([]batch.Outcome[int], error) {
+			switch {
+			case in[0] == 101 || slices.Contains(in, -199):
+				<-time.After(20 * time.Second)
+			case in[0] == -100:
+				began = time.Since(started)
+			default:
+				<-time.After(10 * time.Millisecond)
+			}
+			return make([]batch.Outcome[int], len(in)), nil
+		}
+		a := newAnswers()
+		b := batch.NewApart(batch.Options{Name: "test", MaxBatch: 4}, laneOf, func(int) []uint64 { return nil }, run)
+		a.call(t.Context(), b.TryDo, 101)
+		for in := -101; in >= -199; in-- {
+			a.call(t.Context(), b.Do, in)
+		}
+		for in := 102; in <= 103; in++ { // the second when the last load hangs
+			asked := time.Now()
+			if _, err := b.TryDo(t.Context(), in); err != nil || time.Since(asked) > 1100*time.Millisecond {
+				t.Errorf("%d was answered after %v: %v", in, time.Since(asked), err)
+			}
+			<-time.After(10 * time.Second)
+		}
+		a.call(t.Context(), b.Do, -100)
+		a.wg.Wait()
+		if began > 23*time.Second {
+			t.Errorf("a load began after %v, when the one that hung had ended", began)
+		}
+		mustClose(t, b)
+	})
+}

@@ -77,8 +77,7 @@ func (b *Batcher[In, Out]) take(batch []*call[In, Out], ran lastRun[In]) (taken 
 		}
 		batch = b.waiting.take(batch, whose, b.o.MaxBatch)
 	}
-	b.began = time.Now()
-	b.alarm.Reset(stuck + time.Millisecond)
+	b.alarms[whose].Reset(stuck + time.Millisecond)
 	if b.due() != nobodys { // another beside it
 		b.work.Signal()
 	}
@@ -95,7 +94,7 @@ func (b *Batcher[In, Out]) end(ran lastRun[In]) {
 		b.waiting.serving--
 	case loads:
 		if rest := b.waiting.end(ran.ins, ran.took); rest > 0 {
-			b.rested.Reset(rest)
+			b.alarms[nobodys].Reset(rest)
 		}
 		b.waiting.took(len(ran.ins), ran.took, b.o.MaxBatch)
 	}
@@ -114,7 +113,7 @@ func (b *Batcher[In, Out]) due() turn {
 	if b.waiting.empty() {
 		return nobodys
 	}
-	return b.waiting.next(&b.o, b.closed || b.waiting.running() > 0 && time.Since(b.began) > stuck)
+	return b.waiting.next(&b.o, b.closed)
 }
 
 func (b *Batcher[In, Out]) process(calls []*call[In, Out], ins []In) {
