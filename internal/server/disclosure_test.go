@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,10 +30,7 @@ import (
 
 // shows decides, by the facts of the area, whether a caller may read a word.
 func (a *area) shows(c identity.Caller, s *subject, w word, searching bool) bool {
-	agency := c.Agency
-	if c.Role == irtv1.Role_ROLE_MEDIATOR {
-		agency, _, _ = agencies.ParsePractitionerName(c.OnBehalfOf)
-	}
+	agency := acting(c)
 	f := s.facts
 	f.Identified, f.Role, f.Purpose, f.Reason, f.Kind = true, c.Role, c.Purpose, c.Reason != "", areaAgencies[agency]
 	f.Involved, f.HoldsRecord = s.works[agency], s.works[agency] && agency != "clinic-1"
@@ -48,6 +46,34 @@ func (a *area) shows(c identity.Caller, s *subject, w word, searching bool) bool
 	f.Own = true
 	own := s.works[agency] && w.agency == "" && agency != "clinic-1" || slices.Contains(strings.Fields(w.agency), agency)
 	return own && sharing.Decide(sharing.See, f).Shows(w.category)
+}
+
+// acting is the agency for which a caller acts.
+func acting(c identity.Caller) string {
+	if c.Role == irtv1.Role_ROLE_MEDIATOR {
+		agency, _, _ := agencies.ParsePractitionerName(c.OnBehalfOf)
+		return agency
+	}
+	return c.Agency
+}
+
+// sentTo is where a request for contact says which involvement it was sent to.
+var sentTo = regexp.MustCompile(`"name":\s*"agencies/([^/"]+)/contactRequests/[^"]*",\s*"child":\s*"[^"]*",\s*"involvement":\s*"[^"]*"`)
+
+// unsaid is an answer without what the agency said itself in its requests for
+// contact: each names an involvement that policy showed it when it asked, perhaps in
+// an emergency. Whether it did is seen in the answer to the asking, which is left
+// whole.
+func unsaid(answer, what, agency string) string {
+	if strings.HasSuffix(what, "/RequestContact") {
+		return answer
+	}
+	return sentTo.ReplaceAllStringFunc(answer, func(found string) string {
+		if sentTo.FindStringSubmatch(found)[1] != agency {
+			return found
+		}
+		return ""
+	})
 }
 
 // callers are of every role, and at random of every agency and purpose.
@@ -128,6 +154,10 @@ func TestNothingWithheldIsDisclosed(t *testing.T) {
 func (a *area) inspect(t *testing.T, c identity.Caller, what string, req proto.Message, answer string) (found int) {
 	t.Helper()
 	asked := protojson.Format(req)
+	if strings.HasSuffix(what, "/RequestContact") {
+		asked = "" // an answer that says whom it went to admits that they are there
+	}
+	answer = unsaid(answer, what, acting(c))
 	searching := strings.HasSuffix(what, "SearchChildren")
 	for _, s := range a.children {
 		for _, w := range s.words {
