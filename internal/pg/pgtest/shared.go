@@ -63,7 +63,7 @@ func joinShared(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer starter.Close()
-	if url, err := answeringURL(ctx, dir); err == nil {
+	if url, err := answeringURL(ctx, dir); err == nil && kept(dir) {
 		return url, nil
 	}
 	// What a killed keeper wrote down must not be believed while the next one starts its
@@ -160,8 +160,24 @@ func spawnKeeper(dir string) error {
 	return nil
 }
 
+// keeperName names the file that the keeper locks.
+const keeperName = "keeper"
+
+// kept tells whether there is a keeper: the cluster of one that was killed may answer
+// for a moment more.
+func kept(dir string) bool {
+	f, err := lockFile(filepath.Join(dir, keeperName), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		_ = f.Close()
+	}
+	return errors.Is(err, syscall.EWOULDBLOCK)
+}
+
 // keep runs the shared cluster until nobody has used it for a while.
 func keep(dir string) error {
+	if err := lockForLife(filepath.Join(dir, keeperName), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	cluster, err := startClean(dir)
 	if err != nil {
 		return err
