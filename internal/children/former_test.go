@@ -184,6 +184,59 @@ func TestAFormerChildPartsOnce(t *testing.T) {
 	}
 }
 
+// A record that was withdrawn goes with its child, by whoever moves that, and perhaps
+// while it is being submitted again, between the reading of it and that of its child: the
+// submission begins again, and does not write a second version of the same number, after
+// which nobody could write the record any more.
+func TestAWithdrawnRecordMovesWhileItIsSubmitted(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.send("school", "p1", jennifer())
+	h.send("gp", "p2", jennifer())
+	h.withdraw("gp", "p2")
+	tx, err := h.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Who is shielded is asked when the records of the child are read.
+	if _, err := tx.Exec(t.Context(), `LOCK TABLE child_sharing`); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, err := h.trySend("gp", "p2", jennifer()); err != nil {
+			t.Error(err)
+		}
+	})
+	for since := time.Now(); h.count(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			WHERE d.datname = current_database() AND l.relation = 'child_sharing'::regclass AND NOT l.granted`) == 0; {
+		if time.Since(since) > 10*time.Second {
+			t.Fatal("the submission does not come to read its child: the test tests nothing")
+		}
+	}
+	var columns string
+	if err := tx.QueryRow(t.Context(), `SELECT string_agg(attname, ', ') FROM pg_attribute
+		WHERE attrelid = 'child_records'::regclass AND attnum > 0 AND NOT attisdropped`).Scan(&columns); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		`INSERT INTO child_records_history (` + columns + `, known_to) SELECT ` + columns + `, clock_timestamp() FROM child_records WHERE local_id = 'p2'`,
+		`UPDATE child_records r SET revision = r.revision + 1, known_from = h.known_to
+			FROM child_records_history h WHERE r.local_id = 'p2' AND h.record_id = r.record_id AND h.revision = r.revision`,
+	} {
+		if _, err := tx.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	h.checkInvariants()
+	h.withdraw("gp", "p2")
+	h.checkInvariants()
+}
+
 // inOneBatch submits records of the school, by their local ids, in one batch and in
 // this order.
 func (h *hub) inOneBatch(sent ...map[string]*irtv1.ChildRecord) {

@@ -219,11 +219,11 @@ func (w *write) freshUnder(child uuid.UUID) []*record {
 }
 
 func (w *write) storeEntries(ctx context.Context, next []*entry) error {
-	var superseded []uuid.UUID
+	superseded := map[uuid.UUID]int32{}
 	rows := make([][]any, len(next))
 	for i, e := range next {
 		if e.revision > 1 {
-			superseded = append(superseded, e.id)
+			superseded[e.id] = e.revision - 1
 		}
 		v, err := e.values()
 		if err != nil {
@@ -239,12 +239,12 @@ func (w *write) storeEntries(ctx context.Context, next []*entry) error {
 }
 
 func (w *write) storeRecords(ctx context.Context) error {
-	var superseded []uuid.UUID
+	superseded := map[uuid.UUID]int32{}
 	slices.SortFunc(w.fresh, func(a, b *record) int { return bytes.Compare(a.id[:], b.id[:]) })
 	rows := make([][]any, len(w.fresh))
 	for i, r := range w.fresh {
 		if r.revision > 1 {
-			superseded = append(superseded, r.id)
+			superseded[r.id] = r.revision - 1
 		}
 		v, err := r.values()
 		if err != nil {
@@ -259,21 +259,35 @@ func (w *write) storeRecords(ctx context.Context) error {
 	return nil
 }
 
-// supersede moves present versions to the history twin, where they were known
-// until the new version is.
-func (w *write) supersede(ctx context.Context, table, key, columns string, ids []uuid.UUID) error {
-	if len(ids) == 0 {
+// supersede moves present versions, given by id with their revisions, to the history
+// twin, where they were known until the new version is. Where one is not the present
+// version any more, the transaction starts again: a record that was withdrawn is moved
+// with its child, by who holds no lock of the record.
+func (w *write) supersede(ctx context.Context, table, key, columns string, versions map[uuid.UUID]int32) error {
+	if len(versions) == 0 {
 		return nil
 	}
-	tag, err := w.tx.Exec(ctx, `
+	//nolint:rowserrcheck // ForEachRow does
+	rows, err := w.tx.Query(ctx, `
 		WITH old AS (DELETE FROM `+table+` WHERE `+key+` = ANY($1::uuid[]) RETURNING `+columns+`)
 		INSERT INTO `+table+`_history (`+columns+`, known_to)
-		SELECT `+columns+`, greatest($2::timestamptz, known_from + interval '1 microsecond') FROM old`,
-		uuids(ids), w.now)
+		SELECT `+columns+`, greatest($2::timestamptz, known_from + interval '1 microsecond') FROM old
+		RETURNING `+key+`, revision`,
+		uuids(slices.Collect(maps.Keys(versions))), w.now)
 	if err != nil {
 		return fmt.Errorf("children: superseding %s: %w", table, err)
 	}
-	if int(tag.RowsAffected()) != len(ids) {
+	var id [16]byte
+	var revision int32
+	stale := false
+	tag, err := pgx.ForEachRow(rows, []any{&id, &revision}, func() error {
+		stale = stale || versions[id] != revision
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("children: superseding %s: %w", table, err)
+	}
+	if stale || int(tag.RowsAffected()) != len(versions) {
 		return errStale
 	}
 	return nil
