@@ -175,8 +175,6 @@ func (s *lanes[In, Out]) of(l *lane[In, Out]) *group[In, Out] {
 
 func (s *lanes[In, Out]) calls() int { return s.single.calls + s.bulk.calls }
 
-func (s *lanes[In, Out]) running() int { return s.serving + s.loading }
-
 // next tells whose Run should begin beside those under way. One at a time makes batches
 // as large as they get, and a batch costs little more than a single call does: at 256
 // readers two Runs at a time cost the database and the hub a third more CPU for each. So
@@ -186,7 +184,7 @@ func (s *lanes[In, Out]) running() int { return s.serving + s.loading }
 func (s *lanes[In, Out]) next(o *Options, closed bool) turn {
 	singlesUrgent := closed || s.serving > 0 && time.Since(s.served) > stuck
 	loadsUrgent := closed || s.loading > 0 && time.Since(s.loaded) > stuck
-	if s.shares != nil && s.running() == loadsAtOnce && s.loading < loadsAtOnce && !singlesUrgent && !loadsUrgent {
+	if s.shares != nil && s.serving+s.loading == loadsAtOnce && s.loading < loadsAtOnce && !singlesUrgent && !loadsUrgent {
 		return nobodys // the third is for single calls beside two Runs of loads
 	}
 	single := s.single.calls > 0 && (s.serving == 0 || s.single.calls >= o.Second || singlesUrgent)

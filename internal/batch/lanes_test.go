@@ -69,8 +69,8 @@ func TestLoadsTakeWholeBatchesWhereNoSingleCallsCome(t *testing.T) {
 	})
 }
 
-// A single call that comes at any time waits for a batch of loads, which is therefore
-// small where a database is slow, and as large as any where it is quick.
+// A single call shares the database with the batch of loads that it comes beside, which is
+// therefore small where the database is slow, and as large as any where it is quick.
 func TestLoadsTakeSmallerBatchesWhereTheyAreSlow(t *testing.T) {
 	for each, want := range map[time.Duration]int{100 * time.Microsecond: 256, 500 * time.Microsecond: 100, 10 * time.Millisecond: 64} {
 		synctest.Test(t, func(t *testing.T) {

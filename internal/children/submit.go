@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,7 +74,9 @@ func (s *Service) submit(ctx context.Context, subs []*submission) ([]outcome, er
 				return w.run(ctx)
 			})
 		}
-		err := write(allBulk(subs))
+		// Much of a load, which no batch mixes with single calls, may be as it is stored:
+		// that is best found out before anything is locked.
+		err := write(subs[0].lane.Bulk)
 		if errors.Is(err, errUnforeseen) {
 			err = write(true)
 		}
@@ -84,12 +85,6 @@ func (s *Service) submit(ctx context.Context, subs []*submission) ([]outcome, er
 		}
 	}
 	return out, s.bluntAnswers(ctx, out)
-}
-
-// allBulk tells whether a batch is all of loads. Much of a load may be as it is stored,
-// which is best found out before anything is locked.
-func allBulk(subs []*submission) bool {
-	return !slices.ContainsFunc(subs, func(s *submission) bool { return !s.lane.Bulk })
 }
 
 // errUnforeseen says that people put a record together with others whose locks are not
