@@ -273,7 +273,7 @@ func (w *write) supersede(ctx context.Context, table, key, columns string, versi
 		INSERT INTO `+table+`_history (`+columns+`, known_to)
 		SELECT `+columns+`, greatest($2::timestamptz, known_from + interval '1 microsecond') FROM old
 		RETURNING `+key+`, revision`,
-		uuids(slices.Collect(maps.Keys(versions))), w.now)
+		uuids(slices.SortedFunc(maps.Keys(versions), compareIDs)), w.now)
 	if err != nil {
 		return fmt.Errorf("children: superseding %s: %w", table, err)
 	}
