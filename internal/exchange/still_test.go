@@ -26,6 +26,9 @@ func (h *hub) begin(header *irtv1.ImportHeader, part []byte) (grpc.ClientStreami
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	if len(md.Get(exchange.ImportKey)) == 0 {
+		h.t.Fatalf("the import did not begin: %v", stream.RecvMsg(&irtv1.Import{}))
+	}
 	return stream, md.Get(exchange.ImportKey)[0]
 }
 
