@@ -209,8 +209,7 @@ func TestAWithdrawnRecordMovesWhileItIsSubmitted(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for since := time.Now(); h.count(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-			WHERE d.datname = current_database() AND l.relation = 'child_sharing'::regclass AND NOT l.granted`) == 0; {
+	for since := time.Now(); !h.waits(`relation = 'child_sharing'::regclass`); {
 		if time.Since(since) > 10*time.Second {
 			t.Fatal("the submission does not come to read its child: the test tests nothing")
 		}
@@ -273,10 +272,7 @@ func (h *hub) inOneBatch(sent ...map[string]*irtv1.ChildRecord) {
 			runtime.Gosched()
 		}
 	}
-	send("first", stranger(2), func() bool {
-		return h.count(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-			WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted`) > 0
-	})
+	send("first", stranger(2), func() bool { return h.waits(`locktype = 'advisory'`) })
 	n := 0
 	for _, one := range sent {
 		for local, r := range one {
@@ -286,6 +282,12 @@ func (h *hub) inOneBatch(sent ...map[string]*irtv1.ChildRecord) {
 	}
 	let()
 	all.Wait()
+}
+
+// waits tells whether somebody waits for a lock that a condition selects.
+func (h *hub) waits(lock string) bool {
+	return h.count(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+		WHERE d.datname = current_database() AND NOT granted AND `+lock) > 0
 }
 
 // holdIndex has every write wait until the index is let go.

@@ -160,7 +160,8 @@ func spawnKeeper(dir string) error {
 	return nil
 }
 
-// keeperName names the file that the keeper locks.
+// keeperName names the file that the keeper locks for as long as it lives, so that
+// there is never a second one.
 const keeperName = "keeper"
 
 // kept tells whether there is a keeper: the cluster of one that was killed may answer
